@@ -1,0 +1,1 @@
+//! The public test harness: real anvil, real contracts, several nodes.

@@ -1,0 +1,1 @@
+//! L1 transactions that land once and in time, whatever happens.

@@ -1,0 +1,261 @@
+//! Time is an argument: the one home of `now` and of sleeping.
+//!
+//! A clock that jumps wakes its sleepers, and each looks again whether its moment has come. So a warp of the L1 clock
+//! under a running engine ends the sleeps it should end, and none of them sleeps for a time that is no more.
+
+use std::fmt;
+use std::ops::{Add, Sub};
+use std::sync::Arc;
+use std::time::Duration;
+
+use futures::future::BoxFuture;
+use serde::{Deserialize, Serialize};
+use tokio::sync::watch;
+
+use crate::L1Timestamp;
+
+/// A moment: time since the Unix epoch, as a [`Clock`] tells it.
+#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Default, Debug, Serialize, Deserialize)]
+#[serde(transparent)]
+pub struct UnixTime(pub Duration);
+
+impl UnixTime {
+    /// The moment `millis` after the Unix epoch.
+    #[must_use]
+    pub const fn from_millis(millis: u64) -> Self {
+        Self(Duration::from_millis(millis))
+    }
+
+    /// The last whole second, as an L1 block of this moment would say.
+    #[must_use]
+    pub const fn floor_secs(self) -> L1Timestamp {
+        L1Timestamp(self.0.as_secs())
+    }
+
+    /// Milliseconds since the Unix epoch.
+    #[must_use]
+    pub const fn as_millis(self) -> u64 {
+        self.0.as_millis() as u64
+    }
+
+    /// Time from `earlier` to this; zero when `earlier` is later.
+    #[must_use]
+    pub const fn since(self, earlier: Self) -> Duration {
+        self.0.saturating_sub(earlier.0)
+    }
+}
+
+impl From<L1Timestamp> for UnixTime {
+    fn from(at: L1Timestamp) -> Self {
+        Self(Duration::from_secs(at.0))
+    }
+}
+
+impl Add<Duration> for UnixTime {
+    type Output = Self;
+    fn add(self, span: Duration) -> Self {
+        Self(self.0.saturating_add(span))
+    }
+}
+
+impl Sub<Duration> for UnixTime {
+    type Output = Self;
+    fn sub(self, span: Duration) -> Self {
+        Self(self.0.saturating_sub(span))
+    }
+}
+
+impl fmt::Display for UnixTime {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{}.{:03}", self.0.as_secs(), self.0.subsec_millis())
+    }
+}
+
+/// The clock every part takes.
+pub trait Clock: Send + Sync + fmt::Debug + 'static {
+    /// Wall-clock time: what slots and L1 deadlines are measured in. It may jump.
+    fn now(&self) -> UnixTime;
+
+    /// Time since some fixed moment: what durations are measured in. It never goes back.
+    fn monotonic(&self) -> Duration;
+
+    /// Resolves once `now` has reached `at`, also when a jump takes it there.
+    ///
+    /// # Cancel safety
+    /// Dropping the future ends the sleep.
+    fn sleep_until(&self, at: UnixTime) -> BoxFuture<'_, ()>;
+
+    /// Resolves after `span` of this clock's time.
+    fn sleep(&self, span: Duration) -> BoxFuture<'_, ()> {
+        self.sleep_until(self.now() + span)
+    }
+}
+
+/// A clock as it is handed around.
+pub type SharedClock = Arc<dyn Clock>;
+
+/// A sleep looks at the clock again at least this often, so that a jump of the machine's clock is noticed.
+const LONGEST_NAP: Duration = Duration::from_millis(500);
+
+/// The machine's clock.
+#[derive(Clone, Copy, Debug, Default)]
+pub struct SystemClock;
+
+impl Clock for SystemClock {
+    #[expect(clippy::disallowed_methods, reason = "the one home of the wall clock")]
+    fn now(&self) -> UnixTime {
+        let since = std::time::SystemTime::now().duration_since(std::time::UNIX_EPOCH);
+        UnixTime(since.unwrap_or_default())
+    }
+
+    #[expect(clippy::disallowed_methods, reason = "the one home of the monotonic clock")]
+    fn monotonic(&self) -> Duration {
+        static START: std::sync::OnceLock<std::time::Instant> = std::sync::OnceLock::new();
+        START.get_or_init(std::time::Instant::now).elapsed()
+    }
+
+    #[expect(clippy::disallowed_methods, reason = "the one home of sleeping")]
+    fn sleep_until(&self, at: UnixTime) -> BoxFuture<'_, ()> {
+        Box::pin(async move {
+            while self.now() < at {
+                tokio::time::sleep(at.since(self.now()).min(LONGEST_NAP)).await;
+            }
+        })
+    }
+}
+
+/// A clock wound by hand: it stands still until it is told to move. For tests without an L1.
+#[derive(Debug)]
+pub struct ManualClock {
+    now: watch::Sender<UnixTime>,
+    start: UnixTime,
+}
+
+impl ManualClock {
+    /// A clock that stands at `now`.
+    #[must_use]
+    pub fn new(now: UnixTime) -> Self {
+        Self { now: watch::Sender::new(now), start: now }
+    }
+
+    /// Moves the clock to `at`, forwards or back, and wakes every sleeper.
+    pub fn set(&self, at: UnixTime) {
+        self.now.send_replace(at);
+    }
+
+    /// Moves the clock forwards.
+    pub fn advance(&self, span: Duration) {
+        self.now.send_modify(|now| *now = *now + span);
+    }
+}
+
+impl Clock for ManualClock {
+    fn now(&self) -> UnixTime {
+        *self.now.borrow()
+    }
+
+    fn monotonic(&self) -> Duration {
+        self.now().since(self.start)
+    }
+
+    fn sleep_until(&self, at: UnixTime) -> BoxFuture<'_, ()> {
+        let mut now = self.now.subscribe();
+        Box::pin(async move {
+            // An error means that the clock is gone; whoever sleeps on it borrows it, so that cannot be.
+            let _ = now.wait_for(|now| *now >= at).await;
+        })
+    }
+}
+
+/// The machine's clock, shifted so that it agrees with the L1 head: what a node uses beside an L1 whose clock is warped.
+#[derive(Debug, Default)]
+pub struct L1FollowingClock {
+    /// Nanoseconds to add to the machine's time.
+    shift: watch::Sender<i128>,
+}
+
+impl L1FollowingClock {
+    /// A clock that agrees with the machine's until it is told otherwise.
+    #[must_use]
+    pub fn new() -> Self {
+        Self::default()
+    }
+
+    /// Makes `now` be the L1 head's timestamp at this instant, and wakes every sleeper.
+    pub fn follow(&self, head: L1Timestamp) {
+        let machine = SystemClock.now().0.as_nanos() as i128;
+        self.shift.send_replace(Duration::from_secs(head.0).as_nanos() as i128 - machine);
+    }
+
+    /// Follows the head only where it is away from this clock by more than `tolerance`, so that an ordinary block does
+    /// not make time stutter. True when the clock was moved.
+    pub fn follow_if_off(&self, head: L1Timestamp, tolerance: Duration) -> bool {
+        let (now, head_time) = (self.now(), UnixTime::from(head));
+        let off = now.since(head_time).max(head_time.since(now));
+        let moved = off > tolerance;
+        if moved {
+            self.follow(head);
+        }
+        moved
+    }
+}
+
+impl Clock for L1FollowingClock {
+    fn now(&self) -> UnixTime {
+        let nanos = SystemClock.now().0.as_nanos() as i128 + *self.shift.borrow();
+        UnixTime(Duration::from_nanos(u64::try_from(nanos.max(0)).unwrap_or(u64::MAX)))
+    }
+
+    fn monotonic(&self) -> Duration {
+        SystemClock.monotonic()
+    }
+
+    fn sleep_until(&self, at: UnixTime) -> BoxFuture<'_, ()> {
+        let mut shift = self.shift.subscribe();
+        Box::pin(async move {
+            while self.now() < at {
+                let nap = SystemClock.sleep(at.since(self.now()).min(LONGEST_NAP));
+                tokio::select! {
+                    () = nap => {}
+                    _ = shift.changed() => {}
+                }
+            }
+        })
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use futures::FutureExt;
+
+    use super::*;
+
+    #[tokio::test]
+    async fn a_jump_past_the_moment_ends_the_sleep() {
+        let clock = ManualClock::new(UnixTime::from_millis(1_000));
+        let sleep = clock.sleep_until(UnixTime::from_millis(60_000));
+        futures::pin_mut!(sleep);
+        assert!(sleep.as_mut().now_or_never().is_none());
+        clock.set(UnixTime::from_millis(61_000));
+        sleep.await;
+    }
+
+    #[tokio::test]
+    async fn following_the_head_wakes_a_sleeper_whose_moment_has_come() {
+        let clock = L1FollowingClock::new();
+        let tomorrow = clock.now() + Duration::from_secs(86_400);
+        let sleep = clock.sleep_until(tomorrow);
+        futures::pin_mut!(sleep);
+        assert!(sleep.as_mut().now_or_never().is_none());
+        clock.follow(L1Timestamp(tomorrow.0.as_secs() + 1));
+        sleep.await;
+    }
+
+    #[test]
+    fn a_head_within_the_tolerance_does_not_move_the_clock() {
+        let clock = L1FollowingClock::new();
+        let head = clock.now().floor_secs();
+        assert!(!clock.follow_if_off(head, Duration::from_secs(5)));
+        assert!(clock.follow_if_off(head.plus_secs(100), Duration::from_secs(5)));
+    }
+}

@@ -1,0 +1,18 @@
+//! Slots, clocks, backoff and crash points: what every part of Fermata agrees on, without I/O.
+//!
+//! Numbers carry a type: a [`Slot`] is not an [`Epoch`], and an [`L1Timestamp`] (seconds, as the L1 head says) is not
+//! a [`UnixTime`] (what a [`Clock`] says). [`SlotTimes`] is the only place where the one is turned into the other.
+
+mod backoff;
+mod clock;
+mod crash_point;
+mod numbers;
+mod slot_times;
+
+pub use backoff::Backoff;
+pub use clock::{Clock, L1FollowingClock, ManualClock, SharedClock, SystemClock, UnixTime};
+pub use crash_point::CRASH_POINTS;
+#[cfg(feature = "crash-points")]
+pub use crash_point::reach;
+pub use numbers::{CheckpointNumber, Epoch, L1Timestamp, Slot};
+pub use slot_times::{SlotTimes, SlotTimesError};

@@ -1,0 +1,1 @@
+//! The L1 rollup's encodings: headers, digests, packing, committee sampling, blobs, contract bindings.

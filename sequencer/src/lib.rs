@@ -1,0 +1,1 @@
+//! The rollup sequencer and its lifecycle engine.

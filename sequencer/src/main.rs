@@ -1,0 +1,3 @@
+//! The `fermata` binary.
+
+fn main() {}

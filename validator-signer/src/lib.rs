@@ -1,0 +1,1 @@
+//! Duties recorded durably before they are signed, keystores, slashing protection.
