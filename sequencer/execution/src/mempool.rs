@@ -1,0 +1,1 @@
+//! The mempool: transactions that wait for a block.
