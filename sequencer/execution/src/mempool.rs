@@ -1,1 +1,0 @@
-//! The mempool: transactions that wait for a block.
