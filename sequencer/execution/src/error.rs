@@ -92,6 +92,9 @@ pub enum ExecutionError {
         /// Which limit was hit.
         what: String,
     },
+    /// The EVM failed where it must not: a bug, or a header no rule allows. Nothing was changed.
+    #[error("the EVM failed: {0}; report this")]
+    Evm(String),
     /// Something that must be in the store is not: the store cannot be trusted.
     #[error("the store lacks {0}; restore it from a backup, or move it away and sync again from L1")]
     Missing(String),
@@ -110,6 +113,13 @@ pub enum ExecutionError {
     /// A raw transaction that is none.
     #[error(transparent)]
     Transaction(#[from] TransactionError),
+    /// The operating system gives no thread.
+    #[error("cannot start the execution thread; check the limit on processes")]
+    Thread {
+        /// What the operating system says.
+        #[source]
+        source: std::io::Error,
+    },
     /// The engine's thread ended without an answer: a bug. Nothing durable is half done.
     #[error("the execution thread ended without an answer; restart the node and report this")]
     WorkerGone,
