@@ -1,0 +1,215 @@
+//! What can go wrong, by what the caller does next.
+
+use std::path::PathBuf;
+use std::sync::Arc;
+
+use alloy::primitives::Address;
+
+use crate::{Domain, NotSafe};
+
+/// Why the crate did not do what it was asked.
+#[derive(Debug, thiserror::Error)]
+pub enum SignerError {
+    /// Signing would break the rule "once"; nothing was signed. Final: skip the duty.
+    #[error(transparent)]
+    NotSafe(#[from] NotSafe),
+
+    /// The signer is not started.
+    #[error("the signer is stopped; start it and ask again")]
+    Stopped,
+    /// The signer or its store was closed.
+    #[error("the signer is closed; open its store anew and make a new signer")]
+    Closed,
+
+    /// The key itself failed. The duty is pinned to its payload: ask again with the same one.
+    #[error("the key of {validator} did not sign; ask again with the same payload")]
+    KeyFailed {
+        /// The key that was asked.
+        validator: Address,
+        /// What it said.
+        #[source]
+        source: Box<dyn std::error::Error + Send + Sync>,
+    },
+    /// The store has no room; nothing was recorded and nothing signed. Ask again once there is room.
+    #[error("no room left for the signing store {path}; free disk space or open it with a larger map, then ask again")]
+    NoSpace {
+        /// The store.
+        path: PathBuf,
+        /// What the disk or LMDB said.
+        #[source]
+        source: Arc<heed::Error>,
+    },
+
+    /// No keystore holds this key.
+    #[error("no key for validator {validator}; add its keystore and start again")]
+    UnknownKey {
+        /// The key that was asked for.
+        validator: Address,
+    },
+    /// The key returned a signature that is not its own. It was discarded.
+    #[error(
+        "the signature returned for {validator} is not its own (recovers to {recovered:?}); check the key's source"
+    )]
+    WrongSignature {
+        /// The key that was asked.
+        validator: Address,
+        /// Whose signature it is, if anybody's.
+        recovered: Option<Address>,
+    },
+    /// The store can no longer be trusted in this process. Every duty is refused until it is opened anew.
+    #[error("the signing store {path} has failed ({reason}); nothing is signed until it is closed and opened again")]
+    StoreFailed {
+        /// The store.
+        path: PathBuf,
+        /// What happened.
+        reason: String,
+    },
+
+    /// There is no store here. It is never made silently, since an empty store would sign anything.
+    #[error("no signing store at {path}; for keys that never signed, initialise one; else bring the old one back")]
+    NotInitialised {
+        /// Where it was looked for.
+        path: PathBuf,
+    },
+    /// There is something here already.
+    #[error("{path} exists already; open the store that is there, or choose a directory that does not exist")]
+    AlreadyInitialised {
+        /// The directory.
+        path: PathBuf,
+    },
+    /// Another process (or another store of this one) holds the directory.
+    #[error("the signing store {path} is held by process {}; stop it first", holder(*pid))]
+    HeldByAnother {
+        /// The store.
+        path: PathBuf,
+        /// Process id of the holder, if its lock file tells it.
+        pid: Option<u32>,
+    },
+    /// What is on disk is not what was written.
+    #[error(
+        "{path} is damaged ({what}); restore it from the machine that signed last, and do not sign with these keys until then"
+    )]
+    Damaged {
+        /// The damaged file.
+        path: PathBuf,
+        /// What is wrong with it.
+        what: String,
+    },
+    /// Written by a newer version of this program.
+    #[error("{path} has schema {found}, this program knows {known}; use the newer program")]
+    NewerSchema {
+        /// The file that says so.
+        path: PathBuf,
+        /// Schema on disk.
+        found: u32,
+        /// Newest schema this program reads.
+        known: u32,
+    },
+    /// The store protects another rollup.
+    #[error("{path} is for {found}, not for {wanted}; each rollup has a signing store of its own")]
+    OtherDomain {
+        /// The file that says so.
+        path: PathBuf,
+        /// Domain on disk.
+        found: Domain,
+        /// Domain it was opened for.
+        wanted: Domain,
+    },
+    /// LMDB refused to open or read the store.
+    #[error("the signing store {path} cannot be read; check the disk and the rights of the directory")]
+    Database {
+        /// The store.
+        path: PathBuf,
+        /// What LMDB said.
+        #[source]
+        source: heed::Error,
+    },
+    /// A file could not be read or written.
+    #[error("cannot {action} {path}; check that it exists and who may use it")]
+    Io {
+        /// What was tried.
+        action: &'static str,
+        /// The file.
+        path: PathBuf,
+        /// What the system said.
+        #[source]
+        source: std::io::Error,
+    },
+
+    /// The password does not open the keystore.
+    #[error("the password does not open {path}; check the password file that goes with it")]
+    WrongPassword {
+        /// The keystore.
+        path: PathBuf,
+    },
+    /// Not a keystore this program can read.
+    #[error("{path} is not an encrypted V3 keystore ({what}); replace it, or take it out of the directory")]
+    BadKeystore {
+        /// The file.
+        path: PathBuf,
+        /// What is wrong with it.
+        what: String,
+    },
+    /// The same key twice: two sources would hide that one of them was meant to be another key.
+    #[error("the key {address} is given twice; remove one of its sources")]
+    DuplicateKey {
+        /// The key.
+        address: Address,
+    },
+    /// A directory without any keystore.
+    #[error("no keystore (*.json) in {path}; create a key there or name another directory")]
+    NoKeys {
+        /// The directory.
+        path: PathBuf,
+    },
+    /// Not a mnemonic, or not a derivation path. Neither is repeated here, since the one is a secret.
+    #[error("no keys can be derived ({what}); give a BIP-39 phrase and a path prefix like m/44'/60'/0'/0")]
+    BadMnemonic {
+        /// Which of the two is wrong, and how.
+        what: String,
+    },
+}
+
+/// What to do about a [`SignerError`].
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum NextStep {
+    /// Give the duty up: it will be refused for ever.
+    SkipDuty,
+    /// Ask again, with the same payload and no other.
+    RetrySame,
+    /// Start, or open anew, first.
+    Reopen,
+    /// A person must look.
+    Operator,
+}
+
+impl SignerError {
+    /// What to do about it.
+    #[must_use]
+    pub const fn next_step(&self) -> NextStep {
+        match self {
+            Self::NotSafe(_) => NextStep::SkipDuty,
+            Self::KeyFailed { .. } | Self::NoSpace { .. } => NextStep::RetrySame,
+            Self::Stopped | Self::Closed | Self::StoreFailed { .. } => NextStep::Reopen,
+            Self::UnknownKey { .. }
+            | Self::WrongSignature { .. }
+            | Self::NotInitialised { .. }
+            | Self::AlreadyInitialised { .. }
+            | Self::HeldByAnother { .. }
+            | Self::Damaged { .. }
+            | Self::NewerSchema { .. }
+            | Self::OtherDomain { .. }
+            | Self::Database { .. }
+            | Self::Io { .. }
+            | Self::WrongPassword { .. }
+            | Self::BadKeystore { .. }
+            | Self::DuplicateKey { .. }
+            | Self::NoKeys { .. }
+            | Self::BadMnemonic { .. } => NextStep::Operator,
+        }
+    }
+}
+
+fn holder(pid: Option<u32>) -> String {
+    pid.map_or_else(|| "(unknown)".to_owned(), |pid| pid.to_string())
+}

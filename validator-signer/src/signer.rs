@@ -1,0 +1,170 @@
+//! Signing a duty: recorded, then signed, then checked, then kept.
+
+use std::collections::BTreeSet;
+use std::sync::Arc;
+
+use alloy::primitives::{Address, B256, Signature};
+use fermata_primitives::crash_point;
+use futures::future::join_all;
+use tracing::{debug, warn};
+
+use crate::gate::Gate;
+use crate::{Duty, Keystore, Safe, SignerError, SigningPermit, SlashingProtection};
+
+/// Who closes the store.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+enum Ownership {
+    /// This signer, with itself.
+    Owned,
+    /// Whoever opened it and shared it.
+    Shared,
+}
+
+/// Signs duties with the keys of a node, each at most once.
+///
+/// | | `start` | `stop` | `close` |
+/// |---|---|---|---|
+/// | stopped (as made) | started | no-op | closed |
+/// | started | no-op | waits for signings in flight, then stopped | the same, then closed |
+/// | closed | error `Closed` | no-op | no-op |
+///
+/// The store stays open, and its directory held, across any number of stops and starts; only `close` closes it, and only
+/// if this signer owns it. Dropping a signer closes a store it owns alone, without waiting.
+#[derive(Debug)]
+pub struct ValidatorSigner {
+    protection: Arc<SlashingProtection>,
+    ownership: Ownership,
+    keys: Arc<dyn Keystore>,
+    known: BTreeSet<Address>,
+    gate: Gate,
+}
+
+impl ValidatorSigner {
+    /// A stopped signer over a store that somebody else opened, shares and closes.
+    #[must_use]
+    pub fn sharing(protection: Arc<SlashingProtection>, keys: Arc<dyn Keystore>) -> Self {
+        let known = keys.addresses().into_iter().collect();
+        Self { protection, ownership: Ownership::Shared, keys, known, gate: Gate::stopped() }
+    }
+
+    /// A stopped signer over a store of its own, which it closes with itself.
+    #[must_use]
+    pub fn owning(protection: SlashingProtection, keys: Arc<dyn Keystore>) -> Self {
+        Self { ownership: Ownership::Owned, ..Self::sharing(Arc::new(protection), keys) }
+    }
+
+    /// The validators whose keys are here.
+    #[must_use]
+    pub fn addresses(&self) -> Vec<Address> {
+        self.known.iter().copied().collect()
+    }
+
+    /// The store the duties are recorded in.
+    #[must_use]
+    pub const fn protection(&self) -> &Arc<SlashingProtection> {
+        &self.protection
+    }
+
+    /// Lets duties be signed; a no-op when started.
+    ///
+    /// # Errors
+    /// [`SignerError::Closed`].
+    pub fn start(&self) -> Result<(), SignerError> {
+        Ok(self.gate.open()?)
+    }
+
+    /// Refuses new duties and waits until those in flight are done. No record changes, and the store stays open.
+    ///
+    /// # Cancel safety
+    /// Dropped: the signer is stopped all the same.
+    pub async fn stop(&self) {
+        self.gate.stop().await;
+    }
+
+    /// Stops for good, and closes the store if this signer owns it: then another process can open it at once.
+    /// Closing twice is the same as once.
+    ///
+    /// # Cancel safety
+    /// Dropped: nothing is signed any more, but an owned store may still be open; close again.
+    pub async fn close(&self) {
+        self.gate.close().await;
+        match self.ownership {
+            Ownership::Owned => self.protection.close().await,
+            Ownership::Shared => {}
+        }
+    }
+
+    /// Signs `digest` for `duty`, or gives the signature of before.
+    ///
+    /// What the key signs is [`DutyKind::signed_hash`](crate::DutyKind::signed_hash) of the digest. The duty is durable
+    /// on record before the key is asked, and a signature leaves only after it was found to be the key's own.
+    ///
+    /// # Errors
+    /// [`SignerError::next_step`] tells what to do about each.
+    ///
+    /// # Cancel safety
+    /// Dropped before the record: nothing has happened. After it: the duty is pinned to `digest`, which may be signed
+    /// again, and no other.
+    pub async fn sign(&self, duty: Duty, digest: B256) -> Result<Signature, SignerError> {
+        let _pass = self.gate.enter()?;
+        self.check_key(duty)?;
+        let safe = self.protection.reserve(duty, digest).await;
+        self.sign_when_safe(safe).await
+    }
+
+    /// Signs many duties, recorded in one durable transaction. Each has its own outcome, in the order asked: a refused
+    /// duty or a failing key takes nothing from the others.
+    ///
+    /// # Cancel safety
+    /// As [`sign`](Self::sign), for each duty.
+    pub async fn sign_many(&self, duties: &[(Duty, B256)]) -> Vec<Result<Signature, SignerError>> {
+        let _pass = match self.gate.enter() {
+            Ok(pass) => pass,
+            Err(shut) => return duties.iter().map(|_| Err(shut.into())).collect(),
+        };
+        let known: Vec<_> = duties.iter().copied().filter(|(duty, _)| self.check_key(*duty).is_ok()).collect();
+        let mut answers = self.protection.reserve_many(&known).await.into_iter();
+        let signings = duties.iter().map(|(duty, _)| {
+            let mut answer = || answers.next().expect("the store answers each duty it is asked for");
+            let safe = self.check_key(*duty).and_then(|()| answer());
+            self.sign_when_safe(safe)
+        });
+        join_all(signings).await
+    }
+
+    fn check_key(&self, duty: Duty) -> Result<(), SignerError> {
+        if self.known.contains(&duty.validator) {
+            Ok(())
+        } else {
+            Err(SignerError::UnknownKey { validator: duty.validator })
+        }
+    }
+
+    async fn sign_when_safe(&self, safe: Result<Safe, SignerError>) -> Result<Signature, SignerError> {
+        match safe {
+            Ok(Safe::New(permit)) => self.sign_permitted(permit).await,
+            Ok(Safe::SameData(signature)) => Ok(signature),
+            Err(error) => {
+                if let SignerError::NotSafe(refusal) = &error {
+                    warn!(%refusal, "refused to sign");
+                }
+                Err(error)
+            }
+        }
+    }
+
+    /// The permit goes in, and a signature that is the key's own comes out.
+    async fn sign_permitted(&self, permit: SigningPermit) -> Result<Signature, SignerError> {
+        crash_point!("signer.after_pin");
+        let duty = permit.duty();
+        let signature = self.keys.sign(&permit).await?;
+        let recovered = signature.recover_address_from_prehash(&permit.signed_hash()).ok();
+        if recovered != Some(duty.validator) {
+            return Err(SignerError::WrongSignature { validator: duty.validator, recovered });
+        }
+        crash_point!("signer.after_sign");
+        self.protection.record_signature(permit, signature).await?;
+        debug!(%duty, "signed");
+        Ok(signature)
+    }
+}

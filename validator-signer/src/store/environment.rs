@@ -1,0 +1,224 @@
+//! The LMDB environment of a store: made once, opened only when it is whole and the one it should be.
+
+use std::fs::File;
+use std::io::ErrorKind;
+use std::os::unix::fs::FileExt;
+use std::path::{Path, PathBuf};
+
+use heed::types::Bytes;
+use heed::{Database, Env, EnvOpenOptions, RoTxn};
+
+use super::manifest::Manifest;
+use super::record::{Record, decode_mark};
+use crate::SignerError;
+use crate::duty::Duty;
+
+pub(super) const DATA_FILE: &str = "data.mdb";
+/// Map sizes are whole multiples of this, which every page size divides.
+const MAP_GRAIN: usize = 64 * 1024;
+/// Room written ahead of LMDB's pages when less than half of it is left.
+const HEADROOM: u64 = 4 << 20;
+
+const IDENTITY: &str = "identity";
+const DUTIES: &str = "duties";
+const WATERMARKS: &str = "watermarks";
+const MANIFEST_KEY: &[u8] = b"manifest";
+
+pub(super) type Table = Database<Bytes, Bytes>;
+
+/// An open environment. Lives on one thread, the store's owner.
+pub(super) struct Environment {
+    pub(super) env: Env,
+    /// Duty key to record.
+    pub(super) duties: Table,
+    /// (validator, kind) to the highest slot that is refused.
+    pub(super) watermarks: Table,
+    dir: PathBuf,
+    data: File,
+}
+
+impl Environment {
+    /// Makes a new environment in the empty directory `dir`, durably, and closes it again.
+    ///
+    /// # Errors
+    /// [`SignerError::Database`], [`SignerError::Io`].
+    pub(super) fn create(dir: &Path, manifest: &Manifest, map_bytes: usize) -> Result<(), SignerError> {
+        let bytes = serde_json::to_vec(manifest).map_err(|error| SignerError::Io {
+            action: "encode",
+            path: Manifest::path(dir),
+            source: error.into(),
+        })?;
+        let make = || {
+            let env = open_env(dir, map_bytes)?;
+            let mut txn = env.write_txn()?;
+            let identity: Table = env.create_database(&mut txn, Some(IDENTITY))?;
+            identity.put(&mut txn, MANIFEST_KEY, &bytes)?;
+            let _: Table = env.create_database(&mut txn, Some(DUTIES))?;
+            let _: Table = env.create_database(&mut txn, Some(WATERMARKS))?;
+            txn.commit()?;
+            env.prepare_for_closing().wait();
+            Ok(())
+        };
+        make().map_err(|source| SignerError::Database { path: dir.join(DATA_FILE), source })?;
+        sync_dir(dir)
+    }
+
+    /// Opens the environment and reads all of it: whatever is wrong is found before anything is signed.
+    ///
+    /// # Errors
+    /// [`SignerError::Damaged`] names what is wrong; [`SignerError::Database`], [`SignerError::Io`].
+    pub(super) fn open(dir: &Path, manifest: &Manifest, map_bytes: usize) -> Result<Self, SignerError> {
+        let data = open_data_file(dir)?;
+        let env = open_env(dir, map_bytes).map_err(|error| unreadable(dir, error))?;
+        check_length(dir, &env, &data)?;
+        let txn = env.read_txn().map_err(|error| unreadable(dir, error))?;
+        let identity = table(dir, &env, &txn, IDENTITY)?;
+        let bytes = identity.get(&txn, MANIFEST_KEY).map_err(|error| unreadable(dir, error))?.unwrap_or_default();
+        if serde_json::from_slice::<Manifest>(bytes).ok().as_ref() != Some(manifest) {
+            return Err(damaged(dir, "it is not the database its STORE.json was written for"));
+        }
+        let duties = table(dir, &env, &txn, DUTIES)?;
+        let watermarks = table(dir, &env, &txn, WATERMARKS)?;
+        scan(dir, &txn, duties, |key, value| {
+            Duty::from_key(key).ok_or("a record has a key that no duty has")?;
+            Record::decode(key, value).map(drop)
+        })?;
+        scan(dir, &txn, watermarks, |key, value| decode_mark(key, value).map(drop))?;
+        // The handles above last only if the transaction that opened them ends well.
+        txn.commit().map_err(|error| unreadable(dir, error))?;
+        Ok(Self { env, duties, watermarks, dir: dir.to_owned(), data })
+    }
+
+    /// The store's directory.
+    pub(super) fn dir(&self) -> &Path {
+        &self.dir
+    }
+
+    /// Keeps the file longer than LMDB's pages reach, written in advance: a commit then changes no file length, a full
+    /// disk shows before a transaction begins, and a file shorter than its pages was cut.
+    ///
+    /// # Errors
+    /// What the disk said; nothing of the store has changed.
+    pub(super) fn keep_headroom(&self) -> std::io::Result<()> {
+        let length = self.data.metadata()?.len();
+        if length >= self.used_bytes() + HEADROOM / 2 {
+            return Ok(());
+        }
+        let zeros = vec![0; 64 * 1024];
+        let end = self.used_bytes() + HEADROOM;
+        let mut at = length;
+        while at < end {
+            let piece = usize::try_from(end - at).unwrap_or(zeros.len()).min(zeros.len());
+            self.data.write_all_at(&zeros[..piece], at)?;
+            at += piece as u64;
+        }
+        self.data.sync_all()
+    }
+
+    /// Closes the environment and waits until it is closed; nobody else holds a clone.
+    pub(super) fn close(self) {
+        self.env.prepare_for_closing().wait();
+    }
+
+    fn used_bytes(&self) -> u64 {
+        used_bytes(&self.env)
+    }
+}
+
+/// How far the pages reach; the file may be longer.
+fn used_bytes(env: &Env) -> u64 {
+    let pages = env.info().last_page_number as u64 + 1;
+    pages * u64::from(env.stat().page_size)
+}
+
+#[expect(unsafe_code, reason = "LMDB maps a file; the owner lock keeps every other process from changing it")]
+fn open_env(dir: &Path, map_bytes: usize) -> Result<Env, heed::Error> {
+    let mut options = EnvOpenOptions::new();
+    options.map_size(map_bytes.next_multiple_of(MAP_GRAIN)).max_dbs(3);
+    // SAFETY: the directory is held by `OwnerLock` (or is still private to `init`), so that no one else opens or
+    // changes the file; no flag that weakens durability or locking is set.
+    unsafe { options.open(dir) }
+}
+
+/// LMDB would take an empty file for a new store, and make a missing one.
+fn open_data_file(dir: &Path) -> Result<File, SignerError> {
+    let path = dir.join(DATA_FILE);
+    match File::options().read(true).write(true).open(&path) {
+        Ok(file) if file.metadata().is_ok_and(|data| data.len() == 0) => {
+            Err(damaged(dir, "it is empty, and STORE.json says that it was not"))
+        }
+        Ok(file) => Ok(file),
+        Err(error) if error.kind() == ErrorKind::NotFound => {
+            Err(damaged(dir, "it is missing, and STORE.json says that it was there"))
+        }
+        Err(source) => Err(SignerError::Io { action: "open", path, source }),
+    }
+}
+
+/// LMDB would read past the end of a cut file and die of it.
+fn check_length(dir: &Path, env: &Env, data: &File) -> Result<(), SignerError> {
+    let io = |source| SignerError::Io { action: "measure", path: dir.join(DATA_FILE), source };
+    let length = data.metadata().map_err(io)?.len();
+    if length < used_bytes(env) {
+        return Err(damaged(dir, "it is shorter than its pages: it was cut"));
+    }
+    Ok(())
+}
+
+fn table(dir: &Path, env: &Env, txn: &RoTxn<'_>, name: &str) -> Result<Table, SignerError> {
+    let table = env.open_database(txn, Some(name)).map_err(|error| unreadable(dir, error))?;
+    table.ok_or_else(|| damaged(dir, &format!("its table {name} is missing: it was emptied or replaced")))
+}
+
+/// Reads a whole table: rows ascend, there are as many as the table says, and each is what it should be.
+fn scan(
+    dir: &Path,
+    txn: &RoTxn<'_>,
+    table: Table,
+    check: impl Fn(&[u8], &[u8]) -> Result<(), &'static str>,
+) -> Result<(), SignerError> {
+    let mut rows = 0;
+    let mut last: Option<&[u8]> = None;
+    for row in table.iter(txn).map_err(|error| unreadable(dir, error))? {
+        let (key, value) = row.map_err(|error| unreadable(dir, error))?;
+        if last.is_some_and(|last| last >= key) {
+            return Err(damaged(dir, "its rows are out of order"));
+        }
+        check(key, value).map_err(|what| damaged(dir, what))?;
+        last = Some(key);
+        rows += 1;
+    }
+    let expected = table.len(txn).map_err(|error| unreadable(dir, error))?;
+    if rows != expected {
+        return Err(damaged(dir, &format!("{rows} rows can be read of {expected}")));
+    }
+    Ok(())
+}
+
+fn damaged(dir: &Path, what: &str) -> SignerError {
+    SignerError::Damaged { path: dir.join(DATA_FILE), what: what.to_owned() }
+}
+
+/// An LMDB error while opening: damage where the file is at fault.
+fn unreadable(dir: &Path, source: heed::Error) -> SignerError {
+    use heed::MdbError::{Corrupted, Incompatible, Invalid, PageNotFound, VersionMismatch};
+    match source {
+        heed::Error::Mdb(Corrupted | Incompatible | Invalid | PageNotFound | VersionMismatch) => {
+            damaged(dir, &source.to_string())
+        }
+        heed::Error::Io(_)
+        | heed::Error::Mdb(_)
+        | heed::Error::Encoding(_)
+        | heed::Error::Decoding(_)
+        | heed::Error::EnvAlreadyOpened => SignerError::Database { path: dir.join(DATA_FILE), source },
+    }
+}
+
+/// Makes the names in `dir` durable; LMDB does not.
+///
+/// # Errors
+/// [`SignerError::Io`].
+pub(super) fn sync_dir(dir: &Path) -> Result<(), SignerError> {
+    let io = |source| SignerError::Io { action: "sync", path: dir.to_owned(), source };
+    File::open(dir).map_err(io)?.sync_all().map_err(io)
+}

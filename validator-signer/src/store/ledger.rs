@@ -1,0 +1,210 @@
+//! The rules of signing once, each applied inside one durable transaction.
+
+use std::collections::BTreeSet;
+use std::ops::Bound;
+use std::sync::Arc;
+
+use alloy::primitives::{B256, Signature};
+use fermata_primitives::Slot;
+use heed::{RoTxn, RwTxn};
+
+use super::NotSafe;
+use super::environment::Environment;
+use super::record::{Record, decode_mark, encode_mark, mark_key};
+use crate::SignerError;
+use crate::duty::{Duty, DutyKind};
+
+/// A payload asked for: leave to sign `digest` for `duty`.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Wanted {
+    pub(super) duty: Duty,
+    pub(super) digest: B256,
+}
+
+/// What the rules say of one payload. It holds once the transaction that found it is committed.
+#[derive(Clone, Copy, Debug)]
+pub(super) enum Verdict {
+    /// Not on record: pin it.
+    Pin,
+    /// On record with this digest, not signed yet as far as is known.
+    Pinned,
+    /// Signed before.
+    Signed(Signature),
+    /// Never.
+    Refused(NotSafe),
+}
+
+/// Rows of one pruning transaction, so that a signature waits for no more than this.
+const PRUNE_ROWS: usize = 4096;
+
+/// The records of a store.
+pub(super) struct Ledger {
+    store: Environment,
+}
+
+impl Ledger {
+    pub(super) const fn new(store: Environment) -> Self {
+        Self { store }
+    }
+
+    pub(super) fn close(self) {
+        self.store.close();
+    }
+
+    /// Writes signatures that came in, then judges and pins `wanted`, in one durable transaction.
+    /// The verdicts come in the order of `wanted`; of two payloads for one duty the earlier wins.
+    ///
+    /// # Errors
+    /// [`SignerError::NoSpace`]: nothing is recorded, ask again. [`SignerError::StoreFailed`]: the store is done for.
+    pub(super) fn apply(&self, signed: &[(Duty, Record)], wanted: &[Wanted]) -> Result<Vec<Verdict>, SignerError> {
+        self.store.keep_headroom().map_err(|error| self.failed(heed::Error::Io(error)))?;
+        let mut txn = self.store.env.write_txn().map_err(|error| self.failed(error))?;
+        let mut changed = self.write_signatures(&mut txn, signed)?;
+        let mut verdicts = vec![None; wanted.len()];
+        for at in key_order(wanted) {
+            let verdict = self.judge(&txn, wanted[at])?;
+            if matches!(verdict, Verdict::Pin) {
+                self.put(&mut txn, wanted[at].duty, Record::pinned(wanted[at].digest))?;
+                changed = true;
+            }
+            verdicts[at] = Some(verdict);
+        }
+        if changed {
+            txn.commit().map_err(|error| self.failed(error))?;
+        }
+        Ok(verdicts.into_iter().flatten().collect())
+    }
+
+    /// Removes up to [`PRUNE_ROWS`] records at or below `horizon`, and raises the watermark of each (validator, kind)
+    /// among them to it in the same transaction. Gives the number removed: 0 when none are left.
+    ///
+    /// # Errors
+    /// As [`Ledger::apply`].
+    pub(super) fn prune(&self, horizon: Slot) -> Result<usize, SignerError> {
+        self.store.keep_headroom().map_err(|error| self.failed(heed::Error::Io(error)))?;
+        let mut txn = self.store.env.write_txn().map_err(|error| self.failed(error))?;
+        let duties = self.duties_through(&txn, horizon)?;
+        let marks: BTreeSet<_> = duties.iter().map(|duty| mark_key(duty.validator, duty.kind)).collect();
+        for key in marks {
+            let raised = self.watermark(&txn, &key)?.map_or(horizon, |mark| mark.max(horizon));
+            let mark = encode_mark(&key, raised);
+            self.store.watermarks.put(&mut txn, &key, &mark).map_err(|error| self.failed(error))?;
+        }
+        for duty in &duties {
+            self.store.duties.delete(&mut txn, &duty.key()).map_err(|error| self.failed(error))?;
+        }
+        if !duties.is_empty() {
+            txn.commit().map_err(|error| self.failed(error))?;
+        }
+        Ok(duties.len())
+    }
+
+    /// The rules themselves; reads only.
+    fn judge(&self, txn: &RoTxn<'_>, wanted: Wanted) -> Result<Verdict, SignerError> {
+        let Wanted { duty, digest } = wanted;
+        let on_record = self.record(txn, duty)?;
+        if let Some(record) = on_record {
+            if record.digest != digest {
+                let conflict = NotSafe::Conflict { duty, on_record: record.digest, asked: digest };
+                return Ok(Verdict::Refused(conflict));
+            }
+            // Handing out again what was signed is safe, also below the watermark.
+            if let Some(signature) = record.signature {
+                return Ok(Verdict::Signed(signature));
+            }
+        }
+        let watermark = self.watermark(txn, &mark_key(duty.validator, duty.kind))?;
+        if let Some(watermark) = watermark.filter(|mark| duty.slot <= *mark) {
+            return Ok(Verdict::Refused(NotSafe::BelowWatermark { duty, watermark }));
+        }
+        if on_record.is_some() {
+            return Ok(Verdict::Pinned);
+        }
+        if self.is_sealed(txn, duty)? { Ok(Verdict::Refused(NotSafe::Sealed { duty })) } else { Ok(Verdict::Pin) }
+    }
+
+    /// True for a block of a slot whose checkpoint proposal is on record.
+    fn is_sealed(&self, txn: &RoTxn<'_>, duty: Duty) -> Result<bool, SignerError> {
+        match duty.kind {
+            DutyKind::BlockProposal { .. } => {
+                let seal = Duty { kind: DutyKind::CheckpointProposal, ..duty };
+                Ok(self.record(txn, seal)?.is_some())
+            }
+            DutyKind::CheckpointProposal
+            | DutyKind::Attestation
+            | DutyKind::AttestationsAndSigners
+            | DutyKind::GovernanceVote
+            | DutyKind::SlashingVote => Ok(false),
+        }
+    }
+
+    /// Adds signatures to the records they belong to; a record pruned meanwhile stays away. True when any was written.
+    fn write_signatures(&self, txn: &mut RwTxn<'_>, signed: &[(Duty, Record)]) -> Result<bool, SignerError> {
+        let mut changed = false;
+        for &(duty, record) in signed {
+            let known = self.record(txn, duty)?;
+            if known.is_some_and(|known| known.digest == record.digest && known.signature.is_none()) {
+                self.put(txn, duty, record)?;
+                changed = true;
+            }
+        }
+        Ok(changed)
+    }
+
+    fn record(&self, txn: &RoTxn<'_>, duty: Duty) -> Result<Option<Record>, SignerError> {
+        let key = duty.key();
+        let bytes = self.store.duties.get(txn, &key).map_err(|error| self.failed(error))?;
+        bytes.map(|bytes| Record::decode(&key, bytes)).transpose().map_err(|what| self.untrusted(what))
+    }
+
+    fn put(&self, txn: &mut RwTxn<'_>, duty: Duty, record: Record) -> Result<(), SignerError> {
+        let key = duty.key();
+        self.store.duties.put(txn, &key, &record.encode(&key)).map_err(|error| self.failed(error))
+    }
+
+    fn watermark(&self, txn: &RoTxn<'_>, key: &[u8]) -> Result<Option<Slot>, SignerError> {
+        let bytes = self.store.watermarks.get(txn, key).map_err(|error| self.failed(error))?;
+        bytes.map(|bytes| decode_mark(key, bytes)).transpose().map_err(|what| self.untrusted(what))
+    }
+
+    fn duties_through(&self, txn: &RoTxn<'_>, horizon: Slot) -> Result<Vec<Duty>, SignerError> {
+        let end = horizon.0.checked_add(1).map(u64::to_be_bytes);
+        let end = end.as_ref().map_or(Bound::Unbounded, |end| Bound::Excluded(end.as_slice()));
+        let rows = self.store.duties.range(txn, &(Bound::Unbounded, end)).map_err(|error| self.failed(error))?;
+        rows.take(PRUNE_ROWS)
+            .map(|row| {
+                let (key, _) = row.map_err(|error| self.failed(error))?;
+                Duty::from_key(key).ok_or_else(|| self.untrusted("a record has a key that no duty has"))
+            })
+            .collect()
+    }
+
+    /// A failed write. Where there was no room, the transaction is gone and all else as before. After any other failure
+    /// it is unknown what reached the disk (the system may have dropped the pages), and trying again proves nothing.
+    fn failed(&self, error: heed::Error) -> SignerError {
+        let no_room = match &error {
+            heed::Error::Mdb(error) => *error == heed::MdbError::MapFull,
+            heed::Error::Io(error) => {
+                matches!(error.kind(), std::io::ErrorKind::StorageFull | std::io::ErrorKind::QuotaExceeded)
+            }
+            heed::Error::Encoding(_) | heed::Error::Decoding(_) | heed::Error::EnvAlreadyOpened => false,
+        };
+        let path = self.store.dir().to_owned();
+        if no_room {
+            SignerError::NoSpace { path, source: Arc::new(error) }
+        } else {
+            SignerError::StoreFailed { path, reason: error.to_string() }
+        }
+    }
+
+    fn untrusted(&self, what: &str) -> SignerError {
+        SignerError::StoreFailed { path: self.store.dir().to_owned(), reason: what.to_owned() }
+    }
+}
+
+/// Places of `wanted` in the order of their keys, which LMDB writes fastest; stable, so that the earlier wins.
+fn key_order(wanted: &[Wanted]) -> Vec<usize> {
+    let mut order: Vec<_> = (0..wanted.len()).collect();
+    order.sort_by_cached_key(|&at| wanted[at].duty.key());
+    order
+}

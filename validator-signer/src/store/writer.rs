@@ -1,0 +1,211 @@
+//! The store's own thread: it alone touches LMDB, and turns whatever waits in its queue into one durable transaction.
+
+use std::collections::VecDeque;
+use std::path::PathBuf;
+
+use fermata_primitives::Slot;
+use tokio::sync::{mpsc, oneshot, watch};
+use tracing::{debug, error, warn};
+
+use super::ledger::{Ledger, Verdict, Wanted};
+use super::lock::OwnerLock;
+use super::record::Record;
+use super::safety::{Safe, SigningPermit};
+use crate::{Duty, SignerError};
+
+pub(super) type Answer = Result<Safe, SignerError>;
+
+/// Signatures kept in memory before a transaction is made for them alone. They ride with the next reservation: losing
+/// one costs a repeat of the same signature, nothing more.
+const UNWRITTEN_SIGNATURES: usize = 1024;
+
+/// What the thread is asked for.
+pub(super) enum Request {
+    /// Leave to sign, each payload answered on its own.
+    Reserve(Reserve),
+    /// A signature that was made.
+    Signed(Duty, Record),
+    /// Forget what lies at or below the horizon.
+    Prune(Prune),
+    /// Answer what is queued, then close.
+    Close,
+}
+
+pub(super) struct Reserve {
+    pub(super) wanted: Vec<Wanted>,
+    pub(super) reply: oneshot::Sender<Vec<Answer>>,
+}
+
+pub(super) struct Prune {
+    pub(super) horizon: Slot,
+    pub(super) removed: u64,
+    pub(super) reply: oneshot::Sender<Result<u64, SignerError>>,
+}
+
+/// State of the thread. Fields are dropped in this order: LMDB is closed before the lock is freed, and only then do
+/// those who wait for the close hear of it.
+pub(super) struct Writer {
+    ledger: Ledger,
+    _lock: OwnerLock,
+    _closed: watch::Sender<()>,
+    path: PathBuf,
+    queue: mpsc::Receiver<Request>,
+    batch_duties: usize,
+    unwritten: Vec<(Duty, Record)>,
+    prunes: VecDeque<Prune>,
+    failure: Option<String>,
+}
+
+/// What the thread owns from the start.
+pub(super) struct Owned {
+    pub(super) ledger: Ledger,
+    pub(super) lock: OwnerLock,
+    pub(super) closed: watch::Sender<()>,
+    pub(super) path: PathBuf,
+}
+
+impl Writer {
+    pub(super) fn new(owned: Owned, queue: mpsc::Receiver<Request>, batch_duties: usize) -> Self {
+        Self {
+            ledger: owned.ledger,
+            _lock: owned.lock,
+            _closed: owned.closed,
+            path: owned.path,
+            queue,
+            batch_duties,
+            unwritten: Vec::new(),
+            prunes: VecDeque::new(),
+            failure: None,
+        }
+    }
+
+    /// Runs until the store is closed, or its last handle is gone.
+    pub(super) fn run(mut self) {
+        while let Some(batch) = self.collect() {
+            if !batch.is_empty() || self.unwritten.len() >= UNWRITTEN_SIGNATURES {
+                self.commit(batch);
+            }
+            self.prune_a_piece();
+        }
+        self.finish();
+    }
+
+    /// Waits for work and takes what is there, up to a batch; with pruning to do it does not wait. `None` at the end.
+    fn collect(&mut self) -> Option<Vec<Reserve>> {
+        let mut next =
+            if self.prunes.is_empty() { Some(self.queue.blocking_recv()?) } else { self.queue.try_recv().ok() };
+        let mut batch = Vec::new();
+        let mut duties = 0;
+        while let Some(request) = next {
+            match request {
+                // Whoever stopped waiting before the transaction began has nothing recorded.
+                Request::Reserve(reserve) if reserve.reply.is_closed() => {}
+                Request::Reserve(reserve) => {
+                    duties += reserve.wanted.len();
+                    batch.push(reserve);
+                }
+                Request::Signed(duty, record) => self.unwritten.push((duty, record)),
+                Request::Prune(prune) => self.prunes.push_back(prune),
+                Request::Close => self.queue.close(),
+            }
+            next = if duties < self.batch_duties { self.queue.try_recv().ok() } else { None };
+        }
+        Some(batch)
+    }
+
+    /// One transaction for the whole batch; each caller then gets its own answers.
+    fn commit(&mut self, batch: Vec<Reserve>) {
+        let wanted: Vec<Wanted> = batch.iter().flat_map(|reserve| reserve.wanted.iter().copied()).collect();
+        let outcome = match &self.failure {
+            Some(reason) => Err(self.store_failed(reason)),
+            None => self.ledger.apply(&self.unwritten, &wanted),
+        };
+        match outcome {
+            Ok(verdicts) => {
+                self.unwritten.clear();
+                answer(batch, verdicts);
+            }
+            Err(error) => {
+                self.note_failure(&error);
+                refuse(batch, &error);
+            }
+        }
+    }
+
+    /// Prunes a piece and lets signatures pass before the next.
+    fn prune_a_piece(&mut self) {
+        let Some(mut prune) = self.prunes.pop_front() else { return };
+        let outcome = match &self.failure {
+            Some(reason) => Err(self.store_failed(reason)),
+            None => self.ledger.prune(prune.horizon),
+        };
+        match outcome {
+            Ok(0) => {
+                debug!(horizon = %prune.horizon, removed = prune.removed, "pruned duties");
+                let _ = prune.reply.send(Ok(prune.removed));
+            }
+            Ok(removed) => {
+                prune.removed += removed as u64;
+                self.prunes.push_front(prune);
+            }
+            Err(error) => {
+                self.note_failure(&error);
+                let _ = prune.reply.send(Err(error));
+            }
+        }
+    }
+
+    /// Writes what is left, closes LMDB, frees the directory, and lets the waiters know.
+    fn finish(self) {
+        if !self.unwritten.is_empty()
+            && self.failure.is_none()
+            && let Err(error) = self.ledger.apply(&self.unwritten, &[])
+        {
+            // The duties are pinned; their payloads can be signed anew.
+            warn!(path = %self.path.display(), %error, "closing without the last signatures");
+        }
+        self.ledger.close();
+    }
+
+    fn note_failure(&mut self, error: &SignerError) {
+        if let (SignerError::StoreFailed { reason, path }, None) = (error, &self.failure) {
+            error!(path = %path.display(), %reason, "the signing store has failed; nothing is signed any more");
+            self.failure = Some(reason.clone());
+        }
+    }
+
+    fn store_failed(&self, reason: &str) -> SignerError {
+        SignerError::StoreFailed { path: self.path.clone(), reason: reason.to_owned() }
+    }
+}
+
+/// Permits are made here and nowhere else: the transaction of these verdicts is durable.
+fn answer(batch: Vec<Reserve>, verdicts: Vec<Verdict>) {
+    let mut verdicts = verdicts.into_iter();
+    for Reserve { wanted, reply } in batch {
+        let answers = wanted.into_iter().zip(verdicts.by_ref()).map(|(wanted, verdict)| match verdict {
+            Verdict::Pin | Verdict::Pinned => Ok(Safe::New(SigningPermit::after_commit(wanted.duty, wanted.digest))),
+            Verdict::Signed(signature) => Ok(Safe::SameData(signature)),
+            Verdict::Refused(refusal) => Err(refusal.into()),
+        });
+        // Nobody may be waiting any more; the duties stay pinned.
+        let _ = reply.send(answers.collect());
+    }
+}
+
+fn refuse(batch: Vec<Reserve>, error: &SignerError) {
+    for Reserve { wanted, reply } in batch {
+        let _ = reply.send(wanted.iter().map(|_| Err(again(error))).collect());
+    }
+}
+
+/// A failed transaction's error, once for each who waited for it.
+fn again(error: &SignerError) -> SignerError {
+    if let SignerError::NoSpace { path, source } = error {
+        return SignerError::NoSpace { path: path.clone(), source: source.clone() };
+    }
+    if let SignerError::StoreFailed { path, reason } = error {
+        return SignerError::StoreFailed { path: path.clone(), reason: reason.clone() };
+    }
+    SignerError::StoreFailed { path: PathBuf::new(), reason: error.to_string() }
+}

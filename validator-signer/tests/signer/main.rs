@@ -1,0 +1,11 @@
+//! What the crate promises, one story a module.
+
+#![expect(clippy::unwrap_used, reason = "a test ends at the first thing that is not as it should be")]
+
+mod keystores;
+mod lifecycle;
+mod never_twice;
+mod opening;
+mod processes;
+mod room;
+mod support;
