@@ -33,7 +33,7 @@ pub use tx::PooledTx;
 pub use validate::validate;
 
 /// What the chain says of a sender at its head.
-#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+#[derive(Clone, Copy, PartialEq, Eq, Debug, Default)]
 pub struct AccountView {
     /// What its next transaction must carry.
     pub nonce: u64,

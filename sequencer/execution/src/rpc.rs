@@ -1,1 +1,0 @@
-//! The `eth_` JSON-RPC.
