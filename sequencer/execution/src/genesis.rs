@@ -17,7 +17,7 @@ const DEV_GAS_LIMIT: u64 = 60_000_000;
 /// Base fee of a development chain's genesis block: 1 gwei.
 const DEV_BASE_FEE: u64 = 1_000_000_000;
 /// 10 000 ether for each prefunded account.
-const DEV_BALANCE: U256 = U256::from_limbs([0x1bcecceda1000000, 0x21e, 0, 0]);
+const DEV_BALANCE: U256 = U256::from_limbs([0x19e0_c9ba_b240_0000, 0x21e, 0, 0]);
 
 /// What the chain begins with. Every node of a chain has the same; the genesis block's hash says so.
 #[derive(Clone, PartialEq, Eq, Debug, Serialize, Deserialize)]

@@ -4,13 +4,13 @@ use alloy::consensus::Header;
 use alloy::primitives::{Bytes, TxKind, U256};
 use alloy::rpc::types::TransactionRequest;
 use revm::context::TxEnv;
-use revm::context::result::{EVMError, ExecutionResult, InvalidTransaction};
+use revm::context::result::{ExecutionResult, InvalidTransaction};
 use revm::context_interface::either::Either;
 use revm::database::State;
 use revm::{Context, Database, ExecuteEvm, MainBuilder, MainContext};
 
 use super::BlockEnvironment;
-use super::executor::{fatal, state_failure};
+use super::executor::{broken_rule, state_failure};
 use crate::state::StateView;
 use crate::{BlockId, ExecutionError, Result};
 
@@ -92,14 +92,20 @@ impl CallSite {
             Context::mainnet().with_db(&mut self.state).with_block(self.environment.block_env()).with_cfg(cfg);
         let tx = TxEnv { gas_limit, ..self.tx.clone() };
         let ran = context.build_mainnet().transact(tx);
-        ran.map(|ran| ran.result).map_err(|error| match error {
-            EVMError::Transaction(InvalidTransaction::LackOfFundForMaxFee { fee, balance }) => ExecutionError::BadCall(
-                format!("insufficient funds for gas * price + value: the sender has {balance}, it could cost {fee}"),
-            ),
-            EVMError::Transaction(rule) => ExecutionError::BadCall(rule.to_string()),
-            other => fatal(other),
-        })
+        match ran {
+            Ok(ran) => Ok(ran.result),
+            Err(error) => Err(broken_rule(error).map_or_else(|failure| failure, |rule| bad_call(&rule))),
+        }
     }
+}
+
+/// Worded as Ethereum's clients do where wallets look for the words.
+fn bad_call(rule: &InvalidTransaction) -> ExecutionError {
+    if let InvalidTransaction::LackOfFundForMaxFee { fee, balance } = rule {
+        let what = "insufficient funds for gas * price + value";
+        return ExecutionError::BadCall(format!("{what}: the sender has {balance}, it could cost {fee}"));
+    }
+    ExecutionError::BadCall(rule.to_string())
 }
 
 /// How a run ended, as a caller sees it.

@@ -63,7 +63,9 @@ impl BlockExecutor {
         let context = Context::mainnet().with_db(state).with_block(environment.block_env()).with_cfg(environment.cfg());
         let mut evm = context.build_mainnet();
         // EIP-2935: the parent's hash becomes readable for contracts. Fails silently where genesis lacks the contract.
-        evm.system_call_commit(HISTORY_STORAGE_ADDRESS, environment.parent.hash.into()).map_err(fatal)?;
+        evm.system_call_commit(HISTORY_STORAGE_ADDRESS, environment.parent.hash.into()).map_err(|error| {
+            broken_rule(error).map_or_else(|failure| failure, |rule| ExecutionError::Evm(rule.to_string()))
+        })?;
         Ok(Self { evm, environment, gas_used: 0, transactions: vec![], senders: vec![], receipts: vec![] })
     }
 
@@ -78,9 +80,9 @@ impl BlockExecutor {
         if asked > self.gas_left() {
             return Err(TxFailure::NoGasLeft { asked, left: self.gas_left() });
         }
-        let result = self.evm.transact_commit(tx_env(tx)).map_err(|error| match error {
-            EVMError::Transaction(rule) => TxFailure::Invalid(rule),
-            other => TxFailure::Fatal(fatal(other)),
+        let result = self.evm.transact_commit(tx_env(tx)).map_err(|error| match broken_rule(error) {
+            Ok(rule) => TxFailure::Invalid(rule),
+            Err(failure) => TxFailure::Fatal(failure),
         })?;
         self.gas_used += result.tx_gas_used();
         let receipt = Receipt {
@@ -113,14 +115,14 @@ impl BlockExecutor {
     }
 }
 
-/// An error of revm that is none of the transaction's.
-pub(super) fn fatal(error: EVMError<EvmDatabaseError<ExecutionError>>) -> ExecutionError {
+/// Splits revm's errors: a rule that the transaction breaks, or a failure that says nothing about it.
+pub(super) fn broken_rule(error: EVMError<EvmDatabaseError<ExecutionError>>) -> Result<InvalidTransaction> {
     match error {
-        EVMError::Database(error) => state_failure(error),
-        EVMError::Transaction(cause) => ExecutionError::Evm(cause.to_string()),
-        EVMError::Header(cause) => ExecutionError::Evm(cause.to_string()),
-        EVMError::Custom(cause) => ExecutionError::Evm(cause),
-        EVMError::CustomAny(cause) => ExecutionError::Evm(cause.to_string()),
+        EVMError::Transaction(rule) => Ok(rule),
+        EVMError::Database(error) => Err(state_failure(error)),
+        EVMError::Header(cause) => Err(ExecutionError::Evm(cause.to_string())),
+        EVMError::Custom(cause) => Err(ExecutionError::Evm(cause)),
+        EVMError::CustomAny(cause) => Err(ExecutionError::Evm(cause.to_string())),
     }
 }
 

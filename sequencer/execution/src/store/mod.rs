@@ -96,13 +96,14 @@ impl Store {
 
 /// LMDB's errors, by what the caller does next.
 fn store_error(error: heed::Error) -> ExecutionError {
-    match error {
-        heed::Error::Mdb(heed::MdbError::MapFull) => {
-            ExecutionError::StoreFull { what: format!("the map of {} bytes has no free page", open::MAP_BYTES) }
-        }
-        heed::Error::Io(source) if source.kind() == std::io::ErrorKind::StorageFull => {
-            ExecutionError::StoreFull { what: source.to_string() }
-        }
-        other => ExecutionError::Store(other),
-    }
+    let what = match &error {
+        heed::Error::Mdb(heed::MdbError::MapFull) => format!("the map of {} bytes has no free page", open::MAP_BYTES),
+        heed::Error::Io(cause) if cause.kind() == std::io::ErrorKind::StorageFull => cause.to_string(),
+        heed::Error::Io(_)
+        | heed::Error::Mdb(_)
+        | heed::Error::Encoding(_)
+        | heed::Error::Decoding(_)
+        | heed::Error::EnvAlreadyOpened => return ExecutionError::Store(error),
+    };
+    ExecutionError::StoreFull { what }
 }

@@ -1,0 +1,11 @@
+//! The in-process execution engine through its trait: building, checking, moving heads, reopening.
+
+mod anvil;
+mod building;
+mod calls;
+mod durability;
+mod heads;
+mod oracle;
+mod random_states;
+mod support;
+mod validity;
