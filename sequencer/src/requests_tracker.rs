@@ -101,7 +101,7 @@ impl RequestsTracker {
         let live = Arc::clone(&self.live);
         self.tasks.spawn(async move {
             let ended = request.catch_unwind().await;
-            leave(&live, id, ended.is_err());
+            leave(&live, id, &ended);
         });
     }
 
@@ -145,10 +145,10 @@ impl RequestsTracker {
     }
 }
 
-fn leave(live: &Mutex<Live>, id: u64, panicked: bool) {
+fn leave(live: &Mutex<Live>, id: u64, ended: &std::thread::Result<()>) {
     let mut live = live.lock().unwrap_or_else(PoisonError::into_inner);
     let Some(entry) = live.entries.remove(&id) else { return };
-    if panicked {
+    if ended.is_err() {
         tracing::error!(slot = entry.slot.0, kind = ?entry.kind, "a tracked request panicked");
         live.failed += 1;
     } else if entry.interrupt.is_cancelled() {

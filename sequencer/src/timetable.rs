@@ -50,7 +50,9 @@ pub enum TimetableError {
         block: Duration,
     },
     /// Not one block fits.
-    #[error("no block fits into a slot of {slot:?}: prepare + 2 block + 2 peer + assemble take {needed:?}; shorten them or deploy longer slots")]
+    #[error(
+        "no block fits into a slot of {slot:?}: prepare + 2 block + 2 peer + assemble take {needed:?}; shorten them or deploy longer slots"
+    )]
     NoBlockFits {
         /// `S`.
         slot: Duration,
@@ -186,9 +188,12 @@ mod tests {
         Duration::from_secs_f64(secs)
     }
 
-    fn table(slot: u64, ethereum: u64, block: f64, fast: bool) -> Timetable {
+    /// Peer, assembly and least block time of an ordinary chain, and of one with short Ethereum slots.
+    const ORDINARY: (f64, f64, f64) = (2.0, 1.0, 2.0);
+    const FAST: (f64, f64, f64) = (0.5, 0.5, 1.0);
+
+    fn table(slot: u64, ethereum: u64, block: f64, (peer, assemble, min_block): (f64, f64, f64)) -> Timetable {
         let times = SlotTimes::new(L1Timestamp(1_000), slot, 32, ethereum).expect("valid times");
-        let (peer, assemble, min_block) = if fast { (0.5, 0.5, 1.0) } else { (2.0, 1.0, 2.0) };
         let budgets = Budgets {
             block: secs(block),
             min_block: secs(min_block),
@@ -202,7 +207,7 @@ mod tests {
 
     #[test]
     fn the_worked_example_of_72_12_6_holds() {
-        let table = table(72, 12, 6.0, false);
+        let table = table(72, 12, 6.0, ORDINARY);
         let slot = Slot(10);
         let start = table.start(slot);
         assert_eq!(table.build_frame_start(slot), start - secs(84.0));
@@ -215,12 +220,12 @@ mod tests {
 
     #[test]
     fn the_worked_example_of_36_4_6_holds() {
-        assert_eq!(table(36, 4, 6.0, true).blocks_per_checkpoint(), 4);
+        assert_eq!(table(36, 4, 6.0, FAST).blocks_per_checkpoint(), 4);
     }
 
     #[test]
     fn a_sub_slot_without_time_left_is_skipped_and_deadlines_never_shift() {
-        let table = table(72, 12, 6.0, false);
+        let table = table(72, 12, 6.0, ORDINARY);
         let slot = Slot(3);
         let frame = table.build_frame_start(slot);
         assert_eq!(table.next_sub_slot(slot, frame).map(|s| s.index), Some(0));
@@ -248,7 +253,7 @@ mod tests {
     proptest! {
         #[test]
         fn the_target_slot_is_the_one_whose_build_frame_is_open(offset in 0u64..10_000_000, e in 1u64..13, per_slot in 4u64..9) {
-            let table = table(e * per_slot * 6, e * 6, 1.0, true);
+            let table = table(e * per_slot * 6, e * 6, 1.0, FAST);
             let now = UnixTime::from_millis(1_000_000 + offset);
             let slot = table.target_slot(now);
             prop_assert!(table.build_frame_start(slot) <= now);

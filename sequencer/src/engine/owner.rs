@@ -64,6 +64,8 @@ pub(super) struct Owner {
     starting: Option<Starting>,
     run: Option<Run>,
     draining: Option<Draining>,
+    /// Nobody can ask for anything any more: bring what runs to its end.
+    handles_gone: bool,
 }
 
 /// What woke the owner.
@@ -86,25 +88,20 @@ impl Owner {
         let lifecycle = Lifecycle::Idle;
         let first = EngineStatus { lifecycle, since: clock.now(), starting: false, runs: 0, failure: None };
         let (status, receiver) = watch::channel(first);
-        let owner =
-            Self { parts, config, clock, tasks, status, lifecycle, starting: None, run: None, draining: None };
-        (owner, receiver)
+        let (starting, run, draining, handles_gone) = (None, None, None, false);
+        (Self { parts, config, clock, tasks, status, lifecycle, starting, run, draining, handles_gone }, receiver)
     }
 
     /// Carries out verbs until every handle is gone; a run that is left is interrupted and drained.
     pub(super) async fn own(mut self, mut inbox: mpsc::UnboundedReceiver<Verb>) {
-        let mut handles_gone = false;
-        loop {
-            if handles_gone && self.is_at_rest() {
-                return;
-            }
-            match self.wait(&mut inbox, handles_gone).await {
+        while !(self.handles_gone && self.is_at_rest()) {
+            match self.wait(&mut inbox).await {
                 Woken::Verb(verb) => self.carry_out(verb).await,
                 Woken::HandlesGone => {
-                    handles_gone = true;
+                    self.handles_gone = true;
                     self.interrupt_all();
                 }
-                Woken::PartsCameUp(outcome) => self.on_parts(outcome, handles_gone).await,
+                Woken::PartsCameUp(outcome) => self.on_parts(outcome).await,
                 Woken::LoopEnded(end) => self.on_loop_ended(end),
                 Woken::Settled(requests) => self.on_settled(&requests).await,
                 Woken::DeadlinePassed => self.on_deadline(),
@@ -116,8 +113,8 @@ impl Owner {
         self.starting.is_none() && self.run.is_none() && self.draining.is_none()
     }
 
-    async fn wait(&mut self, inbox: &mut mpsc::UnboundedReceiver<Verb>, handles_gone: bool) -> Woken {
-        let Self { starting, run, draining, .. } = self;
+    async fn wait(&mut self, inbox: &mut mpsc::UnboundedReceiver<Verb>) -> Woken {
+        let Self { starting, run, draining, handles_gone, .. } = self;
         let came_up = starting.as_mut().map_or_else(|| pending().boxed(), |s| (&mut s.parts).boxed());
         let loop_ended = run.as_mut().map_or_else(|| pending().boxed(), |run| run.ended_by_itself().boxed());
         let (settled, deadline) = match draining.as_mut() {
@@ -130,7 +127,7 @@ impl Owner {
         tokio::select! {
             // Verbs first: an interrupt must not wait behind what it interrupts.
             biased;
-            verb = inbox.recv(), if !handles_gone => verb.map_or(Woken::HandlesGone, Woken::Verb),
+            verb = inbox.recv(), if !*handles_gone => verb.map_or(Woken::HandlesGone, Woken::Verb),
             outcome = came_up => Woken::PartsCameUp(outcome),
             end = loop_ended => Woken::LoopEnded(end),
             requests = settled => Woken::Settled(requests),
@@ -176,12 +173,11 @@ impl Owner {
             let (parts, tokens) = (Arc::clone(&self.parts), tokens.clone());
             async move { parts.start(tokens).await }.boxed()
         };
-        self.starting =
-            Some(Starting { tokens, parts, waiters: vec![answer], author, deferred: VecDeque::new() });
+        self.starting = Some(Starting { tokens, parts, waiters: vec![answer], author, deferred: VecDeque::new() });
         self.status.send_modify(|status| status.starting = true);
     }
 
-    async fn on_parts(&mut self, outcome: Result<Arc<dyn Tick>, PartsError>, handles_gone: bool) {
+    async fn on_parts(&mut self, outcome: Result<Arc<dyn Tick>, PartsError>) {
         let Some(starting) = self.starting.take() else { return };
         self.status.send_modify(|status| status.starting = false);
         let answer = match outcome {
@@ -195,7 +191,7 @@ impl Owner {
         for verb in starting.deferred {
             Box::pin(self.carry_out(verb)).await;
         }
-        if handles_gone {
+        if self.handles_gone {
             self.interrupt_all();
         }
     }
@@ -227,7 +223,7 @@ impl Owner {
             Some(author) if self.lifecycle != Lifecycle::Closed => {
                 let wish = Wish { running: false, author, since: self.clock.now() };
                 record(&self.parts, wish).await.err()
-            },
+            }
             Some(_) | None => None,
         };
         let (state, effect) = next(self.lifecycle, Command::Stop(request.drain)).expect("no state refuses a stop");
@@ -245,7 +241,7 @@ impl Owner {
                     draining.due_within(&self.clock, span);
                 }
             }
-            None => waiter.answer(false, state, None, &[]),
+            None => waiter.answer(state, None, &[]),
         }
     }
 
@@ -363,7 +359,7 @@ impl Owner {
         self.become_state(state);
         tracing::info!(outcome = ?report.outcome, head = report.head.number, took_ms = report.took_ms, "drained");
         for waiter in draining.waiters {
-            waiter.answer(true, state, Some(&report), &closed);
+            waiter.answer(state, Some(&report), &closed);
         }
     }
 
@@ -425,8 +421,9 @@ impl Draining {
 }
 
 impl Waiter {
-    fn answer(self, changed: bool, state: Lifecycle, drain: Option<&DrainReport>, closed: &[String]) {
-        let drain = drain.cloned();
+    /// Something has changed exactly where there was a run to drain.
+    fn answer(self, state: Lifecycle, drain: Option<&DrainReport>, closed: &[String]) {
+        let (changed, drain) = (drain.is_some(), drain.cloned());
         match self {
             Self::Stop { answer, unrecorded: None } => drop(answer.send(Ok(StopAnswer { changed, state, drain }))),
             Self::Stop { answer, unrecorded: Some(error) } => drop(answer.send(Err(VerbError::NotRecorded(error)))),

@@ -68,7 +68,11 @@ impl Fake {
                 () = context.interrupt.cancelled() => {}
             },
             Behaviour::Track => {
-                context.requests.track(RequestKind::Checkpoint, Slot(1), |token| async move { token.cancelled().await });
+                context.requests.track(
+                    RequestKind::Checkpoint,
+                    Slot(1),
+                    |token| async move { token.cancelled().await },
+                );
             }
             Behaviour::Panic => panic!("on purpose"),
             Behaviour::StopFromInside => {

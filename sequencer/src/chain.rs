@@ -1,0 +1,147 @@
+//! The one place where the L2 heads are moved.
+
+use std::sync::{Arc, PoisonError};
+use std::time::Duration;
+
+use alloy::primitives::B256;
+use fermata_execution::{Block, BlockId, Execution, ExecutionError, Heads};
+use fermata_primitives::{SharedClock, Slot};
+use tokio::sync::{Mutex, watch};
+
+use crate::error::{Result, SequencerError};
+use crate::events::{Events, SequencerEvent};
+use crate::l1::Sync;
+use crate::pipeline::{L1Tip, Moved, Pipeline, Place};
+
+/// The pipeline and the execution engine, moved together.
+#[derive(Debug)]
+pub struct Chain {
+    execution: Arc<dyn Execution>,
+    sync: Sync,
+    pipeline: Mutex<Pipeline>,
+    tip: watch::Sender<Option<L1Tip>>,
+    tip_moved: std::sync::Mutex<Duration>,
+    clock: SharedClock,
+    events: Events,
+}
+
+impl Chain {
+    /// A chain that knows nothing of L1 yet.
+    #[must_use]
+    pub fn new(execution: Arc<dyn Execution>, sync: Sync, clock: SharedClock, events: Events) -> Self {
+        let pipeline = Mutex::new(Pipeline::new(L1Tip::default()));
+        let tip_moved = std::sync::Mutex::new(clock.monotonic());
+        Self { execution, sync, pipeline, tip: watch::Sender::new(None), tip_moved, clock, events }
+    }
+
+    /// For how long L1's tip has been the same, or unknown.
+    #[must_use]
+    pub fn tip_unmoved_for(&self) -> Duration {
+        let moved = *self.tip_moved.lock().unwrap_or_else(PoisonError::into_inner);
+        self.clock.monotonic().saturating_sub(moved)
+    }
+
+    /// What L1 said last; `None` until it has been followed once.
+    #[must_use]
+    pub fn tip(&self) -> watch::Receiver<Option<L1Tip>> {
+        self.tip.subscribe()
+    }
+
+    /// L1's tip is this at L1 block `l1_block`: fetches what is missing, drops what has lost its place, moves the heads.
+    ///
+    /// # Errors
+    /// What is missing could not be fetched, or execution failed; nothing has moved, and the call may be repeated.
+    pub async fn follow(&self, l1_block: u64, tip: L1Tip) -> Result<()> {
+        if *self.tip.borrow() == Some(tip) {
+            return Ok(());
+        }
+        if self.execution.block(tip.archive).await?.is_none() {
+            self.sync.to(&tip).await?;
+        }
+        let mut pipeline = self.pipeline.lock().await;
+        let moved = pipeline.l1_moved(tip);
+        self.place_heads(&pipeline).await?;
+        self.tip.send_replace(Some(tip));
+        *self.tip_moved.lock().unwrap_or_else(PoisonError::into_inner) = self.clock.monotonic();
+        drop(pipeline);
+        self.events.emit(SequencerEvent::L1TipMoved { l1_block, checkpoint: tip.number });
+        self.report(&moved, "L1 has another checkpoint in its place");
+        Ok(())
+    }
+
+    /// Takes a place for the slot's checkpoint, on top of the chain.
+    ///
+    /// # Errors
+    /// There is none, or L1 has not been followed yet.
+    pub async fn open(&self, slot: Slot) -> Result<Place> {
+        let mut pipeline = self.pipeline.lock().await;
+        if self.tip.borrow().is_none() {
+            return Err(SequencerError::NotSynced { want: pipeline.tip().number });
+        }
+        Ok(pipeline.open(slot)?)
+    }
+
+    /// Puts a sealed block on top of the slot's checkpoint and makes it the head.
+    ///
+    /// # Errors
+    /// The checkpoint has lost its place, or execution failed.
+    pub async fn extend(&self, slot: Slot, block: &Block) -> Result<()> {
+        let mut pipeline = self.pipeline.lock().await;
+        pipeline.extend(slot, block.hash())?;
+        self.place_heads(&pipeline).await
+    }
+
+    /// The slot's checkpoint is complete and on its way to L1.
+    ///
+    /// # Errors
+    /// It has lost its place.
+    pub async fn proposed(&self, slot: Slot) -> Result<()> {
+        Ok(self.pipeline.lock().await.proposed(slot)?)
+    }
+
+    /// Gives up the slot's checkpoint and all that is built on it; the head goes back.
+    ///
+    /// # Errors
+    /// Execution failed; the next [`Chain::follow`] moves the heads again.
+    pub async fn abandon(&self, slot: Slot) -> Result<()> {
+        let mut pipeline = self.pipeline.lock().await;
+        let mut moved = pipeline.abandon(slot);
+        self.place_heads(&pipeline).await?;
+        drop(pipeline);
+        moved.orphaned.retain(|orphan| *orphan != slot);
+        self.report(&moved, "the checkpoint it is built on was given up");
+        Ok(())
+    }
+
+    /// Where the L2 head is.
+    ///
+    /// # Errors
+    /// Execution failed.
+    pub async fn heads(&self) -> Result<Heads> {
+        Ok(self.execution.heads().await?)
+    }
+
+    async fn place_heads(&self, pipeline: &Pipeline) -> Result<()> {
+        let tip = *pipeline.tip();
+        let heads = Heads {
+            unsafe_head: self.id_of(pipeline.head()).await?,
+            safe: self.id_of(tip.archive).await?,
+            finalized: self.id_of(tip.proven_archive).await?,
+        };
+        if self.execution.heads().await? != heads {
+            self.execution.set_heads(heads).await?;
+        }
+        Ok(())
+    }
+
+    async fn id_of(&self, hash: B256) -> Result<BlockId> {
+        let block = self.execution.block(hash).await?.ok_or(ExecutionError::UnknownBlock(hash))?;
+        Ok(block.id())
+    }
+
+    fn report(&self, moved: &Moved, reason: &str) {
+        for slot in &moved.orphaned {
+            self.events.emit(SequencerEvent::CheckpointDiscarded { slot: *slot, reason: reason.to_owned() });
+        }
+    }
+}

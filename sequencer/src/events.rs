@@ -1,0 +1,161 @@
+//! What happens, as it happens: for tests, subscriptions and the lines that `fermata dev` prints.
+
+use alloy::primitives::{Address, B256};
+use fermata_primitives::{CheckpointNumber, Slot};
+use serde::{Deserialize, Serialize};
+use tokio::sync::broadcast;
+
+/// Something that happened. A slow listener loses the oldest and is told how many.
+#[derive(Clone, PartialEq, Eq, Debug, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case", tag = "event")]
+pub enum SequencerEvent {
+    /// The slot is ours and building begins.
+    PreparingCheckpoint {
+        /// The slot.
+        slot: Slot,
+        /// The checkpoint it will be.
+        checkpoint: CheckpointNumber,
+        /// Whose turn it is.
+        proposer: Address,
+    },
+    /// A block of ours was built.
+    BlockProposed {
+        /// The slot.
+        slot: Slot,
+        /// Its place in the checkpoint.
+        index: u32,
+        /// Block number.
+        number: u64,
+        /// Block hash.
+        hash: B256,
+        /// Transactions in it.
+        transactions: usize,
+        /// Gas they used.
+        gas_used: u64,
+    },
+    /// A block could not be built; the checkpoint goes on without it.
+    BlockBuildFailed {
+        /// The slot.
+        slot: Slot,
+        /// Why.
+        reason: String,
+    },
+    /// The checkpoint is complete and signed.
+    CheckpointProposed {
+        /// The slot.
+        slot: Slot,
+        /// The checkpoint.
+        checkpoint: CheckpointNumber,
+        /// Blocks in it.
+        blocks: usize,
+    },
+    /// L1 has it, and the contract says so.
+    CheckpointPublished {
+        /// The slot.
+        slot: Slot,
+        /// What landed.
+        landed: Box<PublishedCheckpoint>,
+    },
+    /// It is not on L1 and will not be; the L2 head went back to what L1 has.
+    CheckpointPublishFailed {
+        /// The slot.
+        slot: Slot,
+        /// The checkpoint.
+        checkpoint: CheckpointNumber,
+        /// Why.
+        reason: String,
+    },
+    /// The slot was ours and no checkpoint was proposed.
+    SlotMissed {
+        /// The slot.
+        slot: Slot,
+        /// Why.
+        reason: String,
+    },
+    /// What was being built, or was on its way, lost its place.
+    CheckpointDiscarded {
+        /// The slot.
+        slot: Slot,
+        /// Why.
+        reason: String,
+    },
+    /// L1's tip moved.
+    L1TipMoved {
+        /// The L1 block.
+        l1_block: u64,
+        /// The newest checkpoint on L1.
+        checkpoint: CheckpointNumber,
+    },
+}
+
+/// A checkpoint that landed, as `fermata dev` prints it.
+#[derive(Clone, PartialEq, Eq, Debug, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub struct PublishedCheckpoint {
+    /// Its number.
+    pub checkpoint: CheckpointNumber,
+    /// Blocks in it.
+    pub blocks: usize,
+    /// Transactions in them.
+    pub transactions: usize,
+    /// Signatures it carries.
+    pub attestations: usize,
+    /// Members of its committee.
+    pub committee: usize,
+    /// Its L1 transaction.
+    pub l1_tx: B256,
+    /// The L1 block that holds it.
+    pub l1_block: u64,
+    /// Gas its L1 transaction used.
+    pub l1_gas: u64,
+    /// Blobs it carries.
+    pub blobs: usize,
+    /// Bytes of payload in the blobs.
+    pub payload_bytes: usize,
+}
+
+impl SequencerEvent {
+    /// Whether a healthy chain never sees it.
+    #[must_use]
+    pub const fn is_failure(&self) -> bool {
+        match self {
+            Self::BlockBuildFailed { .. }
+            | Self::CheckpointPublishFailed { .. }
+            | Self::SlotMissed { .. }
+            | Self::CheckpointDiscarded { .. } => true,
+            Self::PreparingCheckpoint { .. }
+            | Self::BlockProposed { .. }
+            | Self::CheckpointProposed { .. }
+            | Self::CheckpointPublished { .. }
+            | Self::L1TipMoved { .. } => false,
+        }
+    }
+}
+
+/// Where events are sent.
+#[derive(Clone, Debug)]
+pub struct Events(broadcast::Sender<SequencerEvent>);
+
+impl Events {
+    /// Events kept for a listener that is behind.
+    const KEPT: usize = 1_024;
+
+    /// Tells everyone who listens.
+    pub fn emit(&self, event: SequencerEvent) {
+        tracing::debug!(?event, "event");
+        // No listener is not an error.
+        let _ = self.0.send(event);
+    }
+
+    /// Listens from now on.
+    #[must_use]
+    pub fn subscribe(&self) -> broadcast::Receiver<SequencerEvent> {
+        self.0.subscribe()
+    }
+}
+
+impl Default for Events {
+    fn default() -> Self {
+        Self(broadcast::Sender::new(Self::KEPT))
+    }
+}

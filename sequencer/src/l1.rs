@@ -1,0 +1,17 @@
+//! The L1 side: what the head is, what the rollup contract says, and the L2 chain that its blobs hold.
+
+mod blobs;
+mod client;
+mod committees;
+mod follower;
+mod head;
+mod sync;
+mod view;
+
+pub use blobs::BlobSource;
+pub use client::{L1Client, revert_reason, unless_interrupted};
+pub use committees::Committees;
+pub use follower::Follower;
+pub use head::{HeadMonitor, HeadReceiver};
+pub use sync::Sync;
+pub use view::{CheckpointInputs, RollupView};

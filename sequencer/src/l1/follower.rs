@@ -1,0 +1,69 @@
+//! Keeps the L2 chain at what L1 says.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use fermata_primitives::{Backoff, SharedClock};
+use tokio_util::sync::CancellationToken;
+
+use super::{Committees, HeadReceiver, RollupView};
+use crate::chain::Chain;
+use crate::error::Result;
+use crate::poll_loop::chain as error_chain;
+
+/// Follows the L1 head: reads the contract's tip at each, and moves the L2 heads to it. It outlives every run, so that a
+/// stopped node still tells the truth about where the chain is.
+#[derive(Debug)]
+pub struct Follower {
+    view: RollupView,
+    committees: Arc<Committees>,
+    chain: Arc<Chain>,
+    head: HeadReceiver,
+    clock: SharedClock,
+}
+
+impl Follower {
+    /// A follower of `head`.
+    #[must_use]
+    pub const fn new(
+        view: RollupView,
+        committees: Arc<Committees>,
+        chain: Arc<Chain>,
+        head: HeadReceiver,
+        clock: SharedClock,
+    ) -> Self {
+        Self { view, committees, chain, head, clock }
+    }
+
+    /// Follows until `ended` is cancelled. A step that fails is tried again, also without a new head.
+    pub async fn run(mut self, ended: CancellationToken) {
+        let mut backoff = Backoff::new(Duration::from_millis(100), Duration::from_secs(5));
+        let mut newest = 0;
+        while !ended.is_cancelled() {
+            let step = ended.run_until_cancelled(self.step(&mut newest)).await;
+            match step {
+                None => return,
+                Some(Ok(())) => {
+                    backoff.reset();
+                    let _ = ended.run_until_cancelled(self.head.changed()).await;
+                }
+                Some(Err(error)) => {
+                    tracing::warn!(error = %error_chain(&error), "the chain on L1 could not be followed");
+                    let wait = self.clock.sleep(backoff.wait());
+                    let _ = ended.run_until_cancelled(wait).await;
+                }
+            }
+        }
+    }
+
+    async fn step(&mut self, newest: &mut u64) -> Result<()> {
+        let head = *self.head.borrow_and_update();
+        if head.number <= *newest {
+            // L1 went back: what was read at the blocks that are gone may be wrong.
+            self.committees.forget().await;
+        }
+        *newest = head.number;
+        let tip = self.view.tip(head.hash).await?;
+        self.chain.follow(head.number, tip).await
+    }
+}

@@ -1,0 +1,116 @@
+//! L1's head, as a value one can wait on.
+
+use std::time::Duration;
+
+use alloy::eips::BlockNumberOrTag;
+use alloy::providers::Provider;
+use fermata_primitives::{Backoff, L1FollowingClock, L1Timestamp, SharedClock, SlotTimes, UnixTime};
+use fermata_publisher::L1HeadInfo;
+use std::sync::Arc;
+use tokio::sync::watch;
+use tokio_util::sync::CancellationToken;
+
+use super::L1Client;
+use crate::error::Result;
+use crate::poll_loop::chain;
+
+/// The newest L1 head; changes with every L1 block.
+pub type HeadReceiver = watch::Receiver<L1HeadInfo>;
+
+/// Polls for the L1 head: right after the next block is due, and then more and more slowly until it is there.
+#[derive(Debug)]
+pub struct HeadMonitor {
+    client: L1Client,
+    times: SlotTimes,
+    clock: SharedClock,
+    follow: Option<Arc<L1FollowingClock>>,
+    overdue: Duration,
+    head: watch::Sender<L1HeadInfo>,
+}
+
+/// L1 blocks are asked for this long after they are due at the earliest.
+const AFTER_DUE: Duration = Duration::from_millis(20);
+
+impl HeadMonitor {
+    /// A monitor that has seen the head once. With `follow`, that clock is kept at the head's time. While the next block
+    /// is overdue, it is asked for every `overdue` at the slowest.
+    ///
+    /// # Errors
+    /// L1 did not answer.
+    pub async fn begin(
+        client: L1Client,
+        times: SlotTimes,
+        clock: SharedClock,
+        follow: Option<Arc<L1FollowingClock>>,
+        overdue: Duration,
+    ) -> Result<Self> {
+        let first = read_head(&client).await?;
+        let monitor = Self { client, times, clock, follow, overdue, head: watch::Sender::new(first) };
+        monitor.keep_clock(&first);
+        Ok(monitor)
+    }
+
+    /// The head, and a way to wait for the next.
+    #[must_use]
+    pub fn head(&self) -> HeadReceiver {
+        self.head.subscribe()
+    }
+
+    /// Follows the head until `ended` is cancelled.
+    pub async fn run(self, ended: CancellationToken) {
+        let mut backoff = self.backoff();
+        while !ended.is_cancelled() {
+            match read_head(&self.client).await {
+                Ok(head) if head.hash != self.head.borrow().hash => {
+                    self.keep_clock(&head);
+                    self.head.send_replace(head);
+                    backoff = self.backoff();
+                }
+                Ok(_) => {}
+                Err(error) => tracing::warn!(error = %chain(&error), "the L1 head could not be read"),
+            }
+            let wake = self.next_look(backoff.wait());
+            tokio::select! {
+                () = ended.cancelled() => {}
+                () = self.clock.sleep_until(wake) => {}
+            }
+        }
+    }
+
+    fn backoff(&self) -> Backoff {
+        let every = self.times.ethereum_slot();
+        Backoff::new((every / 25).min(self.overdue), self.overdue.min(every / 4))
+    }
+
+    /// When the next block is due, or a while from now when it is overdue.
+    fn next_look(&self, wait: Duration) -> UnixTime {
+        let now = self.clock.now();
+        let head = self.head.borrow().timestamp;
+        let due = UnixTime::from(head) + self.times.ethereum_slot() + AFTER_DUE;
+        // A head far behind or ahead of the clock says nothing about when the next one comes.
+        if due > now && due.since(now) <= self.times.ethereum_slot() { due } else { now + wait }
+    }
+
+    fn keep_clock(&self, head: &L1HeadInfo) {
+        if let Some(clock) = &self.follow
+            && clock.follow_if_off(head.timestamp, self.times.ethereum_slot())
+        {
+            tracing::info!(l1_time = head.timestamp.0, "the clock was moved to the L1 head");
+        }
+    }
+}
+
+async fn read_head(client: &L1Client) -> Result<L1HeadInfo> {
+    let block = client
+        .within("eth_getBlockByNumber", client.provider().get_block_by_number(BlockNumberOrTag::Latest))
+        .await?
+        .unwrap_or_default();
+    let header = block.header;
+    Ok(L1HeadInfo {
+        number: header.number,
+        hash: header.hash,
+        timestamp: L1Timestamp(header.timestamp),
+        base_fee: header.base_fee_per_gas.unwrap_or_default().into(),
+        blob_base_fee: None,
+    })
+}

@@ -1,0 +1,136 @@
+//! The last part: the checkpoint's L1 transaction, and the contract's own word that it landed.
+
+use alloy::primitives::{I256, U256};
+use alloy::sol_types::SolEvent;
+use fermata_primitives::Slot;
+use fermata_publisher::{L1Request, MinedTx, Outcome, RequestBlobs, SuccessRule};
+use fermata_rollup::contracts::IRollup::CheckpointProposed;
+use fermata_rollup::{BlobCommitments, Propose};
+use tokio_util::sync::CancellationToken;
+
+use crate::attestations::SignedAttestations;
+use crate::error::{Result, SequencerError};
+use crate::events::{PublishedCheckpoint, SequencerEvent};
+use crate::l1::{revert_reason, unless_interrupted};
+use crate::proposal::CheckpointProposal;
+use crate::slot::{ProposerTurn, Workshop};
+use crate::verbs::LandedCheckpoint;
+
+impl PublishedCheckpoint {
+    /// Tells that the slot's checkpoint is on L1.
+    pub(crate) fn tell(self, workshop: &Workshop, slot: Slot) {
+        tracing::info!(
+            slot = slot.0,
+            checkpoint = self.checkpoint.0,
+            blocks = self.blocks,
+            transactions = self.transactions,
+            l1_block = self.l1_block,
+            l1_gas = self.l1_gas,
+            "published"
+        );
+        workshop.last_landed.send_replace(Some(LandedCheckpoint {
+            number: self.checkpoint,
+            slot,
+            l1_tx: self.l1_tx,
+            l1_block: self.l1_block,
+        }));
+        workshop.events.emit(SequencerEvent::CheckpointPublished { slot, landed: Box::new(self) });
+    }
+}
+
+/// Sends the checkpoint so that it lands in its slot, and reads back from the contract that it has.
+///
+/// # Errors
+/// [`SequencerError::NotLanded`] and its reason; the contract would refuse it; [`SequencerError::Interrupted`].
+pub(crate) async fn land(
+    workshop: &Workshop,
+    turn: &ProposerTurn,
+    proposal: &CheckpointProposal,
+    signed: SignedAttestations,
+    interrupt: CancellationToken,
+) -> Result<PublishedCheckpoint> {
+    let request = request(workshop, turn, proposal, &signed);
+    let gas_limit = unless_interrupted(&interrupt, simulate(workshop, turn, &request)).await?;
+    let request = L1Request { gas_limit: Some(gas_limit), ..request };
+    let outcome = workshop.publisher.send(request, interrupt.clone()).await?;
+    let mined = mined(outcome)?;
+    unless_interrupted(&interrupt, confirm(workshop, turn, proposal)).await?;
+    Ok(PublishedCheckpoint {
+        checkpoint: turn.place.number,
+        blocks: proposal.blocks.len(),
+        transactions: proposal.transactions(),
+        attestations: signed.attestations.count(),
+        committee: turn.committee.members.len(),
+        l1_tx: mined.tx_hash,
+        l1_block: mined.block_number,
+        l1_gas: mined.gas_used,
+        blobs: proposal.blobs.len(),
+        payload_bytes: proposal.payload_bytes,
+    })
+}
+
+fn request(
+    workshop: &Workshop,
+    turn: &ProposerTurn,
+    proposal: &CheckpointProposal,
+    signed: &SignedAttestations,
+) -> L1Request {
+    let propose = Propose {
+        archive: proposal.archive,
+        fee_asset_price_modifier: I256::ZERO,
+        header: proposal.header,
+        attestations: signed.attestations.pack(),
+        signers: signed.attestations.signers(),
+        attestations_and_signers_signature: signed.proposer_signature,
+        commitments: BlobCommitments::new(proposal.blobs.commitments().to_vec()),
+    };
+    let times = workshop.view.times();
+    L1Request {
+        label: format!("propose checkpoint {} in slot {}", turn.place.number, turn.slot),
+        dedup_key: Some(format!("propose {} {}", turn.slot, proposal.archive)),
+        to: workshop.view.address(),
+        calldata: propose.calldata(),
+        value: U256::ZERO,
+        blobs: RequestBlobs::Prepared(proposal.blobs.clone()),
+        gas_limit: None,
+        not_before: times.start_of(turn.slot),
+        deadline: times.end_of(turn.slot),
+        success: SuccessRule::Event { address: workshop.view.address(), topic0: CheckpointProposed::SIGNATURE_HASH },
+    }
+}
+
+/// Has the contract judge the call as of its slot, and says how much gas to give it.
+async fn simulate(workshop: &Workshop, turn: &ProposerTurn, request: &L1Request) -> Result<u64> {
+    let at = workshop.view.times().start_of(turn.slot);
+    let simulated =
+        workshop.publisher.simulate_at(request, turn.proposer, at, workshop.view.without_blob_check()).await?;
+    if let Some(data) = simulated.revert_data {
+        return Err(SequencerError::WouldRevert { reason: revert_reason(&data) });
+    }
+    // A sixty-fourth stays with each caller, and state may shift a little until then.
+    Ok(simulated.gas_used * 64 / 63 * 12 / 10 + BLOB_CHECK_GAS)
+}
+
+/// What checking the blobs' hashes costs, which the simulation leaves out.
+const BLOB_CHECK_GAS: u64 = 50_000;
+
+fn mined(outcome: Outcome) -> Result<MinedTx> {
+    match outcome {
+        Outcome::Mined(tx) if tx.succeeded => Ok(tx),
+        Outcome::Mined(tx) => {
+            let why = tx.revert_data.map_or_else(|| "without a reason".into(), |data| revert_reason(&data));
+            Err(SequencerError::NotLanded(format!("{} in block {} reverted: {why}", tx.tx_hash, tx.block_number)))
+        }
+        Outcome::Expired => Err(SequencerError::NotLanded("its slot ended before it was mined".into())),
+        Outcome::Interrupted { .. } => Err(SequencerError::Interrupted),
+        Outcome::Rejected { reason } => Err(SequencerError::NotLanded(reason.to_string())),
+    }
+}
+
+async fn confirm(workshop: &Workshop, turn: &ProposerTurn, proposal: &CheckpointProposal) -> Result<()> {
+    let archive = workshop.view.archive_at(turn.place.number).await?;
+    if archive == proposal.archive {
+        return Ok(());
+    }
+    Err(SequencerError::NotLanded(format!("the contract has {archive} as checkpoint {}", turn.place.number)))
+}

@@ -1,0 +1,255 @@
+//! Opening a node: stores first, then what L1 says, then the tasks that outlive every run.
+
+use std::sync::Arc;
+
+use alloy::providers::{Provider, ProviderBuilder};
+use fermata_execution::{Execution, Options, RevmExecution};
+use fermata_primitives::{CheckpointNumber, L1FollowingClock, SharedClock, SystemClock};
+use fermata_publisher::{L1, PreparedBlobs, PublisherConfig, PublisherManager};
+use fermata_rollup::L1Addresses;
+use fermata_validator_signer::{Domain, FarFutureGuard, SlashingProtection, StoreOptions, ValidatorSigner};
+use tokio::sync::watch;
+
+use super::parts::NodeParts;
+use super::{Background, Inner, Node, keys};
+use crate::catalogue::Reason;
+use crate::chain::Chain;
+use crate::config::{BlobSource as ConfiguredBlobs, ClockKind, NodeConfig, RollupLocation};
+use crate::data_dir::{DataDir, DataDirError};
+use crate::engine::{Engine, EngineConfig};
+use crate::error::SequencerError;
+use crate::events::Events;
+use crate::l1::{BlobSource, Committees, Follower, HeadMonitor, HeadReceiver, L1Client, RollupView, Sync};
+use crate::node_store::{NodeStore, NodeStoreError};
+use crate::slot::{ProposerSettings, Workshop};
+use crate::timetable::{Timetable, TimetableError};
+
+/// Why a node did not open. What had been opened is released again.
+#[derive(Debug, thiserror::Error)]
+pub enum NodeError {
+    /// The data directory.
+    #[error(transparent)]
+    DataDir(#[from] DataDirError),
+    /// The node's own store.
+    #[error(transparent)]
+    Store(#[from] NodeStoreError),
+    /// L1, a store, or a key.
+    #[error(transparent)]
+    Sequencer(#[from] SequencerError),
+    /// The `[timetable]` does not fit the rollup's slots.
+    #[error("the [timetable] does not fit the rollup's slots")]
+    Timetable(#[from] TimetableError),
+    /// The genesis file.
+    #[error("the genesis file cannot be used: {0}; check execution.genesis_file")]
+    Genesis(String),
+}
+
+impl NodeError {
+    /// The catalogue's row.
+    #[must_use]
+    pub const fn reason(&self) -> Reason {
+        match self {
+            Self::DataDir(error) => error.reason(),
+            Self::Store(error) => error.reason(),
+            Self::Sequencer(error) => error.reason(),
+            Self::Timetable(_) | Self::Genesis(_) => Reason::ConfigInvalid,
+        }
+    }
+}
+
+macro_rules! into_node_error {
+    ($($source:ty),*) => {
+        $(impl From<$source> for NodeError {
+            fn from(error: $source) -> Self {
+                Self::Sequencer(error.into())
+            }
+        })*
+    };
+}
+into_node_error!(
+    fermata_execution::ExecutionError,
+    fermata_validator_signer::SignerError,
+    fermata_publisher::Error,
+    fermata_rollup::RollupError
+);
+
+/// The rollup on L1, as the configuration names it.
+struct Located {
+    view: RollupView,
+    deployed_at_block: u64,
+}
+
+impl Node {
+    /// Opens stores, reads the rollup's constants from L1, and begins to follow its head. Nothing is signed or sent
+    /// before the engine is started.
+    ///
+    /// # Errors
+    /// [`NodeError`] names what is wrong and what to do; whatever had been opened is released.
+    pub async fn open(config: NodeConfig) -> Result<Self, NodeError> {
+        let data_dir = DataDir::open(&config.data_dir)?;
+        let store = Arc::new(NodeStore::open(&data_dir.node())?);
+        let (clock, follow) = clocks(config.clock);
+        let client = l1_client(&config);
+        let Located { view, deployed_at_block } = locate(&config, &client).await?;
+        let execution = Arc::new(open_execution(&config, &data_dir, &clock).await?);
+        check_genesis(&view, &execution).await?;
+        let overdue = config.l1.poll_interval;
+        let monitor = HeadMonitor::begin(client.clone(), *view.times(), clock.clone(), follow, overdue).await?;
+        let head = monitor.head();
+        let l1_chain_id = client.chain_id().await?;
+        let ground = Ground { config: &config, data_dir: &data_dir, view: &view, l1_chain_id, clock: &clock };
+        let engine_side: Arc<dyn Execution> = Arc::<RevmExecution>::clone(&execution);
+        let workshop = Arc::new(workshop(&ground, engine_side, head.clone(), deployed_at_block)?);
+        let background = begin_background(monitor, &workshop, head.clone(), &clock);
+        let poll_interval = config.sequencer.poll_interval;
+        let data_dir = std::sync::Mutex::new(Some(data_dir));
+        let inner =
+            Arc::new(Inner { config, clock: clock.clone(), workshop, execution, store, head, background, data_dir });
+        let engine = Engine::new(Arc::new(NodeParts(Arc::clone(&inner))), EngineConfig { poll_interval }, clock);
+        Ok(Self { engine, inner })
+    }
+}
+
+fn clocks(kind: ClockKind) -> (SharedClock, Option<Arc<L1FollowingClock>>) {
+    match kind {
+        ClockKind::System => (Arc::new(SystemClock), None),
+        ClockKind::L1 => {
+            let clock = Arc::new(L1FollowingClock::new());
+            (Arc::<L1FollowingClock>::clone(&clock), Some(clock))
+        }
+    }
+}
+
+fn l1_client(config: &NodeConfig) -> L1Client {
+    let provider = ProviderBuilder::default().connect_http(config.l1.rpc_url.clone()).erased();
+    L1Client::new(provider, config.l1.request_timeout)
+}
+
+async fn locate(config: &NodeConfig, client: &L1Client) -> Result<Located, NodeError> {
+    let (rollup, deployed_at_block, expected) = match &config.l1.rollup {
+        RollupLocation::Rollup(address) => (*address, 0, config.l1.chain_id),
+        RollupLocation::AddressesFile(path) => {
+            let addresses = L1Addresses::load(path)?;
+            let expected = config.l1.chain_id.unwrap_or(addresses.l1_chain_id);
+            (addresses.rollup, addresses.deployed_at_block, Some(expected))
+        }
+    };
+    if let Some(expected) = expected {
+        client.expect_chain(expected).await?;
+    }
+    let view = RollupView::open(client.clone(), rollup, config.l1.ethereum_slot_secs).await?;
+    Ok(Located { view, deployed_at_block })
+}
+
+async fn open_execution(
+    config: &NodeConfig,
+    data_dir: &DataDir,
+    clock: &SharedClock,
+) -> Result<RevmExecution, NodeError> {
+    let genesis = keys::genesis(&config.execution).map_err(NodeError::Genesis)?;
+    let options =
+        Options { dir: data_dir.execution(), genesis, clock: clock.clone(), mempool: config.execution.mempool.clone() };
+    Ok(RevmExecution::open(options).await?)
+}
+
+async fn check_genesis(view: &RollupView, execution: &RevmExecution) -> Result<(), NodeError> {
+    let on_l1 = view.archive_at(CheckpointNumber(0)).await?;
+    let ours = execution.reader().genesis().hash;
+    if on_l1 == ours { Ok(()) } else { Err(SequencerError::WrongGenesis { on_l1, ours }.into()) }
+}
+
+/// What the parts of a node are made from.
+struct Ground<'a> {
+    config: &'a NodeConfig,
+    data_dir: &'a DataDir,
+    view: &'a RollupView,
+    l1_chain_id: u64,
+    clock: &'a SharedClock,
+}
+
+impl Ground<'_> {
+    /// An absent store is made only where its directory has never been: an emptied one is refused by `open`.
+    fn signer(&self) -> Result<ValidatorSigner, NodeError> {
+        let keys = keys::validators(&self.config.validator.keys)?;
+        let (dir, rollup) = (self.data_dir.signer(), self.view.address());
+        let domain = Domain { l1_chain_id: self.l1_chain_id, rollup };
+        if !dir.exists() {
+            SlashingProtection::init(&dir, domain)?;
+        }
+        let far_future = FarFutureGuard { times: *self.view.times(), clock: self.clock.clone(), slots_ahead: 2 };
+        let options = StoreOptions { far_future: Some(far_future), ..StoreOptions::default() };
+        let protection = SlashingProtection::open(&dir, domain, options)?;
+        Ok(ValidatorSigner::owning(protection, Arc::new(keys)))
+    }
+
+    fn publisher(&self, heads: HeadReceiver) -> Result<PublisherManager, NodeError> {
+        let ethereum_slot = self.view.times().ethereum_slot();
+        let options = PublisherConfig {
+            fees: self.config.publisher.fees.into(),
+            rpc_timeout: self.config.l1.request_timeout,
+            ..PublisherConfig::new(self.l1_chain_id, ethereum_slot, self.data_dir.publisher())
+        };
+        let l1 = L1 { provider: self.view.client().provider().clone(), heads };
+        let signers = keys::publishers(&self.config.publisher.keys)?;
+        Ok(PublisherManager::open(options, signers, l1, self.clock.clone())?)
+    }
+
+    const fn proposer_settings(&self) -> ProposerSettings {
+        ProposerSettings {
+            coinbase: self.config.validator.coinbase,
+            block_gas_limit: self.config.execution.gas_limit,
+            min_transactions: self.config.sequencer.min_transactions,
+        }
+    }
+}
+
+fn workshop(
+    ground: &Ground<'_>,
+    execution: Arc<dyn Execution>,
+    head: HeadReceiver,
+    deployed_at_block: u64,
+) -> Result<Workshop, NodeError> {
+    let view = ground.view.clone();
+    let events = Events::default();
+    let sync = Sync::new(view.clone(), blob_source(ground.config), Arc::clone(&execution), deployed_at_block);
+    let chain = Chain::new(Arc::clone(&execution), sync, ground.clock.clone(), events.clone());
+    Ok(Workshop {
+        clock: ground.clock.clone(),
+        timetable: Timetable::new(*view.times(), ground.config.timetable)?,
+        committees: Arc::new(Committees::new(view.clone())),
+        chain: Arc::new(chain),
+        view,
+        execution,
+        signer: Arc::new(ground.signer()?),
+        publisher: Arc::new(ground.publisher(head)?),
+        events,
+        settings: ground.proposer_settings(),
+        last_landed: watch::Sender::new(None),
+    })
+}
+
+fn blob_source(config: &NodeConfig) -> BlobSource {
+    match &config.l1.blobs {
+        ConfiguredBlobs::Anvil => BlobSource::Anvil,
+        ConfiguredBlobs::Beacon(url) => BlobSource::Beacon {
+            url: url.as_str().trim_end_matches('/').to_owned(),
+            slot_secs: config.l1.ethereum_slot_secs,
+        },
+    }
+}
+
+fn begin_background(
+    monitor: HeadMonitor,
+    workshop: &Arc<Workshop>,
+    head: HeadReceiver,
+    clock: &SharedClock,
+) -> Background {
+    let background = Background::default();
+    let (committees, chain) = (Arc::clone(&workshop.committees), Arc::clone(&workshop.chain));
+    let follower = Follower::new(workshop.view.clone(), committees, chain, head, clock.clone());
+    background.tasks.spawn(monitor.run(background.ended.clone()));
+    background.tasks.spawn(follower.run(background.ended.clone()));
+    // The first proof loads the trusted setup, which takes a second or two: not in the first slot.
+    background.tasks.spawn_blocking(|| drop(PreparedBlobs::compute(vec![Default::default()])));
+    background
+}

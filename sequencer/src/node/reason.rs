@@ -1,0 +1,113 @@
+//! Which row of the catalogue an error belongs to. Exhaustive: a new error does not compile until somebody decides.
+
+use fermata_execution::ExecutionError;
+use fermata_publisher::Error as PublisherError;
+use fermata_validator_signer::SignerError;
+
+use crate::catalogue::Reason;
+use crate::error::SequencerError;
+
+impl SequencerError {
+    /// The catalogue's row.
+    #[must_use]
+    pub const fn reason(&self) -> Reason {
+        match self {
+            Self::L1Unreachable { .. } | Self::L1Timeout { .. } => Reason::L1Down,
+            Self::WrongChain { .. } => Reason::WrongChain,
+            Self::NoContract { .. } => Reason::NoContract,
+            Self::WrongGenesis { .. } => Reason::WrongGenesis,
+            Self::Times(_) => Reason::ConfigInvalid,
+            Self::NotStaked { .. } => Reason::NotStaked,
+            Self::Interrupted => Reason::Interrupted,
+            Self::Execution(error) => of_execution(error),
+            Self::Signer(error) => of_signer(error),
+            Self::Publisher(error) => of_publisher(error),
+            Self::Rollup(_) => Reason::ConfigInvalid,
+            Self::NoCommittee { .. }
+            | Self::WouldRevert { .. }
+            | Self::NotSynced { .. }
+            | Self::BadCheckpoint { .. }
+            | Self::NoPlace(_)
+            | Self::BadProposal(_)
+            | Self::TooFewAttestations { .. }
+            | Self::NotLanded(_)
+            | Self::NothingToBuild
+            | Self::TooLate(_)
+            | Self::Task { .. } => Reason::StartFailed,
+        }
+    }
+}
+
+const fn of_execution(error: &ExecutionError) -> Reason {
+    match error {
+        ExecutionError::NewerStore { .. } => Reason::StoreNewer,
+        ExecutionError::DamagedStore { .. } => Reason::StoreDamaged,
+        ExecutionError::AlreadyOpen { .. } => Reason::DataDirHeld,
+        ExecutionError::Io { .. } | ExecutionError::StoreFull { .. } => Reason::DataDirUnusable,
+        ExecutionError::GenesisMismatch { .. } => Reason::WrongGenesis,
+        ExecutionError::BadGenesis(_) => Reason::ConfigInvalid,
+        ExecutionError::Closed
+        | ExecutionError::UnknownBlock(_)
+        | ExecutionError::UnknownJob(_)
+        | ExecutionError::BadAttributes(_)
+        | ExecutionError::InvalidTransaction { .. }
+        | ExecutionError::HeadsOutOfOrder { .. }
+        | ExecutionError::BadCall(_)
+        | ExecutionError::Evm(_)
+        | ExecutionError::Missing(_)
+        | ExecutionError::Store(_)
+        | ExecutionError::Transaction(_)
+        | ExecutionError::Thread { .. }
+        | ExecutionError::WorkerGone => Reason::Internal,
+    }
+}
+
+const fn of_signer(error: &SignerError) -> Reason {
+    match error {
+        SignerError::HeldByAnother { .. } => Reason::DataDirHeld,
+        SignerError::NewerSchema { .. } => Reason::StoreNewer,
+        SignerError::Damaged { .. } | SignerError::NotInitialised { .. } | SignerError::OtherDomain { .. } => {
+            Reason::StoreDamaged
+        }
+        SignerError::WrongPassword { .. } => Reason::KeystorePassword,
+        SignerError::BadKeystore { .. }
+        | SignerError::NoKeys { .. }
+        | SignerError::DuplicateKey { .. }
+        | SignerError::BadMnemonic { .. } => Reason::KeystoreUnusable,
+        SignerError::Io { .. } | SignerError::NoSpace { .. } => Reason::DataDirUnusable,
+        SignerError::NotSafe(_)
+        | SignerError::Stopped
+        | SignerError::Closed
+        | SignerError::KeyFailed { .. }
+        | SignerError::UnknownKey { .. }
+        | SignerError::WrongSignature { .. }
+        | SignerError::StoreFailed { .. }
+        | SignerError::AlreadyInitialised { .. }
+        | SignerError::Database { .. } => Reason::SignerDown,
+    }
+}
+
+const fn of_publisher(error: &PublisherError) -> Reason {
+    match error {
+        PublisherError::L1Unreachable { .. } | PublisherError::L1TimedOut { .. } | PublisherError::L1Refused { .. } => {
+            Reason::L1Down
+        }
+        PublisherError::WrongChain { .. } => Reason::WrongChain,
+        PublisherError::Unfunded { .. } => Reason::Unfunded,
+        PublisherError::DataDir { .. } | PublisherError::Store { .. } => Reason::DataDirUnusable,
+        PublisherError::DataDirHeld { .. } => Reason::DataDirHeld,
+        PublisherError::StoreDamaged { .. }
+        | PublisherError::StoreOfOtherChain { .. }
+        | PublisherError::ChainRewound { .. } => Reason::StoreDamaged,
+        PublisherError::StoreNewer { .. } => Reason::StoreNewer,
+        PublisherError::NoSigners => Reason::KeystoreUnusable,
+        PublisherError::Interrupted => Reason::Interrupted,
+        PublisherError::NotRunning
+        | PublisherError::Closed
+        | PublisherError::StillInUse { .. }
+        | PublisherError::Signing { .. }
+        | PublisherError::Blob(_)
+        | PublisherError::Contradiction(_)
+        | PublisherError::TaskFailed => Reason::Internal,
+    }
+}

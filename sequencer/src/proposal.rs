@@ -1,0 +1,207 @@
+//! The proposer's part: blocks, and the checkpoint they make.
+
+use alloy::eips::eip4844::Blob;
+use alloy::primitives::{Address, B256, I256, keccak256};
+use fermata_execution::{Block, BlockAttributes};
+use fermata_primitives::UnixTime;
+use fermata_publisher::PreparedBlobs;
+use fermata_rollup::{
+    BLOCK_OVERHEAD, BlobCommitments, CheckpointHeader, GasFees, MAX_BLOBS_PER_CHECKPOINT, PayloadBlock, PayloadEncoder,
+    TRANSACTION_OVERHEAD, pack_blobs, payload_digest,
+};
+use fermata_validator_signer::{Duty, DutyKind};
+
+use crate::error::{Result, SequencerError, Source};
+use crate::events::SequencerEvent;
+use crate::slot::{ProposerTurn, Workshop};
+use crate::timetable::SubSlot;
+
+/// The blocks of a slot, and their encoding so far.
+#[derive(Debug)]
+pub struct BuiltBlocks {
+    blocks: Vec<Block>,
+    payload: PayloadEncoder,
+}
+
+/// A checkpoint as its proposer proposes it.
+#[derive(Clone, Debug)]
+pub struct CheckpointProposal {
+    /// Its blocks, in order.
+    pub blocks: Vec<Block>,
+    /// Its header.
+    pub header: CheckpointHeader,
+    /// Hash of its last block: what the contract will store.
+    pub archive: B256,
+    /// Bytes of its payload.
+    pub payload_bytes: usize,
+    /// Its payload in blobs, with commitments and proofs.
+    pub blobs: PreparedBlobs,
+}
+
+impl CheckpointProposal {
+    /// What the committee attests.
+    #[must_use]
+    pub fn payload_digest(&self) -> B256 {
+        payload_digest(self.archive, I256::ZERO, self.header.hash())
+    }
+
+    /// What the proposer signs: another digest than the committee's, so that one is never taken for the other.
+    #[must_use]
+    pub fn proposal_digest(&self) -> B256 {
+        keccak256([b"fermata checkpoint proposal".as_slice(), self.payload_digest().as_slice()].concat())
+    }
+
+    /// Transactions in all its blocks.
+    #[must_use]
+    pub fn transactions(&self) -> usize {
+        self.blocks.iter().map(|block| block.transactions().len()).sum()
+    }
+}
+
+/// Builds a block in each sub-slot that is left; one with too few transactions is left out, they wait for the next. A block that cannot be built is reported, and ends the building: the
+/// checkpoint then has the blocks before it.
+pub(crate) async fn build_blocks(workshop: &Workshop, turn: &ProposerTurn) -> Result<BuiltBlocks> {
+    let mut built = BuiltBlocks { blocks: Vec::new(), payload: PayloadEncoder::new(MAX_BLOBS_PER_CHECKPOINT)? };
+    while let Some(sub_slot) = workshop.timetable.next_sub_slot(turn.slot, workshop.clock.now()) {
+        workshop.clock.sleep_until(workshop.timetable.seal_time(turn.slot, sub_slot.index)).await;
+        if let Err(error) = build_block(workshop, turn, sub_slot, &mut built).await {
+            if built.blocks.is_empty() || matches!(error, SequencerError::NoPlace(_)) {
+                return Err(error);
+            }
+            let reason = crate::poll_loop::chain(&error);
+            workshop.events.emit(SequencerEvent::BlockBuildFailed { slot: turn.slot, reason });
+            break;
+        }
+        if sub_slot.is_last {
+            break;
+        }
+    }
+    if built.blocks.is_empty() { Err(SequencerError::NothingToBuild) } else { Ok(built) }
+}
+
+async fn build_block(
+    workshop: &Workshop,
+    turn: &ProposerTurn,
+    sub_slot: SubSlot,
+    built: &mut BuiltBlocks,
+) -> Result<()> {
+    let parent = built.blocks.last().map_or(turn.place.base, Block::hash);
+    let attributes = attributes(workshop, turn, sub_slot, built);
+    let job = workshop.execution.begin(parent, attributes).await?;
+    let block = workshop.execution.seal(job).await?;
+    if block.transactions().len() < workshop.settings.min_transactions {
+        return Ok(());
+    }
+    built.payload.push(&payload_block(&block))?;
+    workshop.chain.extend(turn.slot, &block).await?;
+    workshop.events.emit(SequencerEvent::BlockProposed {
+        slot: turn.slot,
+        index: sub_slot.index,
+        number: block.header().number,
+        hash: block.hash(),
+        transactions: block.transactions().len(),
+        gas_used: block.header().gas_used,
+    });
+    built.blocks.push(block);
+    Ok(())
+}
+
+fn attributes(workshop: &Workshop, turn: &ProposerTurn, sub_slot: SubSlot, built: &BuiltBlocks) -> BlockAttributes {
+    let constants = workshop.view.constants();
+    let blocks = u64::from(workshop.timetable.blocks_per_checkpoint());
+    let seed = turn.committee.seed.to_be_bytes::<32>();
+    let place = [turn.slot.0.to_be_bytes(), u64::from(sub_slot.index).to_be_bytes()].concat();
+    // An upper bound of a transfer's size keeps the count of transactions below what their overhead leaves room for.
+    let room = built.payload.room().saturating_sub(BLOCK_OVERHEAD);
+    BlockAttributes {
+        timestamp: constants.times.start_of(turn.slot).0,
+        beneficiary: coinbase(workshop, turn),
+        prev_randao: keccak256([seed.as_slice(), &place].concat()),
+        gas_limit: workshop.settings.block_gas_limit.min(constants.mana_limit / blocks).max(MIN_GAS_LIMIT),
+        max_payload_bytes: room - room / SMALLEST_TRANSACTION * TRANSACTION_OVERHEAD,
+        transactions: (!constants.takes_transactions()).then(Vec::new),
+        deadline: Some(sub_slot.deadline),
+    }
+}
+
+/// Bytes of the smallest signed transaction, a little less than a transfer's.
+const SMALLEST_TRANSACTION: usize = 96;
+
+/// A header with a lower gas limit is no Ethereum header.
+const MIN_GAS_LIMIT: u64 = 5_000;
+
+fn coinbase(workshop: &Workshop, turn: &ProposerTurn) -> Address {
+    workshop.settings.coinbase.unwrap_or(turn.proposer)
+}
+
+fn payload_block(block: &Block) -> PayloadBlock {
+    PayloadBlock { header: block.encoded_header().into(), transactions: block.transactions().to_vec() }
+}
+
+/// Makes the checkpoint of the blocks. What its header takes from L1 is read once the checkpoint before it has landed.
+pub(crate) async fn assemble(
+    workshop: &Workshop,
+    turn: &ProposerTurn,
+    built: BuiltBlocks,
+) -> Result<CheckpointProposal> {
+    let BuiltBlocks { blocks, payload } = built;
+    let (blobs, payload_bytes) = prepare_blobs(payload).await?;
+    parent_landed(workshop, turn).await?;
+    let inputs = workshop.view.checkpoint_inputs(turn.place.number, turn.slot).await?;
+    let archive = blocks.last().map(Block::hash).ok_or(SequencerError::TooLate("no block was built"))?;
+    let coinbase = coinbase(workshop, turn);
+    let hashes: Vec<u8> = blocks.iter().flat_map(|block| block.hash().0).collect();
+    let mana = if workshop.view.constants().takes_transactions() { gas_used(&blocks) } else { 0 };
+    let header = CheckpointHeader {
+        last_archive: turn.place.base,
+        block_headers_hash: keccak256(hashes),
+        blobs_hash: BlobCommitments::new(blobs.commitments().to_vec()).hash(),
+        in_hash: inputs.in_hash,
+        out_hash: B256::ZERO,
+        slot: turn.slot,
+        timestamp: workshop.view.times().start_of(turn.slot),
+        coinbase,
+        fee_recipient: coinbase.into_word(),
+        gas_fees: GasFees { da: 0, l2: inputs.mana_min_fee },
+        total_mana_used: mana,
+    };
+    Ok(CheckpointProposal { blocks, header, archive, payload_bytes, blobs })
+}
+
+fn gas_used(blocks: &[Block]) -> u64 {
+    blocks.iter().map(|block| block.header().gas_used).sum()
+}
+
+async fn prepare_blobs(payload: PayloadEncoder) -> Result<(PreparedBlobs, usize)> {
+    let prepared = tokio::task::spawn_blocking(move || -> Result<_> {
+        let bytes = payload.finish()?;
+        let blobs: Vec<Blob> = pack_blobs(&bytes)?;
+        Ok((PreparedBlobs::compute(blobs)?, bytes.len()))
+    });
+    prepared.await.map_err(|error| SequencerError::Task { what: "blob proofs", source: Source::from(error) })?
+}
+
+/// Waits for the checkpoint before this one to land, until it is no longer worth it.
+async fn parent_landed(workshop: &Workshop, turn: &ProposerTurn) -> Result<()> {
+    let mut tip = workshop.chain.tip();
+    let deadline: UnixTime = workshop.timetable.ideal_publish(turn.slot);
+    let landed = tip.wait_for(|tip| tip.is_some_and(|tip| tip.archive == turn.place.base));
+    tokio::select! {
+        biased;
+        _ = landed => Ok(()),
+        () = workshop.clock.sleep_until(deadline) => {
+            Err(SequencerError::TooLate("the checkpoint before it has not landed"))
+        }
+    }
+}
+
+/// Signs the proposal: from here on this slot has no other.
+pub(crate) async fn sign(
+    workshop: &Workshop,
+    turn: &ProposerTurn,
+    proposal: CheckpointProposal,
+) -> Result<CheckpointProposal> {
+    let duty = Duty { validator: turn.proposer, slot: turn.slot, kind: DutyKind::CheckpointProposal };
+    workshop.signer.sign(duty, proposal.proposal_digest()).await?;
+    Ok(proposal)
+}

@@ -1,0 +1,232 @@
+//! The main path: one slot, from its proposer's turn to the request that lands its checkpoint.
+//!
+//! `tick -> ProposerTurn -> blocks -> CheckpointProposal -> signed -> CommitteeAttestations -> L1 request (tracked) -> confirmed`.
+//! Each step takes the former's value; no step reaches back. After the proposal is signed the tick ends; attesting,
+//! publishing and confirming go on in a tracked request.
+
+use std::sync::{Arc, Mutex, PoisonError};
+
+use alloy::primitives::Address;
+use fermata_execution::Execution;
+use fermata_primitives::{SharedClock, Slot, UnixTime, crash_point};
+use fermata_publisher::PublisherManager;
+use fermata_rollup::Committee;
+use fermata_validator_signer::ValidatorSigner;
+use futures::FutureExt;
+use futures::future::BoxFuture;
+use tokio::sync::watch;
+
+use crate::attestations::attest;
+use crate::chain::Chain;
+use crate::error::{Result, SequencerError};
+use crate::events::{Events, SequencerEvent};
+use crate::l1::{Committees, RollupView};
+use crate::landing::land;
+use crate::pipeline::Place;
+use crate::poll_loop::{Tick, TickContext, TickError, chain as error_chain};
+use crate::proposal::{CheckpointProposal, assemble, build_blocks, sign};
+use crate::requests_tracker::RequestKind;
+use crate::timetable::Timetable;
+use crate::verbs::LandedCheckpoint;
+
+/// What a proposer may decide for itself.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub struct ProposerSettings {
+    /// Receives fees and rewards; the proposer's own address where there is none.
+    pub coinbase: Option<Address>,
+    /// Gas limit of a block, at most; the contract's mana limit may be lower.
+    pub block_gas_limit: u64,
+    /// A block with fewer transactions is not proposed.
+    pub min_transactions: usize,
+}
+
+/// All that working on a slot needs. It outlives every run.
+#[derive(Debug)]
+pub struct Workshop {
+    /// What slots and deadlines are measured on.
+    pub clock: SharedClock,
+    /// When what is due.
+    pub timetable: Timetable,
+    /// The rollup contract.
+    pub view: RollupView,
+    /// Who proposes and attests.
+    pub committees: Arc<Committees>,
+    /// The L2 chain.
+    pub chain: Arc<Chain>,
+    /// Builds and checks blocks.
+    pub execution: Arc<dyn Execution>,
+    /// Signs duties, once.
+    pub signer: Arc<ValidatorSigner>,
+    /// Lands L1 transactions.
+    pub publisher: Arc<PublisherManager>,
+    /// Tells what happens.
+    pub events: Events,
+    /// The proposer's own choices.
+    pub settings: ProposerSettings,
+    /// The newest checkpoint of ours that L1 confirmed.
+    pub last_landed: watch::Sender<Option<LandedCheckpoint>>,
+}
+
+/// A slot that is ours, with a place in the chain for its checkpoint.
+#[derive(Clone, Debug)]
+pub struct ProposerTurn {
+    /// The slot.
+    pub slot: Slot,
+    /// Which of our keys proposes.
+    pub proposer: Address,
+    /// Who attests.
+    pub committee: Arc<Committee>,
+    /// What it is built on.
+    pub place: Place,
+}
+
+/// The tick of one run.
+#[derive(Debug)]
+pub struct SlotTick {
+    workshop: Arc<Workshop>,
+    began: UnixTime,
+    attempted: Mutex<Slot>,
+}
+
+impl SlotTick {
+    /// A tick that has attempted no slot yet.
+    #[must_use]
+    pub fn new(workshop: Arc<Workshop>) -> Self {
+        let began = workshop.clock.now();
+        Self { workshop, began, attempted: Mutex::default() }
+    }
+
+    /// Works on the slot whose build frame is open, once.
+    async fn run_slot(&self, context: TickContext) -> Result<()> {
+        let slot = self.workshop.timetable.target_slot(self.workshop.clock.now());
+        let Some(turn) = self.proposer_turn(slot, &context).await? else { return Ok(()) };
+        let proposed = self.propose(&turn, &context).await;
+        match proposed {
+            Ok(proposal) => self.track(turn, proposal, &context),
+            Err(error) => self.give_up(slot, &error).await?,
+        }
+        Ok(())
+    }
+
+    async fn proposer_turn(&self, slot: Slot, context: &TickContext) -> Result<Option<ProposerTurn>> {
+        if self.is_attempted(slot) || context.interrupt.is_cancelled() {
+            return Ok(None);
+        }
+        let workshop = &self.workshop;
+        let committee = interruptible(context, workshop.committees.of_slot(slot)).await?;
+        let Some(proposer) = our_proposer(&committee, slot, &workshop.signer.addresses()) else {
+            self.mark_attempted(slot);
+            return Ok(None);
+        };
+        if workshop.clock.now() > workshop.timetable.start_deadline(slot) {
+            self.mark_attempted(slot);
+            self.miss(slot, "its build frame was too far gone");
+            return Ok(None);
+        }
+        let place = workshop.chain.open(slot).await?;
+        self.mark_attempted(slot);
+        let checkpoint = place.number;
+        workshop.events.emit(SequencerEvent::PreparingCheckpoint { slot, checkpoint, proposer });
+        Ok(Some(ProposerTurn { slot, proposer, committee, place }))
+    }
+
+    async fn propose(&self, turn: &ProposerTurn, context: &TickContext) -> Result<CheckpointProposal> {
+        let workshop = &self.workshop;
+        let blocks = unless_ended(turn, context, build_blocks(workshop, turn)).await?;
+        crash_point!("sequencer.after_build");
+        let unsigned = unless_ended(turn, context, assemble(workshop, turn, blocks)).await?;
+        let proposal = sign(workshop, turn, unsigned).await?;
+        crash_point!("sequencer.after_proposal");
+        workshop.chain.proposed(turn.slot).await?;
+        let (slot, checkpoint, blocks) = (turn.slot, turn.place.number, proposal.blocks.len());
+        workshop.events.emit(SequencerEvent::CheckpointProposed { slot, checkpoint, blocks });
+        Ok(proposal)
+    }
+
+    fn track(&self, turn: ProposerTurn, proposal: CheckpointProposal, context: &TickContext) {
+        let workshop = Arc::clone(&self.workshop);
+        context.requests.track(RequestKind::Checkpoint, turn.slot, |interrupt| async move {
+            let landed = async {
+                let attestations = attest(&workshop, &turn, &proposal).await?;
+                crash_point!("sequencer.after_attest");
+                land(&workshop, &turn, &proposal, attestations, interrupt).await
+            };
+            match landed.await {
+                Ok(published) => published.tell(&workshop, turn.slot),
+                Err(error) => fail(&workshop, &turn, &error).await,
+            }
+        });
+    }
+
+    async fn give_up(&self, slot: Slot, error: &SequencerError) -> Result<()> {
+        if let SequencerError::NoPlace(_) = error {
+            let reason = error_chain(error);
+            self.workshop.events.emit(SequencerEvent::CheckpointDiscarded { slot, reason });
+        } else if !matches!(error, SequencerError::Interrupted | SequencerError::NothingToBuild) {
+            self.miss(slot, &error_chain(error));
+        }
+        self.workshop.chain.abandon(slot).await
+    }
+
+    /// A slot that had begun before this run had is nobody's fault.
+    fn miss(&self, slot: Slot, reason: &str) {
+        if self.began <= self.workshop.timetable.build_frame_start(slot) {
+            tracing::warn!(slot = slot.0, reason, "no checkpoint for our slot");
+            self.workshop.events.emit(SequencerEvent::SlotMissed { slot, reason: reason.to_owned() });
+        }
+    }
+
+    fn is_attempted(&self, slot: Slot) -> bool {
+        *self.attempted.lock().unwrap_or_else(PoisonError::into_inner) >= slot
+    }
+
+    fn mark_attempted(&self, slot: Slot) {
+        *self.attempted.lock().unwrap_or_else(PoisonError::into_inner) = slot;
+    }
+}
+
+impl Tick for SlotTick {
+    fn tick(&self, context: TickContext) -> BoxFuture<'_, std::result::Result<(), TickError>> {
+        async move {
+            match self.run_slot(context).await {
+                Ok(()) | Err(SequencerError::Interrupted) => Ok(()),
+                Err(error) => Err(error.into()),
+            }
+        }
+        .boxed()
+    }
+}
+
+/// The slot's proposer, if it is one of ours. Without a committee anyone may propose, and our first key does.
+fn our_proposer(committee: &Committee, slot: Slot, ours: &[Address]) -> Option<Address> {
+    match committee.proposer(slot) {
+        Some(proposer) => ours.contains(&proposer).then_some(proposer),
+        None => ours.first().copied(),
+    }
+}
+
+async fn interruptible<T>(context: &TickContext, work: impl Future<Output = Result<T>>) -> Result<T> {
+    context.interrupt.run_until_cancelled(work).await.unwrap_or(Err(SequencerError::Interrupted))
+}
+
+/// Awaits `work`; ends early when the run is interrupted or the checkpoint has lost its place.
+async fn unless_ended<T>(
+    turn: &ProposerTurn,
+    context: &TickContext,
+    work: impl Future<Output = Result<T>>,
+) -> Result<T> {
+    tokio::select! {
+        done = work => done,
+        () = context.interrupt.cancelled() => Err(SequencerError::Interrupted),
+        () = turn.place.orphaned.cancelled() => Err(crate::pipeline::NoPlace::Orphaned.into()),
+    }
+}
+
+async fn fail(workshop: &Workshop, turn: &ProposerTurn, error: &SequencerError) {
+    let (slot, checkpoint, reason) = (turn.slot, turn.place.number, error_chain(error));
+    tracing::warn!(slot = slot.0, checkpoint = checkpoint.0, reason, "the checkpoint did not land");
+    if let Err(error) = workshop.chain.abandon(slot).await {
+        tracing::error!(error = %error_chain(&error), "the L2 head could not be moved back; the next L1 block will");
+    }
+    workshop.events.emit(SequencerEvent::CheckpointPublishFailed { slot, checkpoint, reason });
+}
