@@ -1,1 +1,57 @@
 //! L1 transactions that land once and in time, whatever happens.
+//!
+//! A caller hands a [`L1Request`] to the [`PublisherManager`]: where it goes, what it carries, the window of L1 time it
+//! may land in, and how success is recognised in the receipt. What a request means is the caller's business.
+//!
+//! ```text
+//! L1Request -> AccountLease -> Plan (nonce, fees) -> signed -> recorded durably -> broadcast -> followed -> Outcome
+//! ```
+//!
+//! What holds, always:
+//! - bytes are handed to a transport only after their record is on disk;
+//! - what has expired is never broadcast again; its nonce is taken back by a cancel;
+//! - a nonce is freed only when its transaction was definitely rejected;
+//! - a stop or a crash judges nothing: the next start reconciles every unsettled transaction before it takes work.
+
+mod accounts;
+mod blobs;
+mod broadcast_gate;
+mod cancel;
+mod classify;
+mod config;
+mod core;
+mod error;
+mod fees;
+mod flight;
+mod l1;
+mod manager;
+mod nonces;
+mod plan;
+mod publisher;
+mod receipts;
+mod reconcile;
+mod records;
+mod request;
+mod run;
+mod send;
+mod simulate;
+mod status;
+mod store;
+mod store_open;
+mod tx;
+mod tx_state;
+
+pub use blobs::PreparedBlobs;
+pub use classify::RefusalClass;
+pub use config::PublisherConfig;
+pub use error::{AccountBalance, Error};
+pub use fees::{CeilingExceeded, FeeConfig, FeeField, FeeMarket, Fees, Replacement, first_fees, replacement_fees};
+pub use l1::{L1, L1HeadInfo};
+pub use manager::PublisherManager;
+pub use nonces::{NonceLedger, NotTheTail};
+pub use request::{
+    InvalidRequest, L1Request, MAX_BLOBS, MinedTx, NextStep, Outcome, RejectReason, RequestBlobs, SuccessRule,
+};
+pub use simulate::SimOutcome;
+pub use status::{AccountStatus, InFlightTx, PublisherStatus, SettledTx, StartReport};
+pub use tx_state::{IllegalMove, L1TxEvent, L1TxState, next};

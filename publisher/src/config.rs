@@ -1,0 +1,38 @@
+//! What a publisher manager is told once.
+
+use std::path::PathBuf;
+use std::time::Duration;
+
+use crate::FeeConfig;
+
+/// Configuration of a [`crate::PublisherManager`].
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct PublisherConfig {
+    /// The chain the L1 endpoint must serve.
+    pub chain_id: u64,
+    /// Time between two L1 blocks.
+    pub ethereum_slot: Duration,
+    /// Directory of the store; made when missing.
+    pub data_dir: PathBuf,
+    /// What may be bid.
+    pub fees: FeeConfig,
+    /// Longest wait for one answer of L1.
+    pub rpc_timeout: Duration,
+    /// How many settled transactions the store keeps.
+    pub keep_settled: usize,
+}
+
+impl PublisherConfig {
+    /// A configuration with the usual fees, 5 s for an answer, and the last 32 settled transactions kept.
+    #[must_use]
+    pub fn new(chain_id: u64, ethereum_slot: Duration, data_dir: impl Into<PathBuf>) -> Self {
+        Self {
+            chain_id,
+            ethereum_slot,
+            data_dir: data_dir.into(),
+            fees: FeeConfig::default(),
+            rpc_timeout: Duration::from_secs(5),
+            keep_settled: 32,
+        }
+    }
+}

@@ -1,0 +1,163 @@
+//! L1 as the publisher sees it: a head to watch, and calls that end in time.
+
+use std::future::IntoFuture;
+use std::time::Duration;
+
+use alloy::eips::BlockId;
+use alloy::primitives::{Address, B256, Bytes, U64, U256};
+use alloy::providers::{DynProvider, Provider};
+use alloy::rpc::types::simulate::{SimulatePayload, SimulatedBlock};
+use alloy::rpc::types::{TransactionReceipt, TransactionRequest};
+use alloy::transports::{RpcError, TransportError, TransportResult};
+use fermata_primitives::L1Timestamp;
+use serde::Deserialize;
+use serde::de::IgnoredAny;
+use tokio::sync::watch;
+
+use crate::Error;
+use crate::classify::{Verdict, classify};
+
+/// The head of L1, as its watcher last saw it.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub struct L1HeadInfo {
+    /// Number of the block.
+    pub number: u64,
+    /// Hash of the block.
+    pub hash: B256,
+    /// Its timestamp: the time of L1.
+    pub timestamp: L1Timestamp,
+    /// Its base fee, in wei.
+    pub base_fee: u128,
+    /// The blob base fee, in wei; asked for when it is not known.
+    pub blob_base_fee: Option<u128>,
+}
+
+/// What connects a publisher manager with L1.
+#[derive(Clone, Debug)]
+pub struct L1 {
+    /// Where calls go.
+    pub provider: DynProvider,
+    /// The head: the publisher looks at L1 once for each change.
+    pub heads: watch::Receiver<L1HeadInfo>,
+}
+
+/// The one field of a block that is read here.
+#[derive(Clone, Debug, Deserialize)]
+struct BlockTime {
+    timestamp: U64,
+}
+
+/// Calls to L1, each with a timeout. Dropping a call ends it: nothing more goes out for it.
+#[derive(Debug)]
+pub(crate) struct L1Client {
+    provider: DynProvider,
+    timeout: Duration,
+}
+
+impl L1Client {
+    pub(crate) const fn new(provider: DynProvider, timeout: Duration) -> Self {
+        Self { provider, timeout }
+    }
+
+    pub(crate) async fn chain_id(&self) -> Result<u64, Error> {
+        self.ask("eth_chainId", self.provider.get_chain_id()).await
+    }
+
+    /// Transactions of an account that are in blocks.
+    pub(crate) async fn latest_nonce(&self, account: Address) -> Result<u64, Error> {
+        let call = self.provider.get_transaction_count(account).latest();
+        self.ask("eth_getTransactionCount", call).await
+    }
+
+    /// Transactions of an account that are in blocks or in the node's pool.
+    pub(crate) async fn pending_nonce(&self, account: Address) -> Result<u64, Error> {
+        let call = self.provider.get_transaction_count(account).pending();
+        self.ask("eth_getTransactionCount", call).await
+    }
+
+    pub(crate) async fn balance(&self, account: Address) -> Result<U256, Error> {
+        self.ask("eth_getBalance", self.provider.get_balance(account).latest()).await
+    }
+
+    pub(crate) async fn suggested_tip(&self) -> Result<u128, Error> {
+        self.ask("eth_maxPriorityFeePerGas", self.provider.get_max_priority_fee_per_gas()).await
+    }
+
+    pub(crate) async fn blob_base_fee(&self) -> Result<u128, Error> {
+        self.ask("eth_blobBaseFee", self.provider.get_blob_base_fee()).await
+    }
+
+    pub(crate) async fn receipt(&self, hash: B256) -> Result<Option<TransactionReceipt>, Error> {
+        self.ask("eth_getTransactionReceipt", self.provider.get_transaction_receipt(hash)).await
+    }
+
+    /// True when the node knows the transaction, in a block or in its pool.
+    pub(crate) async fn knows(&self, hash: B256) -> Result<bool, Error> {
+        let method = "eth_getTransactionByHash";
+        let call = self.provider.client().request::<_, Option<IgnoredAny>>(method, (hash,));
+        Ok(self.ask(method, call).await?.is_some())
+    }
+
+    pub(crate) async fn block_timestamp(&self, hash: B256) -> Result<Option<L1Timestamp>, Error> {
+        let method = "eth_getBlockByHash";
+        let call = self.provider.client().request::<_, Option<BlockTime>>(method, (hash, false));
+        Ok(self.ask(method, call).await?.map(|block| L1Timestamp(block.timestamp.to())))
+    }
+
+    /// The gas `tx` needs, or what it reverts with.
+    pub(crate) async fn estimate_gas(&self, tx: TransactionRequest) -> Result<Result<u64, Bytes>, Error> {
+        reverted(self.ask("eth_estimateGas", self.provider.estimate_gas(tx)).await)
+    }
+
+    /// What `tx` reverts with on the state after block `at`; `None` when it does not.
+    pub(crate) async fn revert_data(&self, tx: TransactionRequest, at: u64) -> Result<Option<Bytes>, Error> {
+        let call = self.provider.call(tx).block(BlockId::number(at));
+        Ok(reverted(self.ask("eth_call", call).await)?.err())
+    }
+
+    pub(crate) async fn simulate(&self, payload: &SimulatePayload) -> Result<Vec<SimulatedBlock>, Error> {
+        self.ask("eth_simulateV1", self.provider.simulate(payload).latest()).await
+    }
+
+    /// Hands a transaction to the node.
+    pub(crate) async fn broadcast(&self, hash: B256, bytes: Bytes) -> Verdict {
+        let call = self.provider.client().request::<_, B256>("eth_sendRawTransaction", (bytes,));
+        match tokio::time::timeout(self.timeout, call).await {
+            Ok(answer) => classify(answer, hash),
+            Err(_) => Verdict::Ambiguous { why: format!("no answer within {:?}", self.timeout) },
+        }
+    }
+
+    /// A timeout is a span of the machine's time: a jump of the injected clock must not end a call that is under way.
+    async fn ask<T>(
+        &self,
+        method: &'static str,
+        call: impl IntoFuture<Output = TransportResult<T>>,
+    ) -> Result<T, Error> {
+        match tokio::time::timeout(self.timeout, call.into_future()).await {
+            Ok(Ok(answer)) => Ok(answer),
+            Ok(Err(source @ RpcError::Transport(_))) => Err(Error::L1Unreachable { method, source }),
+            Ok(Err(source)) => Err(Error::L1Refused { method, source }),
+            Err(_) => Err(Error::L1TimedOut { method, after: self.timeout }),
+        }
+    }
+}
+
+/// Takes a revert out of the errors: it is an answer.
+fn reverted<T>(answer: Result<T, Error>) -> Result<Result<T, Bytes>, Error> {
+    match answer {
+        Ok(value) => Ok(Ok(value)),
+        Err(Error::L1Refused { method, source }) => match revert_bytes(&source) {
+            Some(data) => Ok(Err(data)),
+            None => Err(Error::L1Refused { method, source }),
+        },
+        Err(other) => Err(other),
+    }
+}
+
+/// Nodes answer a revert with code 3, or with a text that says so; data may be missing.
+fn revert_bytes(error: &TransportError) -> Option<Bytes> {
+    let payload = error.as_error_resp()?;
+    let says_so = payload.code == 3 || payload.message.to_lowercase().contains("revert");
+    says_so.then(|| payload.as_revert_data().unwrap_or_default())
+}

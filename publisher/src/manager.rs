@@ -1,0 +1,270 @@
+//! The publisher manager: its verbs and its gate.
+
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::time::Duration;
+
+use alloy::eips::eip4844::{Blob, env_settings::EnvKzgSettings};
+use alloy::primitives::{Address, B256};
+use alloy::rpc::types::state::StateOverride;
+use alloy::signers::local::PrivateKeySigner;
+use fermata_primitives::{L1Timestamp, SharedClock};
+use tokio::sync::oneshot;
+use tokio_util::sync::CancellationToken;
+use tokio_util::task::TaskTracker;
+use tracing::info;
+
+use crate::broadcast_gate::BroadcastGate;
+use crate::core::Core;
+use crate::reconcile::reconcile;
+use crate::run::{Caller, Run};
+use crate::send::SendJob;
+use crate::status::{InFlightTx, PublisherStatus, SettledTx, StartReport};
+use crate::store::Store;
+use crate::{AccountStatus, Error, L1, L1Request, Outcome, PreparedBlobs, PublisherConfig, SimOutcome, simulate};
+
+/// How long a close waits for the store's last user.
+const CLOSE_PATIENCE: Duration = Duration::from_secs(5);
+
+/// Sends requests to L1 from a set of accounts, and keeps what it sends through stops and crashes.
+#[derive(Debug)]
+pub struct PublisherManager {
+    signers: Vec<PrivateKeySigner>,
+    /// Orders start, stop and close.
+    verbs: tokio::sync::Mutex<()>,
+    gate: Mutex<Gate>,
+    /// Cut short by a stop: the start that is under way.
+    starting: Mutex<CancellationToken>,
+}
+
+/// What the manager can do now.
+#[derive(Debug)]
+enum Gate {
+    Stopped(Arc<Core>),
+    Running(Arc<Run>),
+    Closed,
+}
+
+impl PublisherManager {
+    /// Opens the store in the configured directory; nothing is asked of L1 yet. Blocks for some disk reads.
+    ///
+    /// # Errors
+    /// [`Error::NoSigners`]; the errors of the data directory: held by another process, unusable, damaged, newer, of
+    /// another chain. Nothing was changed then.
+    pub fn open(
+        config: PublisherConfig,
+        signers: Vec<PrivateKeySigner>,
+        l1: L1,
+        clock: SharedClock,
+    ) -> Result<Self, Error> {
+        if signers.is_empty() {
+            return Err(Error::NoSigners);
+        }
+        let store = Store::open(&config.data_dir, config.chain_id, config.keep_settled)?;
+        let core = Arc::new(Core::new(config, l1, clock, store));
+        // The trusted setup takes seconds to load: do it beside, before the first blob needs it.
+        core.proof_work.spawn_blocking(|| EnvKzgSettings::Default.get());
+        Ok(Self {
+            signers,
+            verbs: tokio::sync::Mutex::default(),
+            gate: Mutex::new(Gate::Stopped(core)),
+            starting: Mutex::default(),
+        })
+    }
+
+    /// Reconciles every unsettled transaction with L1, then accepts work. A running manager stays as it is.
+    ///
+    /// # Errors
+    /// [`Error::Closed`]; [`Error::Interrupted`] by a stop; [`Error::WrongChain`], [`Error::ChainRewound`], and what L1 or
+    /// the store answer. The manager is stopped then, and may be started again.
+    ///
+    /// # Cancel safety
+    /// Dropped, nothing runs, and it may be started again.
+    pub async fn start(&self) -> Result<StartReport, Error> {
+        let _verb = self.verbs.lock().await;
+        let core = match &*self.gate() {
+            Gate::Stopped(core) => Arc::clone(core),
+            Gate::Running(_) => return Ok(StartReport::default()),
+            Gate::Closed => return Err(Error::Closed),
+        };
+        let stopped = CancellationToken::new();
+        *self.starting.lock().unwrap_or_else(PoisonError::into_inner) = stopped.clone();
+        let reconciled = tokio::select! {
+            biased;
+            () = stopped.cancelled() => return Err(Error::Interrupted),
+            reconciled = reconcile(&core, &self.signers) => reconciled?,
+        };
+        let run = Arc::new(Run { core, pool: reconciled.pool, stopped, tasks: TaskTracker::new() });
+        for flight in reconciled.flights {
+            let mut nobody = Caller::nobody(run.stopped.clone());
+            run.tasks.spawn(async move { flight.follow(&mut nobody).await });
+        }
+        let report = reconciled.report;
+        info!(accounts = self.signers.len(), settled = report.settled.len(), resumed = report.resumed.len(), "started");
+        *self.gate() = Gate::Running(run);
+        Ok(report)
+    }
+
+    /// Sends `request` and answers how it ended; waits for its window, for a free account, and for L1 to include it.
+    ///
+    /// # Errors
+    /// [`Error::NotRunning`], [`Error::Closed`], [`Error::Unfunded`], and what the store answers. Nothing was sent then.
+    ///
+    /// # Cancel safety
+    /// Dropped, the send goes on without anyone waiting for it; to end it, cancel `interrupt`. After an interrupt nothing
+    /// goes out for this request; what was sent before is only watched, and cancelled at its deadline.
+    pub async fn send(&self, request: L1Request, interrupt: CancellationToken) -> Result<Outcome, Error> {
+        let gate = Arc::new(BroadcastGate::default());
+        let (answer, answered) = oneshot::channel();
+        let stopped = {
+            let run = self.run()?;
+            let caller = Caller::new(run.stopped.clone(), interrupt.clone(), Arc::clone(&gate), answer);
+            let job = SendJob { core: Arc::clone(&run.core), pool: Arc::clone(&run.pool), request, caller };
+            run.tasks.spawn(job.run());
+            run.stopped.clone()
+        };
+        let interrupted = || Ok(Outcome::Interrupted { sent: gate.close() });
+        tokio::select! {
+            biased;
+            answer = answered => answer.unwrap_or_else(|_| interrupted()),
+            () = interrupt.cancelled() => interrupted(),
+            () = stopped.cancelled() => interrupted(),
+        }
+    }
+
+    /// Makes the proofs of `blobs` ahead of a send, each on a thread of its own.
+    ///
+    /// # Errors
+    /// [`Error::Blob`] when a blob is no sequence of field elements; [`Error::Closed`].
+    pub async fn prepare(&self, blobs: Vec<Blob>) -> Result<PreparedBlobs, Error> {
+        let core = self.core()?;
+        core.prepare(blobs).await
+    }
+
+    /// Runs `request` from `from` on the latest state, with some of it overridden, in a block with timestamp `at`.
+    ///
+    /// # Errors
+    /// [`Error::NotRunning`], [`Error::Closed`], [`Error::Interrupted`] by a stop, and what L1 answers. A revert is none.
+    pub async fn simulate_at(
+        &self,
+        request: &L1Request,
+        from: Address,
+        at: L1Timestamp,
+        overrides: StateOverride,
+    ) -> Result<SimOutcome, Error> {
+        let run = self.run()?;
+        let stopped = run.stopped.clone();
+        let core = Arc::clone(&run.core);
+        drop(run);
+        tokio::select! {
+            biased;
+            () = stopped.cancelled() => Err(Error::Interrupted),
+            outcome = simulate::simulate_at(&core, request, from, at, overrides) => outcome,
+        }
+    }
+
+    /// Ends every send; after it has answered, nothing goes out to L1. What is in flight stays in the store as it is, and
+    /// the next start reconciles it. A start under way is cut short. A stopped or closed manager stays as it is.
+    pub async fn stop(&self) {
+        self.starting.lock().unwrap_or_else(PoisonError::into_inner).cancel();
+        let _verb = self.verbs.lock().await;
+        self.stop_run().await;
+    }
+
+    /// Stops, then closes the store: another process can open the data directory at once.
+    ///
+    /// # Errors
+    /// [`Error::StillInUse`] when the store is used for longer than seconds; it is closed as soon as it is not.
+    pub async fn close(&self) -> Result<(), Error> {
+        self.starting.lock().unwrap_or_else(PoisonError::into_inner).cancel();
+        let _verb = self.verbs.lock().await;
+        self.stop_run().await;
+        let core = match std::mem::replace(&mut *self.gate(), Gate::Closed) {
+            Gate::Stopped(core) => core,
+            Gate::Running(_) | Gate::Closed => return Ok(()),
+        };
+        core.proof_work.close();
+        core.proof_work.wait().await;
+        info!("closed");
+        close_store(core).await
+    }
+
+    /// The accounts and what is in flight on each.
+    ///
+    /// # Errors
+    /// [`Error::Closed`], and what the store answers.
+    pub async fn status(&self) -> Result<PublisherStatus, Error> {
+        let core = self.core()?;
+        let run = self.run().ok();
+        let unsettled = core.on_store(|store| store.unsettled()).await?;
+        let mut accounts = Vec::with_capacity(self.signers.len());
+        for signer in &self.signers {
+            let address = signer.address();
+            let stored = core.on_store(move |store| store.account(address)).await?;
+            let live = run.as_ref().and_then(|run| run.pool.all().iter().find(|live| live.address() == address));
+            let mine = unsettled.iter().filter(|tx| tx.intent.account == address);
+            accounts.push(AccountStatus {
+                address,
+                next_nonce: live.map_or(stored.next_nonce, |live| live.next_nonce()),
+                balance: live.and_then(|live| live.last_balance()),
+                in_flight: mine.map(|tx| InFlightTx::of(tx, core.clock.now())).collect(),
+            });
+        }
+        Ok(PublisherStatus { running: run.is_some(), accounts })
+    }
+
+    /// How the transaction with this hash, or the one whose cancel it is, ended; `None` when it is not settled, or not
+    /// among those that are kept.
+    ///
+    /// # Errors
+    /// [`Error::Closed`], and what the store answers.
+    pub async fn settled(&self, hash: B256) -> Result<Option<SettledTx>, Error> {
+        let found = self.core()?.on_store(move |store| store.by_hash(hash)).await?;
+        Ok(found.filter(|tx| tx.intent.state.is_settled()).map(|tx| SettledTx::of(&tx)))
+    }
+
+    async fn stop_run(&self) {
+        let run = match &*self.gate() {
+            Gate::Running(run) => Arc::clone(run),
+            Gate::Stopped(_) | Gate::Closed => return,
+        };
+        run.stop().await;
+        *self.gate() = Gate::Stopped(Arc::clone(&run.core));
+        info!("stopped");
+    }
+
+    fn run(&self) -> Result<Arc<Run>, Error> {
+        match &*self.gate() {
+            Gate::Running(run) => Ok(Arc::clone(run)),
+            Gate::Stopped(_) => Err(Error::NotRunning),
+            Gate::Closed => Err(Error::Closed),
+        }
+    }
+
+    fn core(&self) -> Result<Arc<Core>, Error> {
+        match &*self.gate() {
+            Gate::Running(run) => Ok(Arc::clone(&run.core)),
+            Gate::Stopped(core) => Ok(Arc::clone(core)),
+            Gate::Closed => Err(Error::Closed),
+        }
+    }
+
+    fn gate(&self) -> MutexGuard<'_, Gate> {
+        self.gate.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+/// Waits until nobody uses the store, then closes it and gives up the directory.
+async fn close_store(core: Arc<Core>) -> Result<(), Error> {
+    let file = core.store.file().to_owned();
+    core.store_work.close();
+    core.store_work.wait().await;
+    let closing = Arc::clone(&core.store).closing();
+    drop(core);
+    let waiter = TaskTracker::new();
+    let closed = waiter.spawn_blocking(move || closing.wait_timeout(CLOSE_PATIENCE)).await;
+    match closed {
+        Ok(true) => Ok(()),
+        Ok(false) => Err(Error::StillInUse { file, after: CLOSE_PATIENCE }),
+        Err(_) => Err(Error::TaskFailed),
+    }
+}

@@ -1,0 +1,143 @@
+//! From a request to what it will be sent with: the moment, the account, the bid, the gas.
+
+use std::sync::Arc;
+
+use alloy::network::TransactionBuilder;
+use alloy::primitives::{Address, TxKind};
+use alloy::rpc::types::TransactionRequest;
+
+use crate::accounts::{AccountLease, AccountPool};
+use crate::core::Core;
+use crate::fees::horizon;
+use crate::tx::TRANSFER_GAS;
+use crate::{Error, FeeMarket, Fees, L1HeadInfo, L1Request, PreparedBlobs, RejectReason, first_fees};
+
+/// What a request will be sent with. Nothing is recorded yet: dropping it gives the account back.
+#[derive(Debug)]
+pub(crate) struct Plan {
+    pub(crate) lease: AccountLease,
+    pub(crate) fees: Fees,
+    pub(crate) gas_limit: u64,
+}
+
+/// Why there is no plan now.
+#[derive(Debug)]
+pub(crate) enum Obstacle {
+    /// It may go away: look again at the next head.
+    Wait(RejectReason),
+    /// It stays.
+    Reject(RejectReason),
+    /// It is not the request's fault.
+    Fail(Error),
+}
+
+impl From<Error> for Obstacle {
+    /// What L1 does not answer now it may answer later; the rest is for the caller at once.
+    fn from(error: Error) -> Self {
+        match error.is_of_l1() {
+            true => Self::Wait(RejectReason::L1Unusable { message: with_cause(&error) }),
+            false => Self::Fail(error),
+        }
+    }
+}
+
+fn with_cause(error: &Error) -> String {
+    match std::error::Error::source(error) {
+        Some(cause) => format!("{error}: {cause}"),
+        None => error.to_string(),
+    }
+}
+
+/// Waits until the next L1 block can lie in the request's window; `None` once it must lie behind.
+///
+/// # Cancel safety
+/// Dropping it ends the wait.
+pub(crate) async fn wait_for_window(core: &Core, request: &L1Request) -> Option<L1HeadInfo> {
+    let mut heads = core.heads.clone();
+    loop {
+        let head = *heads.borrow_and_update();
+        let next = core.next_block_at(&head);
+        if next >= request.deadline {
+            return None;
+        }
+        if next >= request.not_before {
+            return Some(head);
+        }
+        next_head(&mut heads).await;
+    }
+}
+
+/// Resolves at the next head; never, once the head has no watcher any more.
+pub(crate) async fn next_head(heads: &mut tokio::sync::watch::Receiver<L1HeadInfo>) {
+    if heads.changed().await.is_err() {
+        std::future::pending::<()>().await;
+    }
+}
+
+/// What L1 asks for now.
+pub(crate) async fn fee_market(core: &Core, head: &L1HeadInfo, blob_count: usize) -> Result<FeeMarket, Error> {
+    let suggested_tip = match core.l1.suggested_tip().await {
+        Ok(tip) => tip,
+        // The method is not standard: without it the configured floor decides.
+        Err(Error::L1Refused { .. }) => 0,
+        Err(other) => return Err(other),
+    };
+    let blob_base_fee = match (blob_count, head.blob_base_fee) {
+        (0, _) => None,
+        (_, Some(known)) => Some(known),
+        (_, None) => Some(core.l1.blob_base_fee().await?),
+    };
+    Ok(FeeMarket { base_fee: head.base_fee, blob_base_fee, suggested_tip })
+}
+
+/// Plans one send for the block after `head`: bid, account, gas.
+///
+/// # Cancel safety
+/// Dropping it gives back what it leased, and no further call goes out.
+pub(crate) async fn plan(
+    core: &Core,
+    pool: &Arc<AccountPool>,
+    (request, blobs): (&L1Request, Option<&PreparedBlobs>),
+    head: &L1HeadInfo,
+) -> Result<Plan, Obstacle> {
+    let blob_count = blobs.map_or(0, PreparedBlobs::len);
+    let market = fee_market(core, head, blob_count).await?;
+    let secs_left = request.deadline.0.saturating_sub(head.timestamp.0);
+    let blocks = horizon(secs_left, core.config.ethereum_slot.as_secs());
+    let fees = first_fees(&market, blocks, &core.config.fees).map_err(|error| Obstacle::Wait(error.into()))?;
+    let least_cost = fees.max_cost(request.gas_limit.unwrap_or(TRANSFER_GAS), blob_count) + request.value;
+    let lease = pool.lease(core, least_cost).await?;
+    let publisher = lease.publisher();
+    let gas_limit = match request.gas_limit {
+        Some(given) => given,
+        None => estimate(core, call_of(request, publisher.address(), (fees, blobs))).await?,
+    };
+    if publisher.nonce_in_doubt() {
+        publisher.raise_nonce(core.l1.pending_nonce(publisher.address()).await?);
+    }
+    Ok(Plan { lease, fees, gas_limit })
+}
+
+/// A gas limit a fifth above the estimate: between now and the block state moves.
+async fn estimate(core: &Core, call: TransactionRequest) -> Result<u64, Obstacle> {
+    match core.l1.estimate_gas(call).await? {
+        Ok(gas) => Ok(gas.saturating_add(gas / 5)),
+        Err(data) => Err(Obstacle::Reject(RejectReason::EstimateReverted { data })),
+    }
+}
+
+/// The request as a call from `account`, for estimates.
+fn call_of(request: &L1Request, account: Address, (fees, blobs): (Fees, Option<&PreparedBlobs>)) -> TransactionRequest {
+    let mut call = TransactionRequest {
+        from: Some(account),
+        to: Some(TxKind::Call(request.to)),
+        value: Some(request.value),
+        max_fee_per_gas: Some(fees.max_fee_per_gas),
+        max_priority_fee_per_gas: Some(fees.tip),
+        max_fee_per_blob_gas: fees.max_fee_per_blob_gas,
+        blob_versioned_hashes: blobs.map(PreparedBlobs::versioned_hashes),
+        ..TransactionRequest::default()
+    };
+    call.set_input(request.calldata.clone());
+    call
+}

@@ -1,0 +1,88 @@
+//! What the store keeps about a transaction.
+
+use alloy::primitives::{Address, B256, Bytes, U256};
+use fermata_primitives::{L1Timestamp, UnixTime};
+use serde::{Deserialize, Serialize};
+
+use crate::{Fees, L1Request, L1TxState, MinedTx, SuccessRule};
+
+/// Number of an intent, counted up from 0 and never used again.
+pub(crate) type IntentId = u64;
+
+/// What is to be reached with one nonce of one account. Its calldata and blobs are kept beside it.
+#[derive(Clone, PartialEq, Debug, Serialize, Deserialize)]
+pub(crate) struct IntentRecord {
+    pub(crate) id: IntentId,
+    pub(crate) label: String,
+    pub(crate) dedup_key: Option<String>,
+    pub(crate) account: Address,
+    pub(crate) nonce: u64,
+    pub(crate) state: L1TxState,
+    pub(crate) to: Address,
+    pub(crate) value: U256,
+    pub(crate) gas_limit: u64,
+    pub(crate) blob_count: usize,
+    pub(crate) not_before: L1Timestamp,
+    pub(crate) deadline: L1Timestamp,
+    pub(crate) success: SuccessRule,
+    pub(crate) recorded_at: UnixTime,
+    pub(crate) mined: Option<MinedTx>,
+}
+
+impl IntentRecord {
+    /// A record of `request`, leased to `nonce` of `account`. The store gives it its id.
+    pub(crate) fn new(request: &L1Request, (account, nonce): (Address, u64), gas_limit: u64, at: UnixTime) -> Self {
+        Self {
+            id: 0,
+            label: request.label.clone(),
+            dedup_key: request.dedup_key.clone(),
+            account,
+            nonce,
+            state: L1TxState::Leased,
+            to: request.to,
+            value: request.value,
+            gas_limit,
+            blob_count: request.blobs.len(),
+            not_before: request.not_before,
+            deadline: request.deadline,
+            success: request.success.clone(),
+            recorded_at: at,
+            mined: None,
+        }
+    }
+}
+
+/// Why a transaction was signed.
+#[derive(Clone, Copy, PartialEq, Eq, Debug, Serialize, Deserialize)]
+pub(crate) enum AttemptKind {
+    /// The first for its intent.
+    Initial,
+    /// A no-op with the same nonce.
+    Cancel,
+}
+
+/// One signed transaction of an intent. A blob transaction is kept without its sidecar, which never changes: the blobs of
+/// the intent, or one empty blob for a cancel.
+#[derive(Clone, PartialEq, Debug, Serialize, Deserialize)]
+pub(crate) struct AttemptRecord {
+    pub(crate) kind: AttemptKind,
+    pub(crate) fees: Fees,
+    pub(crate) hash: B256,
+    pub(crate) signed: Bytes,
+}
+
+/// The nonces of one account.
+#[derive(Clone, Copy, PartialEq, Eq, Default, Debug, Serialize, Deserialize)]
+pub(crate) struct AccountRecord {
+    /// The nonce that comes next.
+    pub(crate) next_nonce: u64,
+    /// Every nonce below this was used on L1.
+    pub(crate) settled_nonce: u64,
+}
+
+/// An intent with its attempts, oldest first.
+#[derive(Clone, PartialEq, Debug)]
+pub(crate) struct StoredTx {
+    pub(crate) intent: IntentRecord,
+    pub(crate) attempts: Vec<AttemptRecord>,
+}
