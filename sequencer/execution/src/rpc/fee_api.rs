@@ -16,7 +16,8 @@ const SUGGEST_PERCENTILE: f64 = 60.0;
 
 #[rpc(server, namespace = "eth")]
 pub(super) trait FeeApi {
-    /// Wei per gas with which a legacy transaction goes into the next block: its base fee and the suggested priority fee.
+    /// Wei per gas with which a legacy transaction goes into the next block: the base fee and the suggested priority fee.
+    /// Where the base fee falls, the head's is taken, because that is what a call on the head must pay.
     #[method(name = "gasPrice")]
     async fn gas_price(&self) -> RpcResult<U256>;
 
@@ -44,7 +45,9 @@ impl FeeApiServer for Context {
         let floor = self.limits.min_suggested_priority_fee;
         self.read(move |reader| {
             let head = reader.heads()?.unsafe_head;
-            Ok(U256::from(reader.next_base_fee(head.hash)?) + U256::from(suggestion(reader, floor)?))
+            let now = reader.header(head.hash)?.and_then(|header| header.base_fee_per_gas).unwrap_or_default();
+            let base_fee = now.max(reader.next_base_fee(head.hash)?);
+            Ok(U256::from(base_fee) + U256::from(suggestion(reader, floor)?))
         })
         .await
     }

@@ -1,0 +1,12 @@
+//! The `eth_` RPC, asked as wallets and libraries ask it.
+
+mod batches;
+mod blocks;
+mod calls;
+mod contracts;
+mod limits;
+mod refusals;
+mod server;
+mod subscriptions;
+mod support;
+mod wallet;

@@ -1,0 +1,54 @@
+//! The listener's life.
+
+use std::net::SocketAddr;
+
+use alloy::providers::Provider;
+use fermata_execution::rpc::{RpcError, RpcLimits, serve};
+use jsonrpsee::core::client::{Subscription, SubscriptionClientT};
+use jsonrpsee::rpc_params;
+use serde_json::Value;
+use tokio::net::TcpListener;
+use tokio::time::timeout;
+
+use crate::support::{DEADLINE, Node};
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_port_in_use_is_named_with_its_remedy() {
+    let node = Node::start().await;
+    let taken = node.server.local_addr();
+    let refused = serve(taken, node.execution.reader().clone(), RpcLimits::default()).await.unwrap_err();
+    assert!(matches!(refused, RpcError::PortInUse { addr } if addr == taken));
+    assert!(refused.to_string().contains(&taken.to_string()) && refused.to_string().contains("another port"));
+    assert_eq!(node.provider().get_block_number().await.unwrap(), 0, "the first server goes on");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn an_address_of_another_machine_cannot_be_listened_on() {
+    let node = Node::start().await;
+    let foreign: SocketAddr = "192.0.2.1:0".parse().unwrap();
+    let refused = serve(foreign, node.execution.reader().clone(), RpcLimits::default()).await.unwrap_err();
+    assert!(matches!(refused, RpcError::Listen { addr, .. } if addr == foreign));
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_stop_ends_connections_and_subscriptions_and_frees_the_port() {
+    let node = Node::start().await;
+    let (http, websocket) = (node.provider(), node.plain_websocket().await);
+    http.get_block_number().await.unwrap();
+    let mut heads: Subscription<Value> =
+        websocket.subscribe("eth_subscribe", rpc_params!["newHeads"], "eth_unsubscribe").await.unwrap();
+    timeout(DEADLINE, node.server.stop()).await.expect("the stop ends");
+    timeout(DEADLINE, node.server.stop()).await.expect("and a second one too");
+    assert!(http.get_block_number().await.is_err());
+    assert!(timeout(DEADLINE, heads.next()).await.expect("the subscription ends").is_none());
+    TcpListener::bind(node.server.local_addr()).await.expect("the port is free");
+    node.execution.close().await.expect("nothing holds the chain open");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_closed_chain_is_an_error_and_no_hang() {
+    let node = Node::start().await;
+    node.execution.close().await.unwrap();
+    let refused = node.provider().get_block_number().await.unwrap_err();
+    assert!(refused.to_string().contains("the node is stopping"), "{refused}");
+}
