@@ -1,0 +1,196 @@
+//! The one catalogue of errors that leave the process: admin RPC, exit codes of the command line, and the docs.
+//!
+//! A reason that can be answered by the admin RPC has a JSON-RPC code; from exit code 10 on it is `-(32000 + exit)`.
+//! `sequencer/docs/errors.md` is this table; a test keeps the two equal.
+
+use std::fmt::{self, Write as _};
+
+/// One row of the catalogue.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub struct Entry {
+    /// The row's key.
+    pub reason: Reason,
+    /// `data.reason` of the RPC error: what programs match on.
+    pub word: &'static str,
+    /// JSON-RPC error code, where the admin RPC can answer with it.
+    pub rpc_code: Option<i32>,
+    /// HTTP status of that answer.
+    pub http: u16,
+    /// Exit code of the process.
+    pub exit: u8,
+    /// When it happens.
+    pub when: &'static str,
+    /// What to do about it: `data.hint` of the RPC error.
+    pub hint: &'static str,
+}
+
+macro_rules! catalogue {
+    ($($reason:ident $word:literal $rpc:expr, $http:literal, $exit:literal, $when:literal, $hint:literal;)*) => {
+        /// Why something did not succeed, as the catalogue names it.
+        #[derive(Clone, Copy, PartialEq, Eq, Hash, Debug)]
+        pub enum Reason {
+            $(#[doc = concat!("`", $word, "`: ", $when)] $reason,)*
+        }
+
+        /// The catalogue, a row a reason.
+        pub const CATALOGUE: &[Entry] = &[
+            $(Entry {
+                reason: Reason::$reason, word: $word, rpc_code: $rpc, http: $http, exit: $exit, when: $when, hint: $hint,
+            },)*
+        ];
+    };
+}
+
+catalogue! {
+    Internal "INTERNAL" Some(-32603), 200, 1, "a defect of Fermata, or an error with no row of its own",
+        "look at the log, and report it with the lines around it";
+    InvalidParams "INVALID_PARAMS" Some(-32602), 200, 2, "a verb was given parameters it does not take",
+        "compare the call with `fermata <verb> --help`";
+    Unauthorized "UNAUTHORIZED" Some(-32001), 401, 3, "the admin token is missing or wrong",
+        "send `Authorization: Bearer` with what `admin.token` in the data directory holds";
+    NodeUnreachable "NODE_UNREACHABLE" None, 0, 4, "no node answers the command line",
+        "start it with `fermata node`, or name its --data-dir";
+    OriginRefused "ORIGIN_REFUSED" Some(-32002), 403, 5, "a web page of an origin that is not allowed called the admin RPC",
+        "add the origin to admin.allowed_origins if the page is yours";
+    HostRefused "HOST_REFUSED" Some(-32003), 403, 6, "the request names a host that is not allowed",
+        "call 127.0.0.1 or localhost, or add the name to admin.allowed_hosts";
+    Stopping "STOPPING" Some(-32010), 200, 10, "a start while a stop is under way",
+        "wait until the stop has answered, then start again";
+    HeadMismatch "HEAD_MISMATCH" Some(-32011), 200, 11, "a start at a head that is not the node's",
+        "compare with head.unsafe of admin_status; start without a hash to start at the node's head";
+    Closed "CLOSED" Some(-32016), 200, 16, "a verb after a close",
+        "start a new process with `fermata node`";
+    Unfunded "UNFUNDED" Some(-32018), 200, 18, "no publisher account can pay for an L1 transaction",
+        "send ETH to a publisher account, then start again";
+    Interrupted "INTERRUPTED" Some(-32019), 200, 19, "a start that a stop overtook",
+        "start again";
+    StartFailed "START_FAILED" Some(-32020), 200, 20, "a part of the run did not come up; what had come up was taken down",
+        "mend what the message names, then start again";
+    NotRecorded "NOT_RECORDED" Some(-32021), 200, 21, "the desired state could not be stored and would not survive a restart",
+        "make room on the disk of the data directory, then repeat the verb";
+    L1Down "L1_DOWN" Some(-32022), 200, 22, "L1 does not answer, or too slowly",
+        "check l1.rpc_url and the endpoint's health; raise l1.request_timeout_ms if it is only slow";
+    SignerDown "SIGNER_DOWN" Some(-32023), 200, 23, "the signer or its protection store cannot be used",
+        "look at the message: it names the store or the key";
+    WrongChain "WRONG_CHAIN" Some(-32024), 200, 24, "L1 has another chain id than expected",
+        "check l1.rpc_url against l1.chain_id and the addresses file";
+    NoContract "NO_CONTRACT" Some(-32025), 200, 25, "there is no code at an L1 contract's address",
+        "check l1.addresses_file, or deploy with `fermata deploy`";
+    WrongGenesis "WRONG_GENESIS" Some(-32026), 200, 26, "the rollup on L1 was deployed with another L2 genesis",
+        "use the [execution] settings the rollup was deployed with";
+    NotStaked "NOT_STAKED" Some(-32027), 200, 27, "none of the validator keys is staked in the rollup",
+        "stake them, or check the [validator] keys";
+    ConfigInvalid "CONFIG_INVALID" Some(-32030), 200, 30, "the configuration has unknown, missing or invalid keys",
+        "mend what the message names; `fermata config show --origin` tells where each value comes from";
+    DataDirHeld "DATA_DIR_HELD" Some(-32031), 200, 31, "another process owns the data directory",
+        "stop the process that is named, or use another --data-dir";
+    DataDirUnusable "DATA_DIR_UNUSABLE" Some(-32032), 200, 32, "the data directory cannot be made, read or written",
+        "check its owner, its permissions and the disk";
+    StoreDamaged "STORE_DAMAGED" Some(-32033), 200, 33, "a store is damaged or part of it is missing; nothing was changed",
+        "restore the named file from a backup, or follow the repair in the message";
+    StoreNewer "STORE_NEWER" Some(-32034), 200, 34, "a store was written by a newer version; nothing was changed",
+        "run the version that wrote it, or a later one";
+    PortInUse "PORT_IN_USE" Some(-32035), 200, 35, "another process listens on the address",
+        "stop it, or set rpc.listen or admin.listen to another port (0 lets the system choose)";
+    KeystorePassword "KEYSTORE_PASSWORD" Some(-32036), 200, 36, "a keystore cannot be decrypted with its password",
+        "check validator.password_file and publisher.password_file";
+    KeystoreUnusable "KEYSTORE_UNUSABLE" Some(-32037), 200, 37, "a keystore directory has no keys, or one cannot be read",
+        "check validator.keystore_dir and publisher.keystore_dir";
+    ToolMissing "TOOL_MISSING" Some(-32038), 200, 38, "anvil or the contract artifacts are not installed",
+        "run the command the message names";
+}
+
+impl Reason {
+    /// The row.
+    #[must_use]
+    pub const fn entry(self) -> &'static Entry {
+        &CATALOGUE[self as usize]
+    }
+
+    /// `data.reason` of the RPC error.
+    #[must_use]
+    pub const fn word(self) -> &'static str {
+        self.entry().word
+    }
+
+    /// What to do about it.
+    #[must_use]
+    pub const fn hint(self) -> &'static str {
+        self.entry().hint
+    }
+
+    /// Exit code of the process.
+    #[must_use]
+    pub const fn exit_code(self) -> u8 {
+        self.entry().exit
+    }
+
+    /// The reason of that word.
+    #[must_use]
+    pub fn from_word(word: &str) -> Option<Self> {
+        CATALOGUE.iter().find(|entry| entry.word == word).map(|entry| entry.reason)
+    }
+}
+
+impl fmt::Display for Reason {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(self.word())
+    }
+}
+
+/// The catalogue as a Markdown page.
+#[must_use]
+pub fn markdown() -> String {
+    let mut page = String::from(
+        "# Error catalogue\n\n\
+         One table for the admin RPC (`error.code`, `error.data.reason`, `error.data.hint`), the HTTP status and the exit\n\
+         code of `fermata`. Match on the reason; the message is for people. Made from `sequencer/src/catalogue.rs`.\n\n\
+         | reason | JSON-RPC | HTTP | exit | when | what to do |\n|---|---|---|---|---|---|\n",
+    );
+    for entry in CATALOGUE {
+        let rpc = entry.rpc_code.map_or_else(|| "-".to_owned(), |code| code.to_string());
+        let http = if entry.http == 0 { "-".to_owned() } else { entry.http.to_string() };
+        let Entry { word, exit, when, hint, .. } = entry;
+        let _ = writeln!(page, "| `{word}` | {rpc} | {http} | {exit} | {when} | {hint} |");
+    }
+    page
+}
+
+#[cfg(test)]
+mod tests {
+    use std::collections::BTreeSet;
+
+    use super::*;
+
+    #[test]
+    fn words_rpc_codes_and_exit_codes_are_unique() {
+        let words: BTreeSet<_> = CATALOGUE.iter().map(|e| e.word).collect();
+        let exits: BTreeSet<_> = CATALOGUE.iter().map(|e| e.exit).collect();
+        let codes: Vec<_> = CATALOGUE.iter().filter_map(|e| e.rpc_code).collect();
+        assert_eq!(words.len(), CATALOGUE.len());
+        assert_eq!(exits.len(), CATALOGUE.len());
+        assert_eq!(codes.iter().collect::<BTreeSet<_>>().len(), codes.len());
+        assert!(!exits.contains(&0), "zero is success");
+    }
+
+    #[test]
+    fn a_reason_finds_its_row_by_value_and_by_word() {
+        for entry in CATALOGUE {
+            assert_eq!(entry.reason.entry(), entry);
+            assert_eq!(Reason::from_word(entry.word), Some(entry.reason));
+        }
+        assert_eq!(Reason::from_word("NO_SUCH_REASON"), None);
+    }
+
+    #[test]
+    fn from_ten_on_the_rpc_code_follows_from_the_exit_code() {
+        for entry in CATALOGUE.iter().filter(|e| e.exit >= 10) {
+            assert_eq!(entry.rpc_code, Some(-32_000 - i32::from(entry.exit)), "{}", entry.word);
+        }
+    }
+
+    #[test]
+    fn the_docs_page_is_the_catalogue() {
+        crate::docs_page::assert_page("errors.md", &markdown());
+    }
+}

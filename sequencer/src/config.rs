@@ -1,0 +1,29 @@
+//! Configuration: flags > environment `FERMATA_*` > TOML file > presets > defaults.
+//!
+//! ```text
+//! Sources -> RawConfig (every key with its value and where it came from) -> NodeConfig (typed, checked once)
+//! ```
+//!
+//! [`KEYS`] is the one list of keys. An unknown key is an error in every layer; all that is wrong is told at once.
+
+mod convert;
+mod error;
+mod keys;
+mod node_config;
+mod raw;
+mod reader;
+mod show;
+mod sources;
+#[cfg(test)]
+mod tests;
+
+pub use error::{ConfigError, Problem, Problems};
+pub use keys::{KEYS, Key, Kind, Secrecy, markdown};
+pub use node_config::{
+    AdminConfig, BlobSource, ClockKind, ExecutionConfig, FeeConfig, GenesisSource, KeySource, L1Config, LogConfig,
+    LogFormat, NodeConfig, Prefunded, PublisherConfig, RollupLocation, RpcConfig, Secret, SequencerConfig, StartPolicy,
+    ValidatorConfig,
+};
+pub use raw::{Origin, RawConfig, RawValue};
+pub use show::{Shown, shown};
+pub use sources::{ENV_PREFIX, Setting, Sources, env_name};

@@ -1,0 +1,248 @@
+//! The one list of configuration keys.
+
+use std::fmt::Write as _;
+
+/// What a key's value looks like.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum Kind {
+    /// A string.
+    Text,
+    /// A whole number, not negative.
+    Integer,
+    /// A file or directory; in a file, relative to that file.
+    Path,
+    /// Strings; in the environment and in flags separated by commas.
+    List,
+}
+
+impl Kind {
+    const fn word(self) -> &'static str {
+        match self {
+            Self::Text => "text",
+            Self::Integer => "integer",
+            Self::Path => "path",
+            Self::List => "list",
+        }
+    }
+}
+
+/// How much of a value may be shown.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum Secrecy {
+    /// All of it.
+    Public,
+    /// Scheme, host and port: user, path and query may hold credentials.
+    Url,
+    /// Nothing.
+    Secret,
+}
+
+/// One configuration key.
+#[derive(Clone, Copy, Debug)]
+pub struct Key {
+    /// `section.name`.
+    pub path: &'static str,
+    /// What its value looks like.
+    pub kind: Kind,
+    /// Its default, as in TOML; `None` where it is unset.
+    pub default: Option<&'static str>,
+    /// How much of it may be shown.
+    pub secrecy: Secrecy,
+    /// A value other than the default, as in TOML.
+    pub sample: &'static str,
+    /// What it does.
+    pub help: &'static str,
+}
+
+const fn key(
+    path: &'static str,
+    kind: Kind,
+    default: Option<&'static str>,
+    sample: &'static str,
+    help: &'static str,
+) -> Key {
+    Key { path, kind, default, secrecy: Secrecy::Public, sample, help }
+}
+
+impl Key {
+    const fn secret(mut self) -> Self {
+        self.secrecy = Secrecy::Secret;
+        self
+    }
+
+    const fn url(mut self) -> Self {
+        self.secrecy = Secrecy::Url;
+        self
+    }
+}
+
+use Kind::{Integer, List, Path, Text};
+
+/// Every key there is.
+#[rustfmt::skip]
+pub const KEYS: &[Key] = &[
+    key("data_dir", Path, Some(r#""fermata-data""#), r#""/var/lib/fermata""#,
+        "Where the node keeps its stores, its lock and the admin token. One process at a time owns it."),
+    key("clock", Text, Some(r#""system""#), r#""l1""#,
+        "`system`: the machine's clock. `l1`: the machine's clock shifted so that it agrees with the L1 head, for an L1 whose clock is warped."),
+
+    key("l1.rpc_url", Text, None, r#""http://127.0.0.1:9999/key""#,
+        "JSON-RPC endpoint of L1.").url(),
+    key("l1.chain_id", Integer, None, "31338",
+        "The chain id L1 must have. Unset: the one in the addresses file, else whatever L1 answers."),
+    key("l1.addresses_file", Path, None, r#""/etc/fermata/other-addresses.json""#,
+        "The `addresses.json` that `fermata deploy` wrote. Either this or `l1.rollup_address`."),
+    key("l1.rollup_address", Text, None, r#""0x00000000000000000000000000000000000000bb""#,
+        "Address of the rollup contract; the others are read from it. Either this or `l1.addresses_file`."),
+    key("l1.ethereum_slot_secs", Integer, Some("12"), "4",
+        "Time between two L1 blocks."),
+    key("l1.poll_interval_ms", Integer, Some("500"), "250",
+        "Time between two looks at the L1 head while its next block is overdue."),
+    key("l1.request_timeout_ms", Integer, Some("2000"), "3000",
+        "How long one L1 request may take."),
+    key("l1.blobs", Text, None, r#""http://127.0.0.1:5052""#,
+        "Where blobs are read from: `anvil` (from the L1 endpoint, which is an anvil), or the URL of a beacon node.").url(),
+
+    key("validator.keystore_dir", Path, None, r#""/etc/fermata/validators-2""#,
+        "Directory of encrypted V3 keystores of the validator keys. Either this, or `validator.mnemonic`."),
+    key("validator.password_file", Path, None, r#""/etc/fermata/validators-2.password""#,
+        "File that holds the password of those keystores."),
+    key("validator.mnemonic", Text, None, r#""zoo zoo zoo zoo zoo zoo zoo zoo zoo zoo zoo wrong""#,
+        "Mnemonic to derive validator keys from; for development.").secret(),
+    key("validator.derivation_path", Text, Some(r#""m/44'/60'/0'/0""#), r#""m/44'/60'/1'/0""#,
+        "Path the mnemonic's keys are derived under; the index is appended."),
+    key("validator.first", Integer, Some("0"), "3",
+        "Index of the first key derived from the mnemonic."),
+    key("validator.count", Integer, Some("1"), "4",
+        "How many keys are derived from the mnemonic."),
+    key("validator.coinbase", Text, None, r#""0x00000000000000000000000000000000000000cc""#,
+        "Who gets fees and rewards on L1. Unset: the proposing validator's own address."),
+
+    key("publisher.keystore_dir", Path, None, r#""/etc/fermata/publishers-2""#,
+        "Directory of encrypted V3 keystores of the accounts that send to L1. Either this, or `publisher.mnemonic`."),
+    key("publisher.password_file", Path, None, r#""/etc/fermata/publishers-2.password""#,
+        "File that holds the password of those keystores."),
+    key("publisher.mnemonic", Text, None, r#""zoo zoo zoo zoo zoo zoo zoo zoo zoo zoo zoo wrong""#,
+        "Mnemonic to derive publisher accounts from; for development.").secret(),
+    key("publisher.derivation_path", Text, Some(r#""m/44'/60'/0'/0""#), r#""m/44'/60'/2'/0""#,
+        "Path the mnemonic's accounts are derived under; the index is appended."),
+    key("publisher.first", Integer, Some("0"), "5",
+        "Index of the first account derived from the mnemonic."),
+    key("publisher.count", Integer, Some("1"), "2",
+        "How many accounts are derived from the mnemonic."),
+    key("publisher.tip_floor_gwei", Integer, Some("1"), "2",
+        "Least tip per gas; raises what the L1 node suggests."),
+    key("publisher.tip_cap_gwei", Integer, Some("20"), "5",
+        "Most tip per gas of a first send; lowers what the L1 node suggests."),
+    key("publisher.max_fee_per_gas_gwei", Integer, Some("2000"), "120",
+        "Most a transaction may bid per gas. A first send uses at most half of it, so that its cancel fits beneath."),
+    key("publisher.max_blob_fee_per_gas_gwei", Integer, Some("3000"), "60",
+        "Most a transaction may bid per blob gas. A first send uses at most half of it."),
+
+    key("timetable.block_ms", Integer, Some("6000"), "4000",
+        "One block's window inside a slot."),
+    key("timetable.min_block_ms", Integer, Some("2000"), "1500",
+        "The least time in which building a block is worth beginning. At most `timetable.block_ms`."),
+    key("timetable.peer_ms", Integer, Some("2000"), "700",
+        "One way to a committee peer."),
+    key("timetable.assemble_ms", Integer, Some("1000"), "900",
+        "From the last block to the signed proposal."),
+    key("timetable.prepare_ms", Integer, Some("1000"), "800",
+        "From the opening of the build frame to the first block's window."),
+    key("timetable.max_blocks", Integer, Some("24"), "3",
+        "Most blocks in a checkpoint, whatever the slot has room for."),
+
+    key("sequencer.poll_interval_ms", Integer, Some("500"), "200",
+        "Time from the end of a tick to the next."),
+    key("sequencer.start", Text, Some(r#""desired""#), r#""never""#,
+        "What the process does first. `desired`: what an operator asked for last, and start where nobody has. `always`: start. `never`: wait for `fermata start`."),
+    key("sequencer.stop_deadline_ms", Integer, Some("25000"), "9000",
+        "How long SIGTERM lets a stop drain before it interrupts."),
+    key("sequencer.min_transactions", Integer, Some("0"), "1",
+        "Fewest transactions a block is built with. 0 builds empty blocks too."),
+
+    key("execution.genesis_file", Path, None, r#""/etc/fermata/other-genesis.json""#,
+        "L2 genesis as JSON. Either this, or `execution.chain_id` and `execution.prefunded`."),
+    key("execution.chain_id", Integer, None, "4242",
+        "L2 chain id of a genesis made from these keys."),
+    key("execution.prefunded", List, Some("[]"), r#"["0x00000000000000000000000000000000000000dd=5"]"#,
+        "Accounts of that genesis with their balance in ether: `address=ether`."),
+    key("execution.genesis_timestamp", Integer, Some("0"), "1700000000",
+        "Timestamp of that genesis, in seconds since the Unix epoch."),
+    key("execution.genesis_base_fee_wei", Integer, Some("1000000000"), "7",
+        "Base fee of that genesis, in wei per gas."),
+    key("execution.gas_limit", Integer, Some("30000000"), "15000000",
+        "Gas limit of an L2 block."),
+
+    key("mempool.max_transactions", Integer, Some("20000"), "100",
+        "Most transactions the mempool holds."),
+    key("mempool.max_bytes", Integer, Some("67108864"), "1000000",
+        "Most raw bytes of transactions the mempool holds."),
+    key("mempool.max_per_sender", Integer, Some("256"), "16",
+        "Most transactions of one sender in the mempool."),
+    key("mempool.replacement_bump_percent", Integer, Some("10"), "25",
+        "By how much a transaction must raise both fees to replace another of the same nonce."),
+    key("mempool.min_priority_fee_wei", Integer, Some("0"), "1000000",
+        "Least tip per gas the mempool takes."),
+
+    key("rpc.listen", Text, Some(r#""127.0.0.1:8545""#), r#""0.0.0.0:9545""#,
+        "Where the L2 JSON-RPC listens, HTTP and WebSocket. Port 0: the system chooses."),
+    key("rpc.max_connections", Integer, Some("500"), "32",
+        "Most connections at once, HTTP and WebSocket together."),
+    key("rpc.max_request_bytes", Integer, Some("15728640"), "65536",
+        "Longest request in bytes, a batch as a whole."),
+    key("rpc.max_batch", Integer, Some("1000"), "10",
+        "Most requests in a batch."),
+    key("rpc.max_log_blocks", Integer, Some("10000"), "500",
+        "Most blocks one `eth_getLogs` may span."),
+
+    key("admin.listen", Text, Some(r#""127.0.0.1:8547""#), r#""127.0.0.1:0""#,
+        "Where the admin RPC listens. Port 0: the system chooses. An address that is not loopback needs `admin.allowed_hosts`."),
+    key("admin.allowed_origins", List, Some("[]"), r#"["https://ops.example.org"]"#,
+        "Origins of web pages that may call the admin RPC."),
+    key("admin.allowed_hosts", List, Some("[]"), r#"["node-1.internal"]"#,
+        "Host names the admin RPC answers to, besides loopback."),
+
+    key("log.filter", Text, Some(r#""info""#), r#""debug,hyper=warn""#,
+        "What is logged: a tracing filter such as `info,fermata_publisher=debug`."),
+    key("log.format", Text, Some(r#""pretty""#), r#""json""#,
+        "`pretty` for people, `json` for machines."),
+];
+
+impl Key {
+    /// The key of that path.
+    #[must_use]
+    pub fn find(path: &str) -> Option<&'static Self> {
+        KEYS.iter().find(|key| key.path == path)
+    }
+
+    /// The key whose path looks most like `path`, if one does.
+    #[must_use]
+    pub fn nearest(path: &str) -> Option<&'static Self> {
+        let name = |path: &str| path.rsplit('.').next().unwrap_or_default().to_owned();
+        let likeness = |key: &Key| {
+            let whole = strsim::jaro_winkler(key.path, path);
+            // A key that was put into the wrong section is still that key.
+            if name(key.path) == name(path) { whole.max(0.9) } else { whole }
+        };
+        let best = KEYS.iter().map(|key| (key, likeness(key))).max_by(|a, b| a.1.total_cmp(&b.1))?;
+        (best.1 >= 0.8).then_some(best.0)
+    }
+}
+
+/// The keys as a Markdown page.
+#[must_use]
+pub fn markdown() -> String {
+    let mut page = String::from(
+        "# Configuration\n\n\
+         Flags > environment > TOML file > defaults. `section.key` is `FERMATA_SECTION__KEY` in the environment and\n\
+         `--set section.key=value` on the command line; `--config FILE` names the TOML file. Unknown keys are errors.\n\
+         `fermata config show --origin` tells each value and where it comes from. Made from `sequencer/src/config/keys.rs`.\n\n\
+         | key | kind | default | what it does |\n|---|---|---|---|\n",
+    );
+    for Key { path, kind, default, help, .. } in KEYS {
+        let default = default.map_or_else(|| "-".to_owned(), |default| format!("`{default}`"));
+        let _ = writeln!(page, "| `{path}` | {} | {default} | {help} |", kind.word());
+    }
+    page
+}

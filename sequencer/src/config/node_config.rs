@@ -1,0 +1,289 @@
+//! The typed configuration: what the parts of a node are made with.
+
+use std::fmt;
+use std::net::SocketAddr;
+use std::path::PathBuf;
+use std::time::Duration;
+
+use alloy::primitives::{Address, U256};
+use alloy::transports::http::reqwest::Url;
+use fermata_execution::mempool::MempoolConfig;
+use fermata_execution::rpc::RpcLimits;
+
+use crate::timetable::Budgets;
+
+/// A node's configuration. Every value has been checked; no file it names has been read.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub struct NodeConfig {
+    /// Where the node keeps its stores.
+    pub data_dir: PathBuf,
+    /// Which clock it lives by.
+    pub clock: ClockKind,
+    /// L1 and the contracts on it.
+    pub l1: L1Config,
+    /// The keys that sign.
+    pub validator: ValidatorConfig,
+    /// The accounts that send.
+    pub publisher: PublisherConfig,
+    /// The time each step of a slot is allowed.
+    pub timetable: Budgets,
+    /// The poll loop.
+    pub sequencer: SequencerConfig,
+    /// The L2 chain.
+    pub execution: ExecutionConfig,
+    /// The L2 JSON-RPC.
+    pub rpc: RpcConfig,
+    /// The admin RPC.
+    pub admin: AdminConfig,
+    /// The log.
+    pub log: LogConfig,
+}
+
+/// Which clock a node lives by.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum ClockKind {
+    /// The machine's.
+    System,
+    /// The machine's, shifted to agree with the L1 head.
+    L1,
+}
+
+/// L1 and the contracts on it.
+#[derive(Clone, PartialEq, Eq)]
+pub struct L1Config {
+    /// JSON-RPC endpoint.
+    pub rpc_url: Url,
+    /// The chain id it must have, where one is expected.
+    pub chain_id: Option<u64>,
+    /// Where the rollup is.
+    pub rollup: RollupLocation,
+    /// Seconds between two L1 blocks.
+    pub ethereum_slot_secs: u64,
+    /// Time between two looks at the head while its next block is overdue.
+    pub poll_interval: Duration,
+    /// How long one request may take.
+    pub request_timeout: Duration,
+    /// Where blobs are read from.
+    pub blobs: BlobSource,
+}
+
+impl fmt::Debug for L1Config {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("L1Config")
+            .field("rpc_url", &super::show::without_credentials(self.rpc_url.as_str()))
+            .field("chain_id", &self.chain_id)
+            .field("rollup", &self.rollup)
+            .field("ethereum_slot_secs", &self.ethereum_slot_secs)
+            .field("poll_interval", &self.poll_interval)
+            .field("request_timeout", &self.request_timeout)
+            .field("blobs", &self.blobs)
+            .finish()
+    }
+}
+
+/// Where the rollup's contracts are found.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub enum RollupLocation {
+    /// In the file that a deployment wrote.
+    AddressesFile(PathBuf),
+    /// The rollup contract itself; the others are read from it.
+    Rollup(Address),
+}
+
+/// Where blobs are read from.
+#[derive(Clone, PartialEq, Eq)]
+pub enum BlobSource {
+    /// The L1 endpoint, which is an anvil.
+    Anvil,
+    /// A beacon node.
+    Beacon(Url),
+}
+
+impl fmt::Debug for BlobSource {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Anvil => f.write_str("Anvil"),
+            Self::Beacon(url) => {
+                f.debug_tuple("Beacon").field(&super::show::without_credentials(url.as_str())).finish()
+            }
+        }
+    }
+}
+
+/// Text that is never shown.
+#[derive(Clone, PartialEq, Eq)]
+pub struct Secret(String);
+
+impl Secret {
+    /// Hides `text`.
+    #[must_use]
+    pub fn new(text: impl Into<String>) -> Self {
+        Self(text.into())
+    }
+
+    /// The text, for the one place that needs it.
+    #[must_use]
+    pub fn expose(&self) -> &str {
+        &self.0
+    }
+}
+
+impl fmt::Debug for Secret {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("<secret>")
+    }
+}
+
+/// Where keys come from.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub enum KeySource {
+    /// Encrypted V3 keystores.
+    Keystores {
+        /// Their directory.
+        dir: PathBuf,
+        /// File with their password.
+        password_file: PathBuf,
+    },
+    /// A mnemonic; for development.
+    Mnemonic {
+        /// Its words.
+        phrase: Secret,
+        /// Path the keys are derived under, such as `m/44'/60'/0'/0`.
+        path: String,
+        /// Index of the first.
+        first: u32,
+        /// How many are derived.
+        count: u32,
+    },
+}
+
+/// The keys that sign.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub struct ValidatorConfig {
+    /// Where they come from.
+    pub keys: KeySource,
+    /// Who gets fees and rewards; `None`: the proposing validator.
+    pub coinbase: Option<Address>,
+}
+
+/// The accounts that send.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub struct PublisherConfig {
+    /// Where they come from.
+    pub keys: KeySource,
+    /// What they may bid.
+    pub fees: FeeConfig,
+}
+
+/// What a publisher may bid, in wei per gas.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub struct FeeConfig {
+    /// Least tip.
+    pub tip_floor: u128,
+    /// Most tip of a first send.
+    pub tip_cap: u128,
+    /// Most for gas; a first send uses at most half.
+    pub max_fee_ceiling: u128,
+    /// Most for blob gas; a first send uses at most half.
+    pub blob_fee_ceiling: u128,
+}
+
+/// The poll loop.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub struct SequencerConfig {
+    /// Time from the end of a tick to the next.
+    pub poll_interval: Duration,
+    /// What the process does first.
+    pub start: StartPolicy,
+    /// How long a signal lets a stop drain.
+    pub stop_deadline: Duration,
+    /// Fewest transactions a block is built with.
+    pub min_transactions: usize,
+}
+
+/// What the process does first.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum StartPolicy {
+    /// What an operator asked for last; start where nobody has.
+    Desired,
+    /// Start.
+    Always,
+    /// Wait for a start.
+    Never,
+}
+
+/// The L2 chain.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub struct ExecutionConfig {
+    /// Where the chain begins.
+    pub genesis: GenesisSource,
+    /// Gas limit of a block.
+    pub gas_limit: u64,
+    /// Limits of the mempool.
+    pub mempool: MempoolConfig,
+}
+
+/// Where the chain begins.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub enum GenesisSource {
+    /// In a JSON file.
+    File(PathBuf),
+    /// With these accounts.
+    Accounts {
+        /// L2 chain id.
+        chain_id: u64,
+        /// Timestamp of the genesis block, in seconds.
+        timestamp: u64,
+        /// Its base fee, in wei per gas.
+        base_fee: u64,
+        /// Who has what.
+        prefunded: Vec<Prefunded>,
+    },
+}
+
+/// An account of the genesis.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub struct Prefunded {
+    /// The account.
+    pub address: Address,
+    /// Its balance in wei.
+    pub balance: U256,
+}
+
+/// The L2 JSON-RPC.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub struct RpcConfig {
+    /// Where it listens.
+    pub listen: SocketAddr,
+    /// How much one caller may ask for.
+    pub limits: RpcLimits,
+}
+
+/// The admin RPC.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub struct AdminConfig {
+    /// Where it listens.
+    pub listen: SocketAddr,
+    /// Origins of web pages that may call it.
+    pub allowed_origins: Vec<String>,
+    /// Host names it answers to, besides loopback.
+    pub allowed_hosts: Vec<String>,
+}
+
+/// The log.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub struct LogConfig {
+    /// A tracing filter.
+    pub filter: String,
+    /// For whom.
+    pub format: LogFormat,
+}
+
+/// For whom the log is written.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum LogFormat {
+    /// People.
+    Pretty,
+    /// Machines: a JSON object a line.
+    Json,
+}

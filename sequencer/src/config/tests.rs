@@ -1,0 +1,311 @@
+//! Layers, origins, unknown keys, bad values, and the claim that every key has an effect.
+
+use std::collections::BTreeSet;
+use std::path::{Path, PathBuf};
+
+use figment::value::Value;
+
+use super::*;
+
+const MNEMONIC: &str = "test test test test test test test test test test test junk";
+
+/// The least that makes a configuration, with every either-or on its first side.
+fn base() -> Sources {
+    presets(&[
+        ("l1.rpc_url", "http://127.0.0.1:8545"),
+        ("l1.addresses_file", "addresses.json"),
+        ("l1.blobs", "anvil"),
+        ("validator.mnemonic", MNEMONIC),
+        ("publisher.mnemonic", MNEMONIC),
+        ("execution.chain_id", "1337"),
+    ])
+}
+
+/// The same with every either-or on its other side.
+fn other_base() -> Sources {
+    presets(&[
+        ("l1.rpc_url", "http://127.0.0.1:8545"),
+        ("l1.rollup_address", "0x00000000000000000000000000000000000000aa"),
+        ("l1.blobs", "anvil"),
+        ("validator.keystore_dir", "validators"),
+        ("validator.password_file", "validators.password"),
+        ("publisher.keystore_dir", "publishers"),
+        ("publisher.password_file", "publishers.password"),
+        ("execution.genesis_file", "genesis.json"),
+    ])
+}
+
+fn presets(settings: &[(&str, &str)]) -> Sources {
+    let presets = settings.iter().map(|(key, value)| Setting::new(*key, *value, "a test")).collect();
+    Sources { presets, ..Sources::default() }
+}
+
+fn with_flag(mut sources: Sources, key: &str, value: &str) -> Sources {
+    sources.flags.push(Setting::new(key, value, "--set"));
+    sources
+}
+
+fn file_with(text: &str) -> (tempfile::TempDir, PathBuf) {
+    let dir = tempfile::tempdir().expect("a directory");
+    let file = dir.path().join("fermata.toml");
+    std::fs::write(&file, text).expect("written");
+    (dir, file)
+}
+
+fn problems(sources: &Sources) -> Vec<Problem> {
+    match NodeConfig::load(sources) {
+        Err(ConfigError::Keys(Problems(problems))) => problems,
+        other => panic!("expected problems, got {other:?}"),
+    }
+}
+
+fn the_problem(sources: &Sources) -> Problem {
+    let mut problems = problems(sources);
+    assert_eq!(problems.len(), 1, "{problems:?}");
+    problems.remove(0)
+}
+
+/// A literal of the table as the environment would give it.
+fn as_text(literal: &str) -> String {
+    let value = raw::parse_literal(literal);
+    let items = value.as_array().map(|items| items.iter().filter_map(Value::as_str).collect::<Vec<_>>().join(","));
+    items.or_else(|| value.as_str().map(str::to_owned)).unwrap_or_else(|| literal.to_owned())
+}
+
+#[test]
+fn every_key_has_an_effect_on_the_typed_configuration() {
+    for key in KEYS {
+        let effect = [base(), other_base()].into_iter().any(|base| {
+            let before = NodeConfig::load(&base).expect("the base is valid");
+            NodeConfig::load(&with_flag(base, key.path, &as_text(key.sample))).is_ok_and(|after| after != before)
+        });
+        assert!(effect, "`{}` changes nothing", key.path);
+    }
+}
+
+#[test]
+fn every_key_can_be_set_in_every_layer_and_tells_where_it_was_set() {
+    for key in KEYS {
+        let (_dir, file) = match key.path.split_once('.') {
+            Some((section, name)) => file_with(&format!("[{section}]\n{name} = {}\n", key.sample)),
+            None => file_with(&format!("{} = {}\n", key.path, key.sample)),
+        };
+        let name = env_name(key.path);
+        let from_file = Sources { file: Some(file.clone()), ..Sources::default() };
+        let from_env = Sources { env: vec![(name.clone(), as_text(key.sample))], ..from_file.clone() };
+        let from_flag = with_flag(from_env.clone(), key.path, &as_text(key.sample));
+        for (sources, origin) in [
+            (from_file, Origin::File(file)),
+            (from_env, Origin::Env(name)),
+            (from_flag, Origin::Flag("--set".to_owned())),
+        ] {
+            let raw = RawConfig::load(&sources).expect("the key is known");
+            assert_eq!(raw.get(key.path).map(|v| v.origin.clone()), Some(origin), "{}", key.path);
+        }
+    }
+}
+
+#[test]
+fn paths_of_keys_are_unique_and_their_samples_differ_from_their_defaults() {
+    let paths: BTreeSet<_> = KEYS.iter().map(|key| key.path).collect();
+    assert_eq!(paths.len(), KEYS.len());
+    for key in KEYS {
+        assert_ne!(key.default, Some(key.sample), "{}", key.path);
+        assert!(key.help.ends_with('.') || key.help.ends_with('`'), "{}: {}", key.path, key.help);
+    }
+}
+
+#[test]
+fn a_flag_beats_the_environment_beats_the_file_beats_the_preset_beats_the_default() {
+    let poll = |sources: &Sources| NodeConfig::load(sources).expect("valid").sequencer.poll_interval.as_millis();
+    let mut sources = base();
+    assert_eq!(poll(&sources), 500);
+    sources.presets.push(Setting::new("sequencer.poll_interval_ms", "401", "dev"));
+    assert_eq!(poll(&sources), 401);
+    let (_dir, file) = file_with("[sequencer]\npoll_interval_ms = 402\n");
+    sources.file = Some(file);
+    assert_eq!(poll(&sources), 402);
+    sources.env = vec![("FERMATA_SEQUENCER__POLL_INTERVAL_MS".into(), "403".into())];
+    assert_eq!(poll(&sources), 403);
+    assert_eq!(poll(&with_flag(sources, "sequencer.poll_interval_ms", "404")), 404);
+}
+
+#[test]
+fn an_unknown_key_is_named_with_its_origin_and_the_nearest_known_one() {
+    let (_dir, file) = file_with("[l1]\nrpc_ulr = 'http://x'\n[nonsense]\nqqqq = 1\n");
+    let mut sources = base();
+    sources.file = Some(file.clone());
+    sources.env = vec![("FERMATA_ADMIN_LISTEN".into(), "x".into()), ("FERMATA_LOG".into(), "x".into())];
+    let sources = with_flag(sources, "rpc.lisen", "x");
+    let text = NodeConfig::load(&sources).expect_err("refused").to_string();
+    let file = file.display();
+    for expected in [
+        format!("file {file}: there is no key `l1.rpc_ulr`; did you mean `l1.rpc_url`?"),
+        format!("file {file}: there is no key `nonsense.qqqq`; `fermata config show` lists the keys there are"),
+        "env FERMATA_ADMIN_LISTEN: there is no key `admin_listen`; did you mean `admin.listen`?".to_owned(),
+        "flag --set: there is no key `rpc.lisen`; did you mean `rpc.listen`?".to_owned(),
+    ] {
+        assert!(text.contains(&expected), "{expected}\nnot in\n{text}");
+    }
+    assert!(text.contains("env FERMATA_LOG: there is no key `log`"), "{text}");
+}
+
+#[test]
+fn a_key_in_the_wrong_section_is_found_by_its_name() {
+    assert_eq!(Key::nearest("l2.rpc_url").map(|key| key.path), Some("l1.rpc_url"));
+    assert_eq!(Key::nearest("zzzzzz").map(|key| key.path), None);
+}
+
+#[test]
+fn variables_of_others_and_reserved_ones_are_passed_over() {
+    let mut sources = base();
+    for name in ["HOME", "FERMATA_CONFIG", "FERMATA_CRASH_POINT", "FERMATA_ENDPOINT", "FERMATA_TOKEN"] {
+        sources.env.push((name.to_owned(), "whatever".to_owned()));
+    }
+    assert!(NodeConfig::load(&sources).is_ok());
+}
+
+#[test]
+fn broken_toml_is_refused_with_line_and_column() {
+    let (_dir, file) = file_with("[l1]\nrpc_url = \"http://127.0.0.1:8545\"\nchain_id = = 1\n");
+    let error = NodeConfig::load(&Sources { file: Some(file.clone()), ..base() }).expect_err("refused");
+    assert!(matches!(&error, ConfigError::Syntax { line: 3, column: 12, .. }), "{error:?}");
+    assert!(error.to_string().starts_with(&format!("{}:3:12: not valid TOML", file.display())), "{error}");
+}
+
+#[test]
+fn a_file_that_is_not_there_is_refused() {
+    let sources = Sources { file: Some(PathBuf::from("/no/such/fermata.toml")), ..base() };
+    let error = NodeConfig::load(&sources).expect_err("refused");
+    assert!(matches!(error, ConfigError::Unreadable { .. }), "{error:?}");
+    assert_eq!(error.reason().exit_code(), 30);
+}
+
+#[test]
+fn a_path_in_a_file_is_relative_to_that_file() {
+    let (dir, file) = file_with("data_dir = 'data'\n[l1]\naddresses_file = '/abs/addresses.json'\n");
+    let config = NodeConfig::load(&Sources { file: Some(file), ..base() }).expect("valid");
+    assert_eq!(config.data_dir, dir.path().join("data"));
+    assert_eq!(config.l1.rollup, RollupLocation::AddressesFile("/abs/addresses.json".into()));
+    let config = NodeConfig::load(&with_flag(base(), "data_dir", "data")).expect("valid");
+    assert_eq!(config.data_dir, Path::new("data"));
+}
+
+#[test]
+fn every_invalid_value_is_named_with_what_is_wrong_and_what_to_do() {
+    let cases = [
+        ("clock", "sundial", "is `sundial`"),
+        ("data_dir", "", "is empty"),
+        ("l1.rpc_url", "localhost", "is not a URL"),
+        ("l1.rpc_url", "ftp://localhost", "is not an http or https URL"),
+        ("l1.chain_id", "0", "is not a whole number from 1 on"),
+        ("l1.chain_id", "-5", "is not a whole number"),
+        ("l1.rollup_address", "0xaa", "is set beside `l1.addresses_file`"),
+        ("l1.request_timeout_ms", "soon", "is not a whole number from 10"),
+        ("l1.blobs", "somewhere", "is not a URL"),
+        ("validator.mnemonic", "one two three", "is not a mnemonic"),
+        ("validator.derivation_path", "44/60", "is `44/60`"),
+        ("validator.count", "0", "is not a whole number from 1"),
+        ("validator.coinbase", "0x12", "is not an address"),
+        ("validator.keystore_dir", "keys", "is set beside `validator.keystore_dir`"),
+        ("publisher.max_fee_per_gas_gwei", "0", "is not a whole number from 1"),
+        ("publisher.tip_floor_gwei", "21", "is above `publisher.tip_cap_gwei`"),
+        ("publisher.tip_cap_gwei", "1001", "is above half of `publisher.max_fee_per_gas_gwei`"),
+        ("timetable.min_block_ms", "7000", "is longer than `timetable.block_ms`"),
+        ("timetable.max_blocks", "0", "is not a whole number from 1"),
+        ("sequencer.start", "maybe", "is `maybe`"),
+        ("execution.prefunded", "0xaa", "has an entry that is not `address=ether`"),
+        ("execution.genesis_file", "g.json", "is set beside `execution.chain_id`"),
+        ("execution.gas_limit", "5", "is not a whole number from 1000000"),
+        ("rpc.listen", "8545", "is not an IP address and port"),
+        ("rpc.max_request_bytes", "1", "is not a whole number from 1024"),
+        ("admin.listen", "0.0.0.0:8547", "is not a loopback address"),
+        ("admin.allowed_origins", "example.org", "has an entry that is not an origin"),
+        ("log.filter", "a=b=c", "is not a filter"),
+        ("log.format", "xml", "is `xml`"),
+    ];
+    for (key, value, expected) in cases {
+        let problem = the_problem(&with_flag(base(), key, value));
+        let Problem::Invalid { origin, wrong, remedy, .. } = &problem else { panic!("{key}: {problem:?}") };
+        assert!(wrong.contains(expected), "{key}: {problem}");
+        assert!(!remedy.is_empty());
+        // Of two keys that exclude each other, either may be named.
+        assert!(matches!(origin, Origin::Flag(_) | Origin::Preset(_)), "{key}: {origin}");
+    }
+}
+
+#[test]
+fn a_value_of_the_wrong_toml_type_is_refused() {
+    let cases = [
+        ("[l1]\nchain_id = -1\n", "l1.chain_id"),
+        ("[l1]\nchain_id = 1.5\n", "l1.chain_id"),
+        ("[l1]\nchain_id = true\n", "l1.chain_id"),
+        ("clock = 1\n", "clock"),
+        ("[admin]\nallowed_hosts = [1]\n", "admin.allowed_hosts"),
+    ];
+    for (text, expected) in cases {
+        let (_dir, file) = file_with(text);
+        let problem = the_problem(&Sources { file: Some(file.clone()), ..base() });
+        let Problem::Invalid { key, origin, .. } = &problem else { panic!("{text}: {problem:?}") };
+        assert_eq!((*key, origin), (expected, &Origin::File(file)), "{text}");
+    }
+}
+
+#[test]
+fn all_that_is_missing_is_told_at_once() {
+    let missing: Vec<_> = problems(&Sources::default())
+        .into_iter()
+        .map(|problem| {
+            let Problem::Missing { key, .. } = problem else { panic!("{problem:?}") };
+            key
+        })
+        .collect();
+    let expected = [
+        "l1.rpc_url",
+        "l1.addresses_file",
+        "l1.blobs",
+        "validator.keystore_dir",
+        "publisher.keystore_dir",
+        "execution.chain_id",
+    ];
+    assert_eq!(missing, expected);
+}
+
+#[test]
+fn secrets_are_shown_nowhere() {
+    let sources = with_flag(base(), "l1.rpc_url", "https://alice:hunter2@l1.example.org/key-4711?x=y");
+    let raw = RawConfig::load(&sources).expect("known keys");
+    let config = NodeConfig::from_raw(&raw).expect("valid");
+    let text = format!("{:?}{config:?}", shown(&raw));
+    for secret in ["junk", "alice", "hunter2", "4711"] {
+        assert!(!text.contains(secret), "{secret} in {text}");
+    }
+    assert!(text.contains("https://l1.example.org/…"), "{text}");
+    let KeySource::Mnemonic { phrase, .. } = config.validator.keys else { panic!("keys of the mnemonic") };
+    assert_eq!(phrase.expose(), MNEMONIC);
+}
+
+#[test]
+fn what_is_shown_can_be_written_into_a_file() {
+    let sources = with_flag(with_flag(base(), "admin.allowed_hosts", "a, b"), "l1.chain_id", "7");
+    let raw = RawConfig::load(&sources).expect("known keys");
+    for Shown { key, value, .. } in shown(&raw) {
+        if let Some(value) = value {
+            let literal = raw::parse_literal(&value);
+            assert_eq!(
+                literal.as_array().is_some(),
+                Key::find(key).expect("known").kind == Kind::List,
+                "{key} = {value}"
+            );
+        }
+    }
+    let of = |key: &str| shown(&raw).into_iter().find(|s| s.key == key).and_then(|s| s.value);
+    assert_eq!(of("admin.allowed_hosts").as_deref(), Some(r#"["a", "b"]"#));
+    assert_eq!(of("l1.chain_id").as_deref(), Some("7"));
+    assert_eq!(of("validator.keystore_dir"), None);
+}
+
+#[test]
+fn the_docs_page_is_the_table_of_keys() {
+    crate::docs_page::assert_page("configuration.md", &markdown());
+}

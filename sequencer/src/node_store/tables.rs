@@ -1,0 +1,97 @@
+//! The tables and their records. Records are JSON, so that an operator can read them.
+
+use heed::byteorder::BE;
+use heed::types::{Bytes, Str, U64};
+use heed::{Database, Env, RoTxn, RwTxn};
+use serde::Serialize;
+use serde::de::DeserializeOwned;
+
+use super::{JOURNAL_LENGTH, JournalEntry, NodeStoreError, Result};
+use crate::data_dir::TokenHash;
+use crate::engine::Wish;
+
+const SCHEMA: &str = "schema";
+const WISH: &str = "desired_state";
+const TOKEN_HASH: &str = "admin_token_sha256";
+
+/// The tables of the node store.
+#[derive(Clone, Copy, Debug)]
+pub struct Tables {
+    /// Single records by name.
+    facts: Database<Str, Bytes>,
+    /// Verbs by their number.
+    journal: Database<U64<BE>, Bytes>,
+}
+
+impl Tables {
+    /// Makes the tables that are not there.
+    pub(super) fn create(env: &Env, txn: &mut RwTxn<'_>) -> Result<Self> {
+        Ok(Self {
+            facts: env.create_database(txn, Some("facts"))?,
+            journal: env.create_database(txn, Some("journal"))?,
+        })
+    }
+
+    /// The tables as they are; `None` where one is missing.
+    pub(super) fn find(env: &Env, txn: &RoTxn<'_>) -> Result<Option<Self>> {
+        let facts = env.open_database(txn, Some("facts"))?;
+        let journal = env.open_database(txn, Some("journal"))?;
+        Ok(facts.zip(journal).map(|(facts, journal)| Self { facts, journal }))
+    }
+
+    pub(super) fn schema(&self, txn: &RoTxn<'_>) -> Result<Option<u32>> {
+        self.fact(txn, SCHEMA)
+    }
+
+    pub(super) fn put_schema(&self, txn: &mut RwTxn<'_>, schema: u32) -> Result<()> {
+        self.put_fact(txn, SCHEMA, &schema)
+    }
+
+    pub(super) fn wish(&self, txn: &RoTxn<'_>) -> Result<Option<Wish>> {
+        self.fact(txn, WISH)
+    }
+
+    pub(super) fn put_wish(&self, txn: &mut RwTxn<'_>, wish: &Wish) -> Result<()> {
+        self.put_fact(txn, WISH, wish)
+    }
+
+    pub(super) fn token_hash(&self, txn: &RoTxn<'_>) -> Result<Option<TokenHash>> {
+        Ok(self.fact(txn, TOKEN_HASH)?.map(TokenHash))
+    }
+
+    pub(super) fn put_token_hash(&self, txn: &mut RwTxn<'_>, hash: TokenHash) -> Result<()> {
+        self.put_fact(txn, TOKEN_HASH, &hash.0)
+    }
+
+    pub(super) fn append(&self, txn: &mut RwTxn<'_>, entry: &JournalEntry) -> Result<()> {
+        let next = self.journal.last(txn)?.map_or(0, |(number, _)| number + 1);
+        self.journal.put(txn, &next, &encode(entry))?;
+        if let Some(end) = (next + 1).checked_sub(JOURNAL_LENGTH) {
+            self.journal.delete_range(txn, &(..end))?;
+        }
+        Ok(())
+    }
+
+    pub(super) fn journal(&self, txn: &RoTxn<'_>, most: usize) -> Result<Vec<JournalEntry>> {
+        let newest = self.journal.rev_iter(txn)?.take(most);
+        newest
+            .map(|row| row.map_err(Into::into).and_then(|(number, bytes)| decode(&format!("verb {number}"), bytes)))
+            .collect()
+    }
+
+    fn fact<T: DeserializeOwned>(&self, txn: &RoTxn<'_>, name: &str) -> Result<Option<T>> {
+        self.facts.get(txn, name)?.map(|bytes| decode(name, bytes)).transpose()
+    }
+
+    fn put_fact<T: Serialize>(&self, txn: &mut RwTxn<'_>, name: &str, fact: &T) -> Result<()> {
+        Ok(self.facts.put(txn, name, &encode(fact))?)
+    }
+}
+
+fn encode<T: Serialize>(record: &T) -> Vec<u8> {
+    serde_json::to_vec(record).expect("records are plain data, which always serialises")
+}
+
+fn decode<T: DeserializeOwned>(record: &str, bytes: &[u8]) -> Result<T> {
+    serde_json::from_slice(bytes).map_err(|source| NodeStoreError::BadRecord { record: record.to_owned(), source })
+}
