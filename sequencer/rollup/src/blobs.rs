@@ -139,7 +139,7 @@ impl BlobCommitments {
         self.0.iter().map(|commitment| kzg_to_versioned_hash(commitment.as_slice())).collect()
     }
 
-    /// What the header commits to: SHA-256 over the versioned hashes, with the first byte zeroed.
+    /// What the header commits to: a zero byte and the first 31 of SHA-256 over the versioned hashes.
     #[must_use]
     pub fn hash(&self) -> B256 {
         sha256_to_field(&self.versioned_hashes().iter().flatten().copied().collect::<Vec<u8>>())

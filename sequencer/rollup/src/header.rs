@@ -47,7 +47,7 @@ impl CheckpointHeader {
     /// Bytes of the packed fields that are hashed.
     const PACKED_BYTES: usize = 5 * 32 + 32 + 8 + 20 + 32 + 16 + 16 + 32;
 
-    /// The header's hash: SHA-256 over the packed fields, with the first byte zeroed.
+    /// The header's hash: a zero byte and the first 31 of SHA-256 over the packed fields.
     #[must_use]
     pub fn hash(&self) -> B256 {
         let mut packed = Vec::with_capacity(Self::PACKED_BYTES);
@@ -156,7 +156,7 @@ pub(crate) mod tests {
     }
 
     #[test]
-    fn the_hash_is_sha256_over_solidity_packing_with_the_first_byte_zeroed() {
+    fn the_hash_is_of_the_fields_as_solidity_packs_them() {
         let header = CheckpointHeader {
             last_archive: B256::repeat_byte(1),
             slot: Slot(77),

@@ -40,9 +40,22 @@ pub use signature::L1Signature;
 use alloy::primitives::B256;
 use sha2::{Digest, Sha256};
 
-/// SHA-256 with the first byte zeroed, so that it fits the proof system's field: the contract's `sha256ToField`.
+/// A zero byte and the first 31 bytes of SHA-256, so that it fits the proof system's field: the contract's
+/// `sha256ToField`. It drops the hash's last byte, not its first.
 fn sha256_to_field(bytes: &[u8]) -> B256 {
-    let mut hash = B256::from_slice(&Sha256::digest(bytes));
-    hash[0] = 0;
-    hash
+    let hash = Sha256::digest(bytes);
+    let mut field = B256::ZERO;
+    field[1..].copy_from_slice(&hash[..31]);
+    field
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_field_is_a_zero_byte_and_the_first_31_of_the_hash() {
+        let empty = alloy::primitives::b256!("00e3b0c44298fc1c149afbf4c8996fb92427ae41e4649b934ca495991b7852b8");
+        assert_eq!(sha256_to_field(&[]), empty);
+    }
 }
