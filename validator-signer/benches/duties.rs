@@ -14,6 +14,8 @@ use futures::future::join_all;
 const ROUNDS: usize = 7;
 const CELL: Duration = Duration::from_millis(600);
 const CALLERS: u64 = 64;
+const OPENED: u64 = 50_000;
+const DOMAIN: Domain = Domain { l1_chain_id: 1, rollup: Address::ZERO };
 
 /// How a cell asks for its duties.
 #[derive(Clone, Copy)]
@@ -63,16 +65,34 @@ fn main() {
     for (at, cell) in Cell::ALL.into_iter().enumerate() {
         println!("  {:<32} {:>9.0}/s   {:>6.2} x baseline", cell.name(), median(rates[at].clone()), ratios(at, 1));
     }
+    let opening = median((0..ROUNDS).map(|_| runtime.block_on(reopen())).collect());
+    println!("opening a store of {OPENED} duties, all of them checked: {opening:.1} ms");
+}
+
+/// Milliseconds to open a store of [`OPENED`] duties.
+async fn reopen() -> f64 {
+    let dir = tempfile::tempdir().expect("a temporary directory can be made");
+    let path = dir.path().join("store");
+    SlashingProtection::init(&path, DOMAIN).expect("a store can be made");
+    let open = || SlashingProtection::open(&path, DOMAIN, StoreOptions::default()).expect("the store can be opened");
+    let store = open();
+    let duties: Vec<_> = (0..OPENED).map(payload).collect();
+    assert!(store.reserve_many(&duties).await.iter().all(Result::is_ok), "a fresh duty is safe");
+    store.close().await;
+    let begin = SystemClock.monotonic();
+    let store = open();
+    let millis = (SystemClock.monotonic() - begin).as_secs_f64() * 1_000.0;
+    store.close().await;
+    millis
 }
 
 /// Duties a second of one cell, on a store of its own.
 async fn measure(cell: Cell) -> f64 {
     let dir = tempfile::tempdir().expect("a temporary directory can be made");
     let path = dir.path().join("store");
-    let domain = Domain { l1_chain_id: 1, rollup: Address::ZERO };
-    SlashingProtection::init(&path, domain).expect("a store can be made");
+    SlashingProtection::init(&path, DOMAIN).expect("a store can be made");
     let options = StoreOptions { batch_duties: cell.batch_duties(), ..StoreOptions::default() };
-    let store = SlashingProtection::open(&path, domain, options).expect("a new store can be opened");
+    let store = SlashingProtection::open(&path, DOMAIN, options).expect("a new store can be opened");
     let next = AtomicU64::new(0);
     // The first duties pay for the file's first pages.
     let _ = store.reserve_many(&committee(&next)).await;

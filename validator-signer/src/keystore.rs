@@ -84,6 +84,12 @@ impl LocalKeys {
         Self::from_signers(mnemonic.signers()?)
     }
 
+    /// The keys themselves: for accounts that sign other things than duties, such as publishers.
+    #[must_use]
+    pub fn into_signers(self) -> Vec<PrivateKeySigner> {
+        self.keys.into_values().collect()
+    }
+
     /// These keys and those of `other`.
     ///
     /// # Errors

@@ -3,7 +3,7 @@
 use std::fs::File;
 use std::io::ErrorKind;
 use std::os::unix::fs::FileExt;
-use std::path::{Path, PathBuf};
+use std::path::Path;
 
 use heed::types::Bytes;
 use heed::{Database, Env, EnvOpenOptions, RoTxn};
@@ -33,7 +33,6 @@ pub(super) struct Environment {
     pub(super) duties: Table,
     /// (validator, kind) to the highest slot that is refused.
     pub(super) watermarks: Table,
-    dir: PathBuf,
     data: File,
 }
 
@@ -86,12 +85,7 @@ impl Environment {
         scan(dir, &txn, watermarks, |key, value| decode_mark(key, value).map(drop))?;
         // The handles above last only if the transaction that opened them ends well.
         txn.commit().map_err(|error| unreadable(dir, error))?;
-        Ok(Self { env, duties, watermarks, dir: dir.to_owned(), data })
-    }
-
-    /// The store's directory.
-    pub(super) fn dir(&self) -> &Path {
-        &self.dir
+        Ok(Self { env, duties, watermarks, data })
     }
 
     /// Keeps the file longer than LMDB's pages reach, written in advance: a commit then changes no file length, a full

@@ -1,7 +1,9 @@
 //! The rules of signing once, each applied inside one durable transaction.
 
 use std::collections::BTreeSet;
+use std::io::ErrorKind;
 use std::ops::Bound;
+use std::path::Path;
 use std::sync::Arc;
 
 use alloy::primitives::{B256, Signature};
@@ -34,6 +36,46 @@ pub(super) enum Verdict {
     Refused(NotSafe),
 }
 
+/// Why a transaction did not happen.
+#[derive(Clone, Debug)]
+pub(super) enum Failure {
+    /// There was no room for it. It is gone, and all else as before.
+    NoSpace(Arc<heed::Error>),
+    /// The store cannot be trusted any more. After a failed write it is unknown what reached the disk (the system may
+    /// have dropped the pages), and trying again proves nothing.
+    Broken(String),
+}
+
+impl Failure {
+    fn damage(what: &str) -> Self {
+        Self::Broken(what.to_owned())
+    }
+
+    /// The failure as the caller of the store in `dir` sees it.
+    pub(super) fn of_store(&self, dir: &Path) -> SignerError {
+        let path = dir.to_owned();
+        match self {
+            Self::NoSpace(source) => SignerError::NoSpace { path, source: source.clone() },
+            Self::Broken(reason) => SignerError::StoreFailed { path, reason: reason.clone() },
+        }
+    }
+}
+
+impl From<heed::Error> for Failure {
+    fn from(error: heed::Error) -> Self {
+        let no_room = match &error {
+            heed::Error::Mdb(error) => *error == heed::MdbError::MapFull,
+            heed::Error::Io(error) => is_no_room(error),
+            heed::Error::Encoding(_) | heed::Error::Decoding(_) | heed::Error::EnvAlreadyOpened => false,
+        };
+        if no_room { Self::NoSpace(Arc::new(error)) } else { Self::Broken(error.to_string()) }
+    }
+}
+
+fn is_no_room(error: &std::io::Error) -> bool {
+    matches!(error.kind(), ErrorKind::StorageFull | ErrorKind::QuotaExceeded)
+}
+
 /// Rows of one pruning transaction, so that a signature waits for no more than this.
 const PRUNE_ROWS: usize = 4096;
 
@@ -55,10 +97,9 @@ impl Ledger {
     /// The verdicts come in the order of `wanted`; of two payloads for one duty the earlier wins.
     ///
     /// # Errors
-    /// [`SignerError::NoSpace`]: nothing is recorded, ask again. [`SignerError::StoreFailed`]: the store is done for.
-    pub(super) fn apply(&self, signed: &[(Duty, Record)], wanted: &[Wanted]) -> Result<Vec<Verdict>, SignerError> {
-        self.store.keep_headroom().map_err(|error| self.failed(heed::Error::Io(error)))?;
-        let mut txn = self.store.env.write_txn().map_err(|error| self.failed(error))?;
+    /// [`Failure`]; nothing is recorded.
+    pub(super) fn apply(&self, signed: &[(Duty, Record)], wanted: &[Wanted]) -> Result<Vec<Verdict>, Failure> {
+        let mut txn = self.begin()?;
         let mut changed = self.write_signatures(&mut txn, signed)?;
         let mut verdicts = vec![None; wanted.len()];
         for at in key_order(wanted) {
@@ -70,7 +111,7 @@ impl Ledger {
             verdicts[at] = Some(verdict);
         }
         if changed {
-            txn.commit().map_err(|error| self.failed(error))?;
+            txn.commit()?;
         }
         Ok(verdicts.into_iter().flatten().collect())
     }
@@ -80,27 +121,35 @@ impl Ledger {
     ///
     /// # Errors
     /// As [`Ledger::apply`].
-    pub(super) fn prune(&self, horizon: Slot) -> Result<usize, SignerError> {
-        self.store.keep_headroom().map_err(|error| self.failed(heed::Error::Io(error)))?;
-        let mut txn = self.store.env.write_txn().map_err(|error| self.failed(error))?;
+    pub(super) fn prune(&self, horizon: Slot) -> Result<usize, Failure> {
+        let mut txn = self.begin()?;
         let duties = self.duties_through(&txn, horizon)?;
         let marks: BTreeSet<_> = duties.iter().map(|duty| mark_key(duty.validator, duty.kind)).collect();
         for key in marks {
             let raised = self.watermark(&txn, &key)?.map_or(horizon, |mark| mark.max(horizon));
             let mark = encode_mark(&key, raised);
-            self.store.watermarks.put(&mut txn, &key, &mark).map_err(|error| self.failed(error))?;
+            self.store.watermarks.put(&mut txn, &key, &mark)?;
         }
         for duty in &duties {
-            self.store.duties.delete(&mut txn, &duty.key()).map_err(|error| self.failed(error))?;
+            self.store.duties.delete(&mut txn, &duty.key())?;
         }
         if !duties.is_empty() {
-            txn.commit().map_err(|error| self.failed(error))?;
+            txn.commit()?;
         }
         Ok(duties.len())
     }
 
+    fn begin(&self) -> Result<RwTxn<'_>, Failure> {
+        match self.store.keep_headroom() {
+            // What is left of the room may do; LMDB says so if it does not.
+            Err(error) if is_no_room(&error) => {}
+            outcome => outcome.map_err(heed::Error::Io)?,
+        }
+        Ok(self.store.env.write_txn()?)
+    }
+
     /// The rules themselves; reads only.
-    fn judge(&self, txn: &RoTxn<'_>, wanted: Wanted) -> Result<Verdict, SignerError> {
+    fn judge(&self, txn: &RoTxn<'_>, wanted: Wanted) -> Result<Verdict, Failure> {
         let Wanted { duty, digest } = wanted;
         let on_record = self.record(txn, duty)?;
         if let Some(record) = on_record {
@@ -124,7 +173,7 @@ impl Ledger {
     }
 
     /// True for a block of a slot whose checkpoint proposal is on record.
-    fn is_sealed(&self, txn: &RoTxn<'_>, duty: Duty) -> Result<bool, SignerError> {
+    fn is_sealed(&self, txn: &RoTxn<'_>, duty: Duty) -> Result<bool, Failure> {
         match duty.kind {
             DutyKind::BlockProposal { .. } => {
                 let seal = Duty { kind: DutyKind::CheckpointProposal, ..duty };
@@ -139,7 +188,7 @@ impl Ledger {
     }
 
     /// Adds signatures to the records they belong to; a record pruned meanwhile stays away. True when any was written.
-    fn write_signatures(&self, txn: &mut RwTxn<'_>, signed: &[(Duty, Record)]) -> Result<bool, SignerError> {
+    fn write_signatures(&self, txn: &mut RwTxn<'_>, signed: &[(Duty, Record)]) -> Result<bool, Failure> {
         let mut changed = false;
         for &(duty, record) in signed {
             let known = self.record(txn, duty)?;
@@ -151,54 +200,32 @@ impl Ledger {
         Ok(changed)
     }
 
-    fn record(&self, txn: &RoTxn<'_>, duty: Duty) -> Result<Option<Record>, SignerError> {
+    fn record(&self, txn: &RoTxn<'_>, duty: Duty) -> Result<Option<Record>, Failure> {
         let key = duty.key();
-        let bytes = self.store.duties.get(txn, &key).map_err(|error| self.failed(error))?;
-        bytes.map(|bytes| Record::decode(&key, bytes)).transpose().map_err(|what| self.untrusted(what))
+        let bytes = self.store.duties.get(txn, &key)?;
+        bytes.map(|bytes| Record::decode(&key, bytes)).transpose().map_err(Failure::damage)
     }
 
-    fn put(&self, txn: &mut RwTxn<'_>, duty: Duty, record: Record) -> Result<(), SignerError> {
+    fn put(&self, txn: &mut RwTxn<'_>, duty: Duty, record: Record) -> Result<(), Failure> {
         let key = duty.key();
-        self.store.duties.put(txn, &key, &record.encode(&key)).map_err(|error| self.failed(error))
+        Ok(self.store.duties.put(txn, &key, &record.encode(&key))?)
     }
 
-    fn watermark(&self, txn: &RoTxn<'_>, key: &[u8]) -> Result<Option<Slot>, SignerError> {
-        let bytes = self.store.watermarks.get(txn, key).map_err(|error| self.failed(error))?;
-        bytes.map(|bytes| decode_mark(key, bytes)).transpose().map_err(|what| self.untrusted(what))
+    fn watermark(&self, txn: &RoTxn<'_>, key: &[u8]) -> Result<Option<Slot>, Failure> {
+        let bytes = self.store.watermarks.get(txn, key)?;
+        bytes.map(|bytes| decode_mark(key, bytes)).transpose().map_err(Failure::damage)
     }
 
-    fn duties_through(&self, txn: &RoTxn<'_>, horizon: Slot) -> Result<Vec<Duty>, SignerError> {
+    fn duties_through(&self, txn: &RoTxn<'_>, horizon: Slot) -> Result<Vec<Duty>, Failure> {
         let end = horizon.0.checked_add(1).map(u64::to_be_bytes);
         let end = end.as_ref().map_or(Bound::Unbounded, |end| Bound::Excluded(end.as_slice()));
-        let rows = self.store.duties.range(txn, &(Bound::Unbounded, end)).map_err(|error| self.failed(error))?;
+        let rows = self.store.duties.range(txn, &(Bound::Unbounded, end))?;
         rows.take(PRUNE_ROWS)
             .map(|row| {
-                let (key, _) = row.map_err(|error| self.failed(error))?;
-                Duty::from_key(key).ok_or_else(|| self.untrusted("a record has a key that no duty has"))
+                let (key, _) = row?;
+                Duty::from_key(key).ok_or_else(|| Failure::damage("a record has a key that no duty has"))
             })
             .collect()
-    }
-
-    /// A failed write. Where there was no room, the transaction is gone and all else as before. After any other failure
-    /// it is unknown what reached the disk (the system may have dropped the pages), and trying again proves nothing.
-    fn failed(&self, error: heed::Error) -> SignerError {
-        let no_room = match &error {
-            heed::Error::Mdb(error) => *error == heed::MdbError::MapFull,
-            heed::Error::Io(error) => {
-                matches!(error.kind(), std::io::ErrorKind::StorageFull | std::io::ErrorKind::QuotaExceeded)
-            }
-            heed::Error::Encoding(_) | heed::Error::Decoding(_) | heed::Error::EnvAlreadyOpened => false,
-        };
-        let path = self.store.dir().to_owned();
-        if no_room {
-            SignerError::NoSpace { path, source: Arc::new(error) }
-        } else {
-            SignerError::StoreFailed { path, reason: error.to_string() }
-        }
-    }
-
-    fn untrusted(&self, what: &str) -> SignerError {
-        SignerError::StoreFailed { path: self.store.dir().to_owned(), reason: what.to_owned() }
     }
 }
 

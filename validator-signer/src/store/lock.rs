@@ -11,7 +11,16 @@ const LOCK_FILE: &str = "owner.lock";
 /// The directory is ours while this lives. The system frees it when the process ends, however it ends.
 /// The file stays: whoever unlinked it could let two owners in.
 #[derive(Debug)]
-pub(super) struct OwnerLock(#[expect(dead_code, reason = "the lock lasts as long as the open file")] File);
+pub(super) struct OwnerLock(File);
+
+/// Unlocks by name: closing the file would leave the lock to a child process that was forked a moment ago and still has
+/// a copy of it, until that runs its own program.
+impl Drop for OwnerLock {
+    fn drop(&mut self) {
+        // A failure leaves the lock to the closing of the file.
+        let _ = self.0.unlock();
+    }
+}
 
 impl OwnerLock {
     /// # Errors

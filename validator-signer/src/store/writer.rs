@@ -7,7 +7,7 @@ use fermata_primitives::Slot;
 use tokio::sync::{mpsc, oneshot, watch};
 use tracing::{debug, error, warn};
 
-use super::ledger::{Ledger, Verdict, Wanted};
+use super::ledger::{Failure, Ledger, Verdict, Wanted};
 use super::lock::OwnerLock;
 use super::record::Record;
 use super::safety::{Safe, SigningPermit};
@@ -53,7 +53,7 @@ pub(super) struct Writer {
     batch_duties: usize,
     unwritten: Vec<(Duty, Record)>,
     prunes: VecDeque<Prune>,
-    failure: Option<String>,
+    broken: Option<Failure>,
 }
 
 /// What the thread owns from the start.
@@ -75,7 +75,7 @@ impl Writer {
             batch_duties,
             unwritten: Vec::new(),
             prunes: VecDeque::new(),
-            failure: None,
+            broken: None,
         }
     }
 
@@ -116,30 +116,19 @@ impl Writer {
     /// One transaction for the whole batch; each caller then gets its own answers.
     fn commit(&mut self, batch: Vec<Reserve>) {
         let wanted: Vec<Wanted> = batch.iter().flat_map(|reserve| reserve.wanted.iter().copied()).collect();
-        let outcome = match &self.failure {
-            Some(reason) => Err(self.store_failed(reason)),
-            None => self.ledger.apply(&self.unwritten, &wanted),
-        };
-        match outcome {
+        match self.unless_broken(|writer| writer.ledger.apply(&writer.unwritten, &wanted)) {
             Ok(verdicts) => {
                 self.unwritten.clear();
                 answer(batch, verdicts);
             }
-            Err(error) => {
-                self.note_failure(&error);
-                refuse(batch, &error);
-            }
+            Err(failure) => refuse(batch, || failure.of_store(&self.path)),
         }
     }
 
     /// Prunes a piece and lets signatures pass before the next.
     fn prune_a_piece(&mut self) {
         let Some(mut prune) = self.prunes.pop_front() else { return };
-        let outcome = match &self.failure {
-            Some(reason) => Err(self.store_failed(reason)),
-            None => self.ledger.prune(prune.horizon),
-        };
-        match outcome {
+        match self.unless_broken(|writer| writer.ledger.prune(prune.horizon)) {
             Ok(0) => {
                 debug!(horizon = %prune.horizon, removed = prune.removed, "pruned duties");
                 let _ = prune.reply.send(Ok(prune.removed));
@@ -148,34 +137,35 @@ impl Writer {
                 prune.removed += removed as u64;
                 self.prunes.push_front(prune);
             }
-            Err(error) => {
-                self.note_failure(&error);
-                let _ = prune.reply.send(Err(error));
+            Err(failure) => {
+                let _ = prune.reply.send(Err(failure.of_store(&self.path)));
             }
         }
     }
 
+    /// Does a transaction, unless one broke the store before: from then on every answer is that failure.
+    fn unless_broken<T>(&mut self, transaction: impl FnOnce(&Self) -> Result<T, Failure>) -> Result<T, Failure> {
+        if let Some(failure) = &self.broken {
+            return Err(failure.clone());
+        }
+        let outcome = transaction(self);
+        if let Err(failure @ Failure::Broken(reason)) = &outcome {
+            error!(path = %self.path.display(), %reason, "the signing store has failed; nothing is signed any more");
+            self.broken = Some(failure.clone());
+        }
+        outcome
+    }
+
     /// Writes what is left, closes LMDB, frees the directory, and lets the waiters know.
-    fn finish(self) {
-        if !self.unwritten.is_empty()
-            && self.failure.is_none()
-            && let Err(error) = self.ledger.apply(&self.unwritten, &[])
-        {
-            // The duties are pinned; their payloads can be signed anew.
-            warn!(path = %self.path.display(), %error, "closing without the last signatures");
+    fn finish(mut self) {
+        if !self.unwritten.is_empty() {
+            let outcome = self.unless_broken(|writer| writer.ledger.apply(&writer.unwritten, &[]));
+            if let Err(failure) = outcome {
+                // The duties are pinned; their payloads can be signed anew.
+                warn!(path = %self.path.display(), ?failure, "closing without the last signatures");
+            }
         }
         self.ledger.close();
-    }
-
-    fn note_failure(&mut self, error: &SignerError) {
-        if let (SignerError::StoreFailed { reason, path }, None) = (error, &self.failure) {
-            error!(path = %path.display(), %reason, "the signing store has failed; nothing is signed any more");
-            self.failure = Some(reason.clone());
-        }
-    }
-
-    fn store_failed(&self, reason: &str) -> SignerError {
-        SignerError::StoreFailed { path: self.path.clone(), reason: reason.to_owned() }
     }
 }
 
@@ -193,19 +183,8 @@ fn answer(batch: Vec<Reserve>, verdicts: Vec<Verdict>) {
     }
 }
 
-fn refuse(batch: Vec<Reserve>, error: &SignerError) {
+fn refuse(batch: Vec<Reserve>, error: impl Fn() -> SignerError) {
     for Reserve { wanted, reply } in batch {
-        let _ = reply.send(wanted.iter().map(|_| Err(again(error))).collect());
+        let _ = reply.send(wanted.iter().map(|_| Err(error())).collect());
     }
-}
-
-/// A failed transaction's error, once for each who waited for it.
-fn again(error: &SignerError) -> SignerError {
-    if let SignerError::NoSpace { path, source } = error {
-        return SignerError::NoSpace { path: path.clone(), source: source.clone() };
-    }
-    if let SignerError::StoreFailed { path, reason } = error {
-        return SignerError::StoreFailed { path: path.clone(), reason: reason.clone() };
-    }
-    SignerError::StoreFailed { path: PathBuf::new(), reason: error.to_string() }
 }

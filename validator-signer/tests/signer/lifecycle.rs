@@ -30,7 +30,9 @@ async fn a_thousand_stops_and_starts_neither_close_the_store_nor_free_its_direct
     let (place, keys) = (Place::new(), RecordingKeys::new());
     let signer = place.signer(&keys);
     for slot in 0..1000 {
-        signer.sign(attestation(0, slot), digest(1)).await.unwrap();
+        if slot % 20 == 0 {
+            signer.sign(attestation(0, slot), digest(1)).await.unwrap();
+        }
         signer.stop().await;
         if slot % 100 == 0 {
             let refused = open(&place.store);
@@ -40,7 +42,7 @@ async fn a_thousand_stops_and_starts_neither_close_the_store_nor_free_its_direct
         }
         signer.start().unwrap();
     }
-    for slot in 0..1000 {
+    for slot in (0..1000).step_by(20) {
         assert!(matches!(signer.sign(attestation(0, slot), digest(2)).await, Err(SignerError::NotSafe(_))));
     }
     signer.close().await;

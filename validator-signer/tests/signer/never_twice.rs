@@ -360,7 +360,7 @@ async fn walk(steps: Vec<Step>) {
 }
 
 proptest! {
-    #![proptest_config(ProptestConfig { cases: 48, ..ProptestConfig::default() })]
+    #![proptest_config(ProptestConfig { cases: 32, ..ProptestConfig::default() })]
 
     #[test]
     fn any_history_agrees_with_the_rules_and_never_signs_twice(steps in prop::collection::vec(any_step(), 1..40)) {

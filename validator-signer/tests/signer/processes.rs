@@ -4,6 +4,7 @@ use std::io::{BufRead, BufReader, Lines};
 use std::os::unix::process::ExitStatusExt;
 use std::path::Path;
 use std::process::{Child, ChildStdout, Command, ExitStatus, Stdio};
+use std::sync::atomic::{AtomicBool, Ordering};
 
 use fermata_validator_signer::{NotSafe, SignerError, ValidatorSigner};
 
@@ -158,4 +159,24 @@ async fn after_a_close_another_process_opens_the_store_at_once() {
     assert_eq!(child.said().as_deref(), Some("open"));
     assert_eq!(child.said().as_deref(), Some("signed"));
     assert!(child.child.wait().unwrap().success());
+}
+
+/// A process that is being started holds a copy of every open file for a moment, the lock file among them.
+#[test]
+fn a_process_started_meanwhile_does_not_keep_the_directory_after_a_close() {
+    let place = Place::new();
+    let done = AtomicBool::new(false);
+    let opened = std::thread::scope(|scope| {
+        scope.spawn(|| {
+            while !done.load(Ordering::Relaxed) {
+                Command::new("true").status().unwrap();
+            }
+        });
+        let runtime = tokio::runtime::Builder::new_current_thread().build().unwrap();
+        let opened: Vec<_> =
+            (0..300).map(|_| open(&place.store).map(|store| runtime.block_on(store.close()))).collect();
+        done.store(true, Ordering::Relaxed);
+        opened
+    });
+    opened.into_iter().collect::<Result<(), _>>().unwrap();
 }

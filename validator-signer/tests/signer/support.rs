@@ -2,7 +2,7 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::path::{Path, PathBuf};
-use std::sync::{Arc, Mutex};
+use std::sync::{Arc, LazyLock, Mutex};
 
 use alloy::primitives::{Address, B256, Signature};
 use alloy::signers::local::PrivateKeySigner;
@@ -68,7 +68,8 @@ pub(crate) fn attestation(validator: u8, slot: u64) -> Duty {
 }
 
 pub(crate) fn duty(validator: u8, slot: u64, kind: DutyKind) -> Duty {
-    Duty { validator: key(validator).address(), slot: Slot(slot), kind }
+    static ADDRESSES: LazyLock<Vec<Address>> = LazyLock::new(|| (0..8).map(|number| key(number).address()).collect());
+    Duty { validator: ADDRESSES[usize::from(validator)], slot: Slot(slot), kind }
 }
 
 pub(crate) fn digest(byte: u8) -> B256 {
