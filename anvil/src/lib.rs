@@ -1,1 +1,32 @@
 //! Anvil as an owned child process, the owner of the L1 clock, and deployment of the L1 rollup.
+//!
+//! The main path, as data: [`Anvil::start`] gives an L1 of one's own, [`L1Clock`] says when its blocks come,
+//! [`Deployer`] puts the rollup's contracts on it (or on any other L1), [`stake`] registers validators through them, and
+//! [`DevChain::start`] does all four so that a committee stands and L1 time is wall time.
+//!
+//! Anvil and the contracts' artifacts come from npm, pinned by `package.json`: `npm ci --prefix anvil`.
+
+mod artifacts;
+mod binary;
+mod cheats;
+mod deploy;
+mod dev_chain;
+mod error;
+mod l1_clock;
+mod process;
+mod provider;
+mod staking;
+
+pub use artifacts::{Artifact, Artifacts};
+pub use binary::{find_anvil, find_artifacts};
+pub use cheats::{Cheats, SnapshotId};
+pub use deploy::{
+    DeployConfig, Deployer, Deployment, Foundations, GovernanceProposerConfig, L1Access, Mining, SlashingConfig,
+    StakingQueue, deploy,
+};
+pub use dev_chain::{DevAccounts, DevChain, DevChainConfig, StartReport};
+pub use error::{AnvilError, Result};
+pub use l1_clock::{IntervalMining, L1Clock, L1Head, PausedInterval, Reorg, Warp};
+pub use process::{Anvil, AnvilConfig, AnvilMining, Ended, Hardfork, StateFile};
+pub use provider::connect;
+pub use staking::{BlsSecret, StakeDeposit, ValidatorRegistration, registration_digest, stake, submit_deposits};

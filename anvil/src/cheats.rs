@@ -1,0 +1,143 @@
+//! What anvil can do that no L1 can: typed and thin. Nothing here makes a block or moves the time; that is the
+//! [`crate::L1Clock`]'s.
+
+use std::fmt::Debug;
+
+use alloy::eips::eip4844::Blob;
+use alloy::primitives::{Address, B256, Bytes, U256};
+use alloy::providers::{DynProvider, Provider};
+use serde::de::DeserializeOwned;
+use serde_json::{Value, json};
+
+use crate::{AnvilError, Result};
+
+/// A state of the chain to go back to, once.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct SnapshotId(U256);
+
+/// Anvil's cheat codes.
+#[derive(Clone, Debug)]
+pub struct Cheats {
+    anvil: DynProvider,
+}
+
+impl Cheats {
+    /// Cheats for the anvil behind `anvil`.
+    #[must_use]
+    pub const fn new(anvil: DynProvider) -> Self {
+        Self { anvil }
+    }
+
+    /// Gives `account` a balance in wei.
+    ///
+    /// # Errors
+    /// [`AnvilError::L1Unreachable`] or [`AnvilError::L1Refused`], here and for every cheat below.
+    pub async fn set_balance(&self, account: Address, wei: U256) -> Result<()> {
+        self.cheat("anvil_setBalance", "set a balance", json!([account, wei])).await
+    }
+
+    /// Puts `code` at `account`.
+    ///
+    /// # Errors
+    /// As [`Cheats::set_balance`].
+    pub async fn set_code(&self, account: Address, code: Bytes) -> Result<()> {
+        self.cheat("anvil_setCode", "set code", json!([account, code])).await
+    }
+
+    /// Writes one storage slot of `account`.
+    ///
+    /// # Errors
+    /// As [`Cheats::set_balance`]; [`AnvilError::CheatFailed`] when anvil says that it did not.
+    pub async fn set_storage(&self, account: Address, slot: U256, value: B256) -> Result<()> {
+        let action = "write storage";
+        let done: bool = self.request("anvil_setStorageAt", action, json!([account, slot, value])).await?;
+        if done { Ok(()) } else { Err(AnvilError::CheatFailed { action }) }
+    }
+
+    /// The blobs of a mined transaction, in its order; empty when it has none or is not known.
+    ///
+    /// # Errors
+    /// As [`Cheats::set_balance`].
+    pub async fn blobs_of(&self, transaction: B256) -> Result<Vec<Blob>> {
+        let method = "anvil_getBlobsByTransactionHash";
+        let blobs: Option<Vec<Blob>> = self.request(method, "give blobs", json!([transaction])).await?;
+        Ok(blobs.unwrap_or_default())
+    }
+
+    /// Remembers the chain as it is.
+    ///
+    /// # Errors
+    /// As [`Cheats::set_balance`].
+    pub async fn snapshot(&self) -> Result<SnapshotId> {
+        self.request("evm_snapshot", "take a snapshot", json!([])).await.map(SnapshotId)
+    }
+
+    /// Goes back to `snapshot`, which is used up by it, as are all taken after it.
+    ///
+    /// # Errors
+    /// As [`Cheats::set_balance`]; [`AnvilError::CheatFailed`] when the snapshot is used up.
+    pub async fn revert(&self, snapshot: SnapshotId) -> Result<()> {
+        let action = "go back to a snapshot";
+        let done: bool = self.request("evm_revert", action, json!([snapshot.0])).await?;
+        if done { Ok(()) } else { Err(AnvilError::CheatFailed { action }) }
+    }
+
+    /// Takes a transaction out of the pool; true when it was there.
+    ///
+    /// # Errors
+    /// As [`Cheats::set_balance`].
+    pub async fn drop_transaction(&self, transaction: B256) -> Result<bool> {
+        let dropped: Option<B256> =
+            self.request("anvil_dropTransaction", "drop a transaction", json!([transaction])).await?;
+        Ok(dropped.is_some())
+    }
+
+    /// The base fee of the next block, in wei.
+    ///
+    /// # Errors
+    /// As [`Cheats::set_balance`].
+    pub async fn set_next_base_fee(&self, wei: u128) -> Result<()> {
+        self.cheat("anvil_setNextBlockBaseFeePerGas", "set the base fee", json!([U256::from(wei)])).await
+    }
+
+    /// From now on takes unsigned transactions of `account`.
+    ///
+    /// # Errors
+    /// As [`Cheats::set_balance`].
+    pub async fn impersonate(&self, account: Address) -> Result<()> {
+        self.cheat("anvil_impersonateAccount", "impersonate", json!([account])).await
+    }
+
+    /// Ends what [`Cheats::impersonate`] began.
+    ///
+    /// # Errors
+    /// As [`Cheats::set_balance`].
+    pub async fn stop_impersonating(&self, account: Address) -> Result<()> {
+        self.cheat("anvil_stopImpersonatingAccount", "stop impersonating", json!([account])).await
+    }
+
+    /// Who is paid for the blocks to come.
+    ///
+    /// # Errors
+    /// As [`Cheats::set_balance`].
+    pub async fn set_coinbase(&self, account: Address) -> Result<()> {
+        self.cheat("anvil_setCoinbase", "set the coinbase", json!([account])).await
+    }
+
+    /// Takes blocks back; part of [`crate::L1Clock::reorg`], which has the turn.
+    pub(crate) async fn rollback(&self, depth: u64) -> Result<()> {
+        self.cheat("anvil_rollback", "take blocks back", json!([depth])).await
+    }
+
+    /// For cheats whose effect counts: anvil answers some with nothing, others with a word.
+    async fn cheat(&self, method: &'static str, action: &'static str, params: Value) -> Result<()> {
+        self.request::<Value>(method, action, params).await.map(drop)
+    }
+
+    async fn request<R>(&self, method: &'static str, action: &'static str, params: Value) -> Result<R>
+    where
+        R: DeserializeOwned + Debug + Send + Sync + Unpin + 'static,
+    {
+        self.anvil.raw_request(method.into(), params).await.map_err(AnvilError::rpc(action))
+    }
+}
