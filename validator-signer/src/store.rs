@@ -94,7 +94,7 @@ impl SlashingProtection {
         init::init(dir, domain)
     }
 
-    /// Opens the store at `dir` and reads all of it. Blocks while it does: about a microsecond a record.
+    /// Opens the store at `dir` and reads all of it. Blocks while it does: a few microseconds a record.
     ///
     /// # Errors
     /// [`SignerError::NotInitialised`], [`SignerError::HeldByAnother`], [`SignerError::NewerSchema`],
