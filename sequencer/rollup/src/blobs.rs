@@ -7,7 +7,7 @@
 use alloy::eips::eip4844::c_kzg::KzgSettings;
 use alloy::eips::eip4844::env_settings::EnvKzgSettings;
 use alloy::eips::eip4844::{
-    BYTES_PER_COMMITMENT, Blob, Bytes48, FIELD_ELEMENT_BYTES_USIZE, FIELD_ELEMENTS_PER_BLOB, kzg_to_versioned_hash,
+    AsCkzg, BYTES_PER_COMMITMENT, Blob, Bytes48, FIELD_ELEMENT_BYTES_USIZE, FIELD_ELEMENTS_PER_BLOB, kzg_to_versioned_hash,
 };
 use alloy::primitives::{B256, Bytes};
 
@@ -51,16 +51,13 @@ pub fn pack_blobs(bytes: &[u8]) -> Result<Vec<Blob>> {
     stream.push(VERSION);
     stream.extend_from_slice(&(bytes.len() as u64).to_be_bytes());
     stream.extend_from_slice(bytes);
-    Ok(stream.chunks(STREAM_BYTES_PER_BLOB).map(pack_blob).collect())
-}
-
-fn pack_blob(stream: &[u8]) -> Blob {
-    let mut blob = Blob::ZERO;
-    let elements = blob.chunks_exact_mut(FIELD_ELEMENT_BYTES_USIZE);
+    // Filled where they lie: a blob is 128 KiB, and threads have small stacks.
+    let mut blobs = vec![Blob::ZERO; blobs_for(bytes.len())];
+    let elements = blobs.iter_mut().flat_map(|blob| blob.chunks_exact_mut(FIELD_ELEMENT_BYTES_USIZE));
     for (element, bytes) in elements.zip(stream.chunks(USABLE_BYTES)) {
         element[1..=bytes.len()].copy_from_slice(bytes);
     }
-    blob
+    Ok(blobs)
 }
 
 /// Reads the bytes that [`pack_blobs`] packed.
@@ -172,8 +169,7 @@ impl BlobCommitments {
 }
 
 fn commit(settings: &KzgSettings, blob: &Blob) -> Result<Bytes48, alloy::eips::eip4844::c_kzg::Error> {
-    let blob = alloy::eips::eip4844::c_kzg::Blob::from_bytes(blob.as_slice())?;
-    Ok(Bytes48::from(settings.blob_to_kzg_commitment(&blob)?.to_bytes().into_inner()))
+    Ok(Bytes48::from_ckzg(settings.blob_to_kzg_commitment(blob.as_ckzg())?.to_bytes()))
 }
 
 #[cfg(test)]
