@@ -1,0 +1,254 @@
+//! An L1 of the test's own: anvil, the real contracts, staked validators, and a clock that moves when told.
+
+use std::sync::Arc;
+
+use alloy::consensus::BlobTransactionSidecarVariant;
+use alloy::eips::eip4844::Blob;
+use alloy::eips::eip7594::BlobTransactionSidecarEip7594;
+use alloy::network::{EthereumWallet, TransactionBuilder, TransactionBuilder4844};
+use alloy::primitives::{Address, B256, Bytes, U256, keccak256};
+use alloy::providers::{DynProvider, Provider, ProviderBuilder};
+use alloy::rpc::types::{TransactionReceipt, TransactionRequest};
+use alloy::signers::local::PrivateKeySigner;
+use fermata_anvil::{
+    Anvil, AnvilConfig, BlsSecret, DeployConfig, L1Access, L1Clock, Mining, ValidatorRegistration, deploy,
+    find_artifacts, stake,
+};
+use fermata_primitives::{L1Timestamp, SharedClock, Slot, SlotTimes, SystemClock};
+use fermata_rollup::contracts::{
+    Call3, CheckpointHeaderValidationFlags, IGse, IInbox, IMulticall3, IRollup, decode_revert,
+};
+use fermata_rollup::{BlobCommitments, CheckpointHeader, Committee, GasFees, L1Addresses, Propose, RollupConstants};
+
+use crate::candidate::{Candidate, Keys, some_payload};
+
+/// Validators staked: more than a committee takes, so that sampling has a choice.
+pub(crate) const VALIDATORS: usize = 7;
+/// Seats of a committee.
+pub(crate) const COMMITTEE: usize = 4;
+/// The first of anvil's prefunded accounts; every anvil has the same.
+const PREFUNDED: B256 = alloy::primitives::b256!("ac0974bec39a17e36ba4a6b4d238ff944bacb478cbed5efcae784d7bf4f2ff80");
+/// Gas a test's transaction may take.
+const GAS: u64 = 5_000_000;
+/// When the chain begins: any moment will do, since nothing here looks at the wall.
+const BEGIN: L1Timestamp = L1Timestamp(1_900_000_000);
+
+/// An L1 with the contracts deployed and a committee standing.
+pub(crate) struct Chain {
+    _anvil: Anvil,
+    clock: L1Clock,
+    pub(crate) provider: DynProvider,
+    pub(crate) rollup: IRollup::IRollupInstance<DynProvider>,
+    pub(crate) gse: IGse::IGseInstance<DynProvider>,
+    inbox: IInbox::IInboxInstance<DynProvider>,
+    pub(crate) addresses: L1Addresses,
+    pub(crate) constants: RollupConstants,
+    keys: Keys,
+}
+
+impl Chain {
+    /// Starts anvil, deploys, stakes, and goes on to the first epoch whose committee knows all validators.
+    pub(crate) async fn start() -> Self {
+        let wall: SharedClock = Arc::new(SystemClock);
+        let config = AnvilConfig { genesis_timestamp: Some(BEGIN), ..AnvilConfig::default() };
+        let anvil = Anvil::start(&config, wall.clone()).await.expect("anvil starts");
+        let bare = anvil.provider().expect("its own URL");
+        let clock = L1Clock::own(bare.clone(), wall.clone()).await.expect("anvil answers");
+        let deployer = PrivateKeySigner::from_bytes(&PREFUNDED).expect("a valid key");
+        let wallet = EthereumWallet::from(deployer.clone());
+        let access = L1Access { provider: bare, deployer, mining: Mining::ByUs(clock.clone()), clock: wall };
+        let config = DeployConfig {
+            epoch_slots: 8,
+            committee_size: COMMITTEE as u64,
+            genesis_archive: B256::repeat_byte(0x6e),
+            ..DeployConfig::default()
+        };
+        let out = find_artifacts().expect("the contracts are installed");
+        let deployment = deploy(config, &out, access.clone()).await.expect("deploys");
+        let addresses = deployment.addresses;
+        let (keys, registrations) = validators(access.deployer.address());
+        stake(access, &addresses, &registrations).await.expect("stakes");
+        let url = anvil.url().parse().expect("its own URL");
+        let provider = ProviderBuilder::new().wallet(wallet).connect_http(url).erased();
+        let rollup = IRollup::new(addresses.rollup, provider.clone());
+        let chain = Self {
+            constants: read_constants(&rollup, deployment.times).await,
+            gse: IGse::new(addresses.gse, provider.clone()),
+            inbox: IInbox::new(addresses.inbox, provider.clone()),
+            _anvil: anvil,
+            clock,
+            provider,
+            rollup,
+            addresses,
+            keys,
+        };
+        let times = chain.constants.times;
+        let epoch = times.epoch_of(chain.slot()).0 + chain.constants.validator_set_lag_epochs + 1;
+        chain.enter(times.first_slot(fermata_primitives::Epoch(epoch))).await;
+        chain
+    }
+
+    /// The slot of the L1 head.
+    pub(crate) fn slot(&self) -> Slot {
+        self.constants.times.slot_at(self.clock.head().timestamp)
+    }
+
+    /// Mines a block at `at`, which must be later than the head.
+    pub(crate) async fn warp_to(&self, at: L1Timestamp) {
+        let warp = self.clock.warp_to(at).await.expect("the clock obeys");
+        assert!(matches!(warp, fermata_anvil::Warp::Mined(_)), "{at} is over: {warp:?}");
+    }
+
+    /// Mines the first block of a slot to come; nothing where the head lies in the slot already.
+    pub(crate) async fn enter(&self, slot: Slot) {
+        if self.slot() != slot {
+            self.warp_to(self.constants.times.start_of(slot)).await;
+        }
+    }
+
+    /// Has the contract sample the committee of the head's epoch and remember the epoch's randomness.
+    pub(crate) async fn set_up_epoch(&self) {
+        let receipt = self.send(self.rollup.setupEpoch().into_transaction_request()).await;
+        assert!(receipt.status());
+    }
+
+    /// Enters the slot and makes a checkpoint that L1 would take now.
+    pub(crate) async fn candidate(&self, slot: Slot) -> Candidate {
+        self.enter(slot).await;
+        let timestamp = self.constants.times.start_of(slot);
+        let (at, rollup) = (U256::from(timestamp.0), &self.rollup);
+        let number = rollup.getPendingCheckpointNumber().call().await.expect("a number") + U256::from(1);
+        let payload = some_payload(slot.0);
+        let blobs = payload.to_blobs().expect("fits");
+        let commitments = BlobCommitments::of_blobs(&blobs).expect("in range");
+        let fee = rollup.getManaMinFeeAt(at, true).call().await.expect("a fee");
+        let header = CheckpointHeader {
+            last_archive: rollup.archive().call().await.expect("an archive"),
+            block_headers_hash: keccak256(&payload.blocks[0].header),
+            blobs_hash: commitments.hash(),
+            in_hash: self.inbox.getRoot(number).call().await.expect("a root"),
+            out_hash: B256::ZERO,
+            slot,
+            timestamp,
+            coinbase: Address::repeat_byte(0xc0),
+            fee_recipient: B256::repeat_byte(0xfe),
+            gas_fees: GasFees { da: 0, l2: fee.to() },
+            total_mana_used: 1_000_000 + slot.0,
+        };
+        let epoch = self.constants.times.epoch_of(slot);
+        let seed = rollup.getSampleSeedAt(at).call().await.expect("a seed");
+        let members = rollup.getCommitteeAt(at).call().await.expect("a committee");
+        let committee = Committee { epoch, seed, members };
+        let archive = keccak256(slot.0.to_be_bytes());
+        Candidate { header, archive, payload, blobs, commitments, committee, keys: self.keys.clone() }
+    }
+
+    /// What the head says to the proposal, sent with blobs of these commitments: nothing, or the error's name.
+    pub(crate) async fn simulate(&self, propose: &Propose, blobs: &BlobCommitments) -> Result<(), &'static str> {
+        let request = with_blob_hashes(self.request(propose), blobs);
+        match self.provider.call(request).await {
+            Ok(_) => Ok(()),
+            Err(error) => Err(refusal_of(&error.into())),
+        }
+    }
+
+    /// What the head says to the header with its attestations: nothing, or the error's name.
+    pub(crate) async fn validate(
+        &self,
+        propose: &Propose,
+        flags: CheckpointHeaderValidationFlags,
+    ) -> Result<(), &'static str> {
+        let call = self.rollup.validateHeaderWithAttestations(
+            (&propose.header).into(),
+            propose.attestations.clone(),
+            propose.signers.clone(),
+            propose.attestations_and_signers_signature.into(),
+            propose.payload_digest(),
+            propose.commitments.hash(),
+            flags,
+        );
+        call.call().await.map(drop).map_err(|error| refusal_of(&error))
+    }
+
+    /// The blobs of a mined transaction, as L1 keeps them.
+    pub(crate) async fn blobs_of(&self, transaction: B256) -> Vec<Blob> {
+        let method = "anvil_getBlobsByTransactionHash".into();
+        let blobs: Vec<Bytes> = self.provider.raw_request(method, [transaction]).await.expect("L1 has the blobs");
+        blobs.iter().map(|blob| Blob::from_slice(blob)).collect()
+    }
+
+    /// Sends the proposal in a blob transaction and mines it, one second after the head.
+    pub(crate) async fn land(&self, propose: &Propose, blobs: &[Blob]) -> TransactionReceipt {
+        self.send(with_sidecar(self.request(propose), blobs)).await
+    }
+
+    /// The same within a bundle.
+    pub(crate) async fn land_in_multicall(&self, propose: &Propose, blobs: &[Blob]) -> TransactionReceipt {
+        let call = |call_data| Call3 { target: self.addresses.rollup, allowFailure: true, callData: call_data };
+        let prune = self.rollup.prune().calldata().clone();
+        let bundle = IMulticall3::new(self.addresses.multicall3, self.provider.clone());
+        let bundle = bundle.aggregate3(vec![call(prune), call(propose.calldata())]);
+        self.send(with_sidecar(bundle.into_transaction_request(), blobs)).await
+    }
+
+    /// Sends a transaction and mines it, one second after the head.
+    pub(crate) async fn send(&self, request: TransactionRequest) -> TransactionReceipt {
+        let sent = self.provider.send_transaction(request.with_gas_limit(GAS)).await.expect("L1 takes it");
+        self.clock.mine().await.expect("the clock obeys");
+        let receipt = self.provider.get_transaction_receipt(*sent.tx_hash()).await.expect("L1 answers");
+        receipt.expect("it is in the block")
+    }
+
+    fn request(&self, propose: &Propose) -> TransactionRequest {
+        TransactionRequest::default().with_to(self.addresses.rollup).with_input(propose.calldata())
+    }
+}
+
+/// The request as of a transaction that carries blobs of these commitments.
+pub(crate) fn with_blob_hashes(mut request: TransactionRequest, blobs: &BlobCommitments) -> TransactionRequest {
+    request.blob_versioned_hashes = Some(blobs.versioned_hashes());
+    request.with_gas_limit(GAS)
+}
+
+fn with_sidecar(request: TransactionRequest, blobs: &[Blob]) -> TransactionRequest {
+    let sidecar = BlobTransactionSidecarEip7594::try_from_blobs(blobs.to_vec()).expect("in range");
+    request.with_blob_sidecar(BlobTransactionSidecarVariant::Eip7594(sidecar))
+}
+
+/// The name of the contract's error.
+pub(crate) fn refusal_of(error: &alloy::contract::Error) -> &'static str {
+    let revert = error.as_revert_data().and_then(|data| decode_revert(&data));
+    revert.and_then(|revert| revert.name()).unwrap_or_else(|| panic!("not an error with a name: {error}"))
+}
+
+fn validators(withdrawer: Address) -> (Keys, Vec<ValidatorRegistration>) {
+    let validator = |n: usize| {
+        let secret = keccak256([n as u8]);
+        let key = PrivateKeySigner::from_bytes(&secret).expect("a valid key");
+        let bls_secret = BlsSecret::from_bytes(&secret).expect("a valid secret");
+        let registration = ValidatorRegistration { attester: key.address(), withdrawer, bls_secret };
+        ((key.address(), key), registration)
+    };
+    (0..VALIDATORS).map(validator).unzip()
+}
+
+async fn read_constants(rollup: &IRollup::IRollupInstance<DynProvider>, times: SlotTimes) -> RollupConstants {
+    macro_rules! read {
+        ($getter:ident) => {
+            rollup.$getter().call().await.expect("a constant").to::<u64>()
+        };
+    }
+    assert_eq!(times.genesis().0, read!(getGenesisTime));
+    assert_eq!(times.slot().as_secs(), read!(getSlotDuration));
+    assert_eq!(times.epoch_slots(), read!(getEpochDuration));
+    RollupConstants {
+        times,
+        version: read!(getVersion),
+        committee_size: read!(getTargetCommitteeSize),
+        validator_set_lag_epochs: read!(getLagInEpochsForValidatorSet),
+        randao_lag_epochs: read!(getLagInEpochsForRandao),
+        mana_limit: read!(getManaLimit),
+        mana_target: read!(getManaTarget),
+        proof_submission_epochs: read!(getProofSubmissionEpochs),
+    }
+}

@@ -1,0 +1,62 @@
+//! The committee and the proposer, computed here and there.
+
+use alloy::primitives::U256;
+use fermata_primitives::Epoch;
+use fermata_rollup::{Committee, sample_indices};
+
+use crate::chain::{COMMITTEE, Chain, VALIDATORS, refusal_of};
+
+/// The epoch's committee, sampled here from the seed and the staked set.
+async fn sampled(chain: &Chain, epoch: Epoch) -> Committee {
+    let start = U256::from(chain.constants.times.epoch_start(epoch).0);
+    let seed = chain.rollup.getSampleSeedAt(start).call().await.expect("a seed");
+    let size = chain.rollup.getSamplingSizeAt(start).call().await.expect("a size").to::<u64>();
+    assert_eq!(size, VALIDATORS as u64);
+    let indices = sample_indices(seed, size, chain.constants.committee_size).expect("enough validators");
+    let indices = indices.into_iter().map(U256::from).collect();
+    let looked_up = U256::from(chain.constants.validator_set_time(epoch).0);
+    let members = chain.gse.getAttestersFromIndicesAtTime(chain.addresses.rollup, looked_up, indices);
+    Committee { epoch, seed, members: members.call().await.expect("attesters") }
+}
+
+#[tokio::test]
+async fn the_contract_reports_the_committee_and_the_proposers_we_compute() {
+    let chain = Chain::start().await;
+    let times = chain.constants.times;
+    let first = times.epoch_of(chain.slot());
+    let mut committees = Vec::new();
+    for epoch in (first.0..first.0 + 4).map(Epoch) {
+        chain.enter(times.first_slot(epoch)).await;
+        chain.set_up_epoch().await;
+        let committee = sampled(&chain, epoch).await;
+        let number = U256::from(epoch.0);
+        assert_eq!(committee.members, chain.rollup.getEpochCommittee(number).call().await.expect("a committee"));
+        let commitment = chain.rollup.getEpochCommitteeCommitment(number).call().await.expect("a commitment");
+        assert_eq!((commitment._0, commitment._1), (committee.commitment(), U256::from(COMMITTEE)));
+        for slot in times.first_slot(epoch).0..times.first_slot(epoch.next()).0 {
+            let slot = fermata_primitives::Slot(slot);
+            let at = U256::from(times.start_of(slot).0);
+            let proposer = chain.rollup.getProposerAt(at).call().await.expect("a proposer");
+            assert_eq!(committee.proposer(slot), Some(proposer), "slot {slot}");
+        }
+        committees.push(committee.members);
+    }
+    assert!(committees.iter().any(|members| *members != committees[0]), "the draw differs from epoch to epoch");
+}
+
+#[tokio::test]
+async fn a_committee_is_told_from_the_moment_on_at_which_we_call_it_settled() {
+    let chain = Chain::start().await;
+    let times = chain.constants.times;
+    let epoch = Epoch(times.epoch_of(chain.slot()).0 + 3);
+    let settled = chain.constants.randao_time(epoch).max(chain.constants.validator_set_time(epoch));
+    for (now, told) in [(settled.minus_secs(1), false), (settled, true)] {
+        chain.warp_to(now).await;
+        assert_eq!(chain.constants.is_settled(epoch, now), told);
+        let answer = chain.rollup.getEpochCommittee(U256::from(epoch.0)).call().await;
+        assert_eq!(answer.is_ok(), told, "{answer:?}");
+        if let Err(error) = answer {
+            assert_eq!(refusal_of(&error), "ValidatorSelection__EpochNotStable");
+        }
+    }
+}

@@ -1,0 +1,9 @@
+//! The real L1 contracts as referee of `fermata-rollup`: they compute the same, take what it encodes, and refuse the rest.
+
+mod abi;
+mod accepted;
+mod candidate;
+mod chain;
+mod committee;
+mod invalidated;
+mod refused;
