@@ -57,11 +57,20 @@ impl Cheats {
     /// The blobs of a mined transaction, in its order; empty when it has none or is not known.
     ///
     /// # Errors
-    /// As [`Cheats::set_balance`].
+    /// As [`Cheats::set_balance`]; [`AnvilError::CheatFailed`] when what comes is no blob.
     pub async fn blobs_of(&self, transaction: B256) -> Result<Vec<Blob>> {
-        let method = "anvil_getBlobsByTransactionHash";
-        let blobs: Option<Vec<Blob>> = self.request(method, "give blobs", json!([transaction])).await?;
-        Ok(blobs.unwrap_or_default())
+        let (method, action) = ("anvil_getBlobsByTransactionHash", "give blobs");
+        // As bytes first: an unoptimised build reads a blob of 128 KiB over the stack, several times.
+        let bytes: Option<Vec<Bytes>> = self.request(method, action, json!([transaction])).await?;
+        let bytes = bytes.unwrap_or_default();
+        let mut blobs = vec![Blob::ZERO; bytes.len()];
+        for (blob, bytes) in blobs.iter_mut().zip(&bytes) {
+            if bytes.len() != blob.len() {
+                return Err(AnvilError::CheatFailed { action });
+            }
+            blob.copy_from_slice(bytes);
+        }
+        Ok(blobs)
     }
 
     /// Remembers the chain as it is.

@@ -11,15 +11,13 @@ use std::time::Duration;
 
 use alloy::providers::DynProvider;
 use fermata_primitives::{L1Timestamp, SharedClock, Slot, UnixTime};
+use tokio::task::JoinHandle;
 
 pub use self::accounts::DevAccounts;
 use crate::{
-    Anvil, AnvilConfig, DeployConfig, Deployer, Deployment, IntervalMining, L1Access, L1Clock, Mining, Result,
-    find_artifacts, stake,
+    Anvil, AnvilConfig, Artifacts, DeployConfig, Deployer, Deployment, IntervalMining, L1Access, L1Clock, Mining,
+    Result, StakeDeposit, find_artifacts, submit_deposits,
 };
-
-/// What deploying the rollup, staking and warping take after the genesis time was chosen, generously.
-const AFTER_GENESIS: Duration = Duration::from_millis(250);
 
 /// What a dev chain is like.
 #[derive(Clone, Debug)]
@@ -44,7 +42,7 @@ impl Default for DevChainConfig {
 /// How long each step of a start took.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct StartReport {
-    /// Until anvil listened and the artifacts were read.
+    /// Until anvil listened, the artifacts were read and the keys computed.
     pub anvil: Duration,
     /// Until the foundations stood.
     pub foundations: Duration,
@@ -87,7 +85,7 @@ impl DevChain {
     /// Starts anvil, deploys, stakes, and brings L1 time to wall time.
     ///
     /// # Errors
-    /// Those of [`Anvil::start`], [`crate::deploy`] and [`stake`]; nothing keeps running.
+    /// Those of [`Anvil::start`], [`crate::deploy`] and [`submit_deposits`]; nothing keeps running.
     ///
     /// # Cancel safety
     /// Dropping the future ends the L1.
@@ -95,32 +93,28 @@ impl DevChain {
         config.deploy.check()?;
         let plan = Plan { config: &config, clock: clock.clone() };
         let mut watch = Stopwatch::new(clock.clone());
-        let out = find_artifacts()?;
-        let artifacts = tokio::task::spawn_blocking(move || Deployer::load_artifacts(&out));
-        let accounts = DevAccounts::derive(config.validators)?;
+        let prepared = Prepared::begin(config.validators)?;
         let anvil = Anvil::start(&plan.anvil(), clock.clone()).await?;
         let provider = anvil.provider()?;
         let l1_clock = L1Clock::own(provider.clone(), clock.clone()).await?;
-        let artifacts = artifacts.await.expect("reading files neither panics nor is aborted")?;
+        let Prepared { artifacts, accounts, deposits } =
+            prepared.await.expect("reading and counting is not aborted")?;
         let took_anvil = watch.lap();
 
-        let access = L1Access {
-            provider: provider.clone(),
-            deployer: accounts.deployer.clone(),
-            mining: Mining::ByUs(l1_clock.clone()),
-            clock: clock.clone(),
-        };
+        let mining = Mining::ByUs(l1_clock.clone());
+        let deployer = accounts.deployer.clone();
+        let access = L1Access { provider: provider.clone(), deployer, mining, clock: clock.clone() };
         let mut deployer = Deployer::connect(config.deploy.clone(), artifacts, access.clone()).await?;
         let foundations = deployer.foundations().await?;
         let took_foundations = watch.lap();
 
-        let genesis = plan.rollup_genesis();
+        let genesis = plan.rollup_genesis(took_foundations);
         // The deployment's block is the one after this, a second later.
         l1_clock.warp_to(genesis.minus_secs(1)).await?;
         let deployment = deployer.rollup(&foundations).await?;
         let took_rollup = watch.lap();
 
-        stake(access, &deployment.addresses, &accounts.registrations()?).await?;
+        submit_deposits(access, &deployment.addresses, &deposits).await?;
         let took_stake = watch.lap();
 
         let grid = IntervalMining::new(genesis, config.deploy.ethereum_slot_secs)?;
@@ -154,6 +148,25 @@ impl DevChain {
     }
 }
 
+/// What a start needs and can be made ready while anvil starts.
+struct Prepared {
+    artifacts: Artifacts,
+    accounts: DevAccounts,
+    deposits: Vec<StakeDeposit>,
+}
+
+impl Prepared {
+    /// Reads artifacts and computes keys, off the runtime's threads.
+    fn begin(validators: u32) -> Result<JoinHandle<Result<Self>>> {
+        let out = find_artifacts()?;
+        Ok(tokio::task::spawn_blocking(move || {
+            let accounts = DevAccounts::derive(validators)?;
+            let deposits = accounts.registrations()?.iter().map(StakeDeposit::from).collect();
+            Ok(Self { artifacts: Deployer::load_artifacts(&out)?, accounts, deposits })
+        }))
+    }
+}
+
 /// The arithmetic of a start.
 struct Plan<'a> {
     config: &'a DevChainConfig,
@@ -176,10 +189,11 @@ impl Plan<'_> {
         AnvilConfig { chain_id: deploy.l1_chain_id, genesis_timestamp: genesis, ..self.config.anvil.clone() }
     }
 
-    /// The genesis time with which a frame opens as soon as everything can be ready.
-    fn rollup_genesis(&self) -> L1Timestamp {
+    /// The genesis time with which a frame opens as soon as everything can be ready. What is still to do takes about as
+    /// long as the foundations `took`; on a busy machine a little more may be left to it.
+    fn rollup_genesis(&self, took: Duration) -> L1Timestamp {
         let deploy = &self.config.deploy;
-        let ready = self.clock.now() + AFTER_GENESIS + self.config.node_start;
+        let ready = self.clock.now() + took.mul_f64(1.5) + self.config.node_start;
         let opens = (ready + Duration::from_nanos(999_999_999)).floor_secs();
         let starts = opens.plus_secs(deploy.slot_secs + deploy.ethereum_slot_secs);
         starts.minus_secs(self.head_start() * deploy.slot_secs)
