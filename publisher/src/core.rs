@@ -22,7 +22,7 @@ pub(crate) struct Core {
     pub(crate) store: Arc<Store>,
     /// Blocking work of the store; a stop waits for it.
     pub(crate) store_work: TaskTracker,
-    /// Blocking work on proofs; a close waits for it.
+    /// Blocking work on proofs. It touches nothing that is closed, so that nothing waits for it.
     pub(crate) proof_work: TaskTracker,
     dedup_keys: Mutex<HashSet<String>>,
 }

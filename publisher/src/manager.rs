@@ -182,8 +182,6 @@ impl PublisherManager {
             Gate::Stopped(core) => core,
             Gate::Running(_) | Gate::Closed => return Ok(()),
         };
-        core.proof_work.close();
-        core.proof_work.wait().await;
         info!("closed");
         close_store(core).await
     }

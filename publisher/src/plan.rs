@@ -5,12 +5,16 @@ use std::sync::Arc;
 use alloy::network::TransactionBuilder;
 use alloy::primitives::{Address, TxKind};
 use alloy::rpc::types::TransactionRequest;
+use tokio::sync::watch;
 
 use crate::accounts::{AccountLease, AccountPool};
 use crate::core::Core;
 use crate::fees::horizon;
 use crate::tx::TRANSFER_GAS;
 use crate::{Error, FeeMarket, Fees, L1HeadInfo, L1Request, PreparedBlobs, RejectReason, first_fees};
+
+/// The heads one task has seen and not seen.
+pub(crate) type Heads = watch::Receiver<L1HeadInfo>;
 
 /// What a request will be sent with. Nothing is recorded yet: dropping it gives the account back.
 #[derive(Debug)]
@@ -52,8 +56,7 @@ fn with_cause(error: &Error) -> String {
 ///
 /// # Cancel safety
 /// Dropping it ends the wait.
-pub(crate) async fn wait_for_window(core: &Core, request: &L1Request) -> Option<L1HeadInfo> {
-    let mut heads = core.heads.clone();
+pub(crate) async fn wait_for_window(core: &Core, heads: &mut Heads, request: &L1Request) -> Option<L1HeadInfo> {
     loop {
         let head = *heads.borrow_and_update();
         let next = core.next_block_at(&head);
@@ -63,12 +66,12 @@ pub(crate) async fn wait_for_window(core: &Core, request: &L1Request) -> Option<
         if next >= request.not_before {
             return Some(head);
         }
-        next_head(&mut heads).await;
+        next_head(heads).await;
     }
 }
 
 /// Resolves at the next head; never, once the head has no watcher any more.
-pub(crate) async fn next_head(heads: &mut tokio::sync::watch::Receiver<L1HeadInfo>) {
+pub(crate) async fn next_head(heads: &mut Heads) {
     if heads.changed().await.is_err() {
         std::future::pending::<()>().await;
     }

@@ -10,7 +10,7 @@ use crate::accounts::AccountPool;
 use crate::classify::Verdict;
 use crate::core::{Core, KeyInUse};
 use crate::flight::Flight;
-use crate::plan::{Obstacle, Plan, next_head, plan, wait_for_window};
+use crate::plan::{Heads, Obstacle, Plan, next_head, plan, wait_for_window};
 use crate::records::{AttemptKind, AttemptRecord, IntentRecord, StoredTx};
 use crate::run::Caller;
 use crate::store::NewTx;
@@ -57,12 +57,13 @@ impl SendJob {
         };
         let mut last_reason = None;
         let mut backoff = Backoff::new(Duration::from_millis(100), self.core.config.ethereum_slot);
-        while let Step::Again(reason, when) = self.step(blobs.as_ref(), last_reason.take()).await {
+        let mut heads = self.core.heads.clone();
+        while let Step::Again(reason, when) = self.step(&mut heads, blobs.as_ref(), last_reason.take()).await {
             debug!(label = self.request.label, %reason, "not sent yet");
             last_reason = Some(reason);
             let pause = match when {
-                When::Soon => self.caller.unless_interrupted(self.pause(backoff.wait())).await,
-                When::NextHead => self.caller.unless_interrupted(self.wait_for_head()).await,
+                When::Soon => self.caller.unless_interrupted(self.pause(&mut heads, backoff.wait())).await,
+                When::NextHead => self.caller.unless_interrupted(next_head(&mut heads)).await,
             };
             if pause.is_none() {
                 return;
@@ -71,8 +72,13 @@ impl SendJob {
     }
 
     /// Tries once: plans, records, broadcasts, and follows what may be live to its end.
-    async fn step(&mut self, blobs: Option<&PreparedBlobs>, last_reason: Option<RejectReason>) -> Step {
-        let planned = self.caller.unless_interrupted(self.plan(blobs)).await;
+    async fn step(
+        &mut self,
+        heads: &mut Heads,
+        blobs: Option<&PreparedBlobs>,
+        last_reason: Option<RejectReason>,
+    ) -> Step {
+        let planned = self.caller.unless_interrupted(self.plan(heads, blobs)).await;
         let launched = match planned {
             None => return Step::Done,
             Some(None) => return self.too_late(last_reason),
@@ -88,8 +94,8 @@ impl SendJob {
     }
 
     /// A plan for the next block; `None` once the deadline is out of reach.
-    async fn plan(&self, blobs: Option<&PreparedBlobs>) -> Option<Result<Plan, Obstacle>> {
-        let head = wait_for_window(&self.core, &self.request).await?;
+    async fn plan(&self, heads: &mut Heads, blobs: Option<&PreparedBlobs>) -> Option<Result<Plan, Obstacle>> {
+        let head = wait_for_window(&self.core, heads, &self.request).await?;
         let planned = plan(&self.core, &self.pool, (&self.request, blobs), &head).await;
         // Waiting for an account takes its time.
         let is_too_late = self.core.next_block_at(&self.core.head()) >= self.request.deadline;
@@ -113,17 +119,11 @@ impl SendJob {
     }
 
     /// Resolves at the next head, or after `span`: L1 may be reachable again before it has a new block.
-    async fn pause(&self, span: Duration) {
+    async fn pause(&self, heads: &mut Heads, span: Duration) {
         tokio::select! {
-            () = self.wait_for_head() => {}
+            () = next_head(heads) => {}
             () = self.core.clock.sleep(span) => {}
         }
-    }
-
-    async fn wait_for_head(&self) {
-        let mut heads = self.core.heads.clone();
-        heads.mark_unchanged();
-        next_head(&mut heads).await;
     }
 
     /// Records the transaction, broadcasts it, and follows it to its end.

@@ -1,0 +1,171 @@
+//! A real anvil, mined by the test alone.
+
+use std::io::{BufRead, BufReader};
+use std::path::PathBuf;
+use std::process::{Child, Command, Stdio};
+use std::sync::Arc;
+use std::time::Duration;
+
+use alloy::eips::BlockNumberOrTag;
+use alloy::primitives::{Address, B256, U256};
+use alloy::providers::{DynProvider, Provider, RootProvider};
+use fermata_primitives::{L1Timestamp, SystemClock};
+use fermata_publisher::{L1, L1HeadInfo, PublisherConfig, PublisherManager};
+use rustix::process::{Pid, Signal, kill_process};
+use serde_json::json;
+use tokio::sync::watch;
+
+use super::fake_l1::CHAIN_ID;
+use super::{PATIENCE, signer};
+
+/// Seconds between two blocks of the test chain.
+pub const SLOT: u64 = 2;
+
+/// The child process, its L1 as the publisher sees it, and the watch of its head.
+pub struct TestAnvil {
+    child: Child,
+    pub provider: DynProvider,
+    heads: watch::Sender<L1HeadInfo>,
+}
+
+impl Drop for TestAnvil {
+    fn drop(&mut self) {
+        // A frozen process does not die of a signal it cannot handle, but of this one it does.
+        let _ = self.child.kill();
+        let _ = self.child.wait();
+    }
+}
+
+/// `$ANVIL`, `PATH`, then what `npm ci` put beside this crate. Missing is a failure.
+fn binary() -> PathBuf {
+    if let Some(given) = std::env::var_os("ANVIL") {
+        return given.into();
+    }
+    let path = std::env::var_os("PATH").unwrap_or_default();
+    let in_path = std::env::split_paths(&path).map(|dir| dir.join("anvil"));
+    let modules = PathBuf::from(env!("CARGO_MANIFEST_DIR")).join("../anvil/node_modules/@foundry-rs");
+    let platforms = std::fs::read_dir(modules).into_iter().flatten().flatten();
+    let in_modules = platforms.map(|entry| entry.path().join("bin/anvil"));
+    let found = in_path.chain(in_modules).find(|file| file.is_file());
+    found.expect("anvil is missing: run `npm ci --prefix anvil`")
+}
+
+impl TestAnvil {
+    /// Starts anvil on a port of its own choice, with the first `keys` accounts funded; no block is mined by itself.
+    pub async fn start(keys: u8) -> Self {
+        let mut child = Command::new(binary())
+            .args(["--port", "0", "--no-mining", "--accounts", "0", "--chain-id"])
+            .arg(CHAIN_ID.to_string())
+            .args(["--hardfork", "osaka", "--slots-in-an-epoch", "1"])
+            .stdout(Stdio::piped())
+            .stderr(Stdio::null())
+            .spawn()
+            .expect("anvil starts");
+        let mut lines = BufReader::new(child.stdout.take().unwrap()).lines().map_while(Result::ok);
+        let address = lines.find_map(|line| line.strip_prefix("Listening on ").map(str::to_owned)).expect("a port");
+        // Whoever does not read the rest stops the writer.
+        std::thread::spawn(move || lines.for_each(drop));
+        let provider = RootProvider::<alloy::network::Ethereum>::new_http(format!("http://{address}").parse().unwrap());
+        let head = read_head(&provider).await;
+        let anvil = Self { child, provider: provider.erased(), heads: watch::Sender::new(head) };
+        for key in 0..keys {
+            anvil.fund(signer(key).address()).await;
+        }
+        anvil
+    }
+
+    pub async fn request<T: serde::de::DeserializeOwned>(&self, method: &'static str, params: serde_json::Value) -> T {
+        let raw: serde_json::Value = self.provider.raw_request(method.into(), params).await.unwrap();
+        serde_json::from_value(raw).unwrap()
+    }
+
+    pub async fn fund(&self, account: Address) {
+        let ether = U256::from(10).pow(U256::from(18));
+        let () = self.request("anvil_setBalance", json!([account, ether])).await;
+    }
+
+    /// Code at an address.
+    pub async fn set_code(&self, account: Address, code: &str) {
+        let () = self.request("anvil_setCode", json!([account, code])).await;
+    }
+
+    pub fn head(&self) -> L1HeadInfo {
+        *self.heads.borrow()
+    }
+
+    /// Mines one block, one slot after the last, and tells the publisher.
+    pub async fn mine(&self) {
+        self.mine_at(self.head().timestamp.0 + SLOT).await;
+    }
+
+    pub async fn mine_at(&self, timestamp: u64) {
+        let _: serde_json::Value = self.request("evm_setNextBlockTimestamp", json!([timestamp])).await;
+        let _: serde_json::Value = self.request("evm_mine", json!([])).await;
+        self.heads.send_replace(read_head(&self.provider).await);
+    }
+
+    /// Waits until the pool holds `count` transactions that could be mined.
+    pub async fn until_pooled(&self, count: u64) {
+        let pooled = async {
+            loop {
+                let status: serde_json::Value = self.request("txpool_status", json!([])).await;
+                let pending: U256 = serde_json::from_value(status["pending"].clone()).unwrap();
+                if pending == U256::from(count) {
+                    return;
+                }
+                tokio::task::yield_now().await;
+            }
+        };
+        tokio::time::timeout(PATIENCE, pooled).await.expect("the pool is not as it must be");
+    }
+
+    pub async fn nonce(&self, account: Address) -> u64 {
+        self.provider.get_transaction_count(account).latest().await.unwrap()
+    }
+
+    /// Hashes of the transactions in the latest block.
+    pub async fn latest_hashes(&self) -> Vec<B256> {
+        let block = self.provider.get_block_by_number(BlockNumberOrTag::Latest).await.unwrap().unwrap();
+        block.transactions.hashes().collect()
+    }
+
+    pub fn freeze(&self) {
+        self.signal(Signal::STOP);
+    }
+
+    pub fn thaw(&self) {
+        self.signal(Signal::CONT);
+    }
+
+    fn signal(&self, signal: Signal) {
+        let pid = Pid::from_raw(i32::try_from(self.child.id()).unwrap()).unwrap();
+        kill_process(pid, signal).unwrap();
+    }
+
+    /// A manager on this chain, not started.
+    pub fn open(&self, dir: &std::path::Path, keys: u8) -> Arc<PublisherManager> {
+        let mut config = PublisherConfig::new(CHAIN_ID, Duration::from_secs(SLOT), dir);
+        // The first blob makes anvil load its trusted setup, which takes long on a busy machine.
+        config.rpc_timeout = PATIENCE;
+        let l1 = L1 { provider: self.provider.clone(), heads: self.heads.subscribe() };
+        let signers = (0..keys).map(signer).collect();
+        Arc::new(PublisherManager::open(config, signers, l1, Arc::new(SystemClock)).unwrap())
+    }
+
+    pub async fn started(&self, dir: &std::path::Path, keys: u8) -> Arc<PublisherManager> {
+        let manager = self.open(dir, keys);
+        manager.start().await.unwrap();
+        manager
+    }
+}
+
+async fn read_head(provider: &impl Provider) -> L1HeadInfo {
+    let block = provider.get_block_by_number(BlockNumberOrTag::Latest).await.unwrap().unwrap();
+    L1HeadInfo {
+        number: block.header.number,
+        hash: block.header.hash,
+        timestamp: L1Timestamp(block.header.timestamp),
+        base_fee: u128::from(block.header.base_fee_per_gas.unwrap()),
+        blob_base_fee: None,
+    }
+}

@@ -1,0 +1,398 @@
+//! An L1 in memory: it mines when told, keeps the pool rules of a real node, and fails in the ways it is told to.
+
+use std::collections::{HashMap, VecDeque};
+use std::sync::{Arc, Mutex, MutexGuard};
+use std::task::{Context, Poll};
+
+use alloy::consensus::{EthereumTxEnvelope, Transaction, TxEip4844, transaction::SignerRecoverable};
+use alloy::eips::eip2718::Decodable2718;
+use alloy::primitives::{Address, B256, Bytes, U256, keccak256};
+use alloy::providers::{Provider, RootProvider};
+use alloy::rlp::Header;
+use alloy::rpc::client::RpcClient;
+use alloy::rpc::json_rpc::{ErrorPayload, RequestPacket, Response, ResponsePacket, ResponsePayload, SerializedRequest};
+use alloy::transports::{TransportError, TransportErrorKind, TransportFut};
+use fermata_primitives::L1Timestamp;
+use fermata_publisher::{L1, L1HeadInfo};
+use serde_json::{Value, json, value::RawValue};
+use tokio::sync::watch;
+
+use super::{ETHEREUM_SLOT, PATIENCE};
+
+pub const CHAIN_ID: u64 = 31_337;
+/// Timestamp of the first head.
+pub const GENESIS: u64 = 1_000_000;
+const GWEI: u128 = 1_000_000_000;
+
+type Tx = EthereumTxEnvelope<TxEip4844>;
+
+/// What becomes of a broadcast.
+#[derive(Clone, Debug)]
+pub enum OnSend {
+    /// The node refuses it with this text.
+    Refuse(&'static str),
+    /// The node takes it, and its answer is lost.
+    TakeAndHang,
+    /// It never reaches the node.
+    LoseAndHang,
+    /// The node says that it has it, and does not.
+    PretendToTake,
+}
+
+/// A transaction as the node saw it.
+#[derive(Clone, Debug)]
+pub struct Seen {
+    pub tx: Tx,
+    pub from: Address,
+    /// What was handed over, sidecar included.
+    pub bytes: Bytes,
+}
+
+impl Seen {
+    pub fn hash(&self) -> B256 {
+        *self.tx.tx_hash()
+    }
+}
+
+/// How transactions end in a block.
+#[derive(Clone, Copy, PartialEq, Eq, Default)]
+enum Status {
+    #[default]
+    Succeeds,
+    Reverts,
+}
+
+#[derive(Default)]
+struct Chain {
+    chain_id: u64,
+    nonces: HashMap<Address, u64>,
+    balances: HashMap<Address, U256>,
+    pool: Vec<Seen>,
+    /// Every transaction in a block, in order.
+    mined: Vec<Seen>,
+    receipts: HashMap<B256, Value>,
+    block_times: HashMap<B256, u64>,
+    /// Every transaction that was handed over, taken or not.
+    broadcasts: Vec<Seen>,
+    on_send: VecDeque<OnSend>,
+    status: Status,
+    unreachable: bool,
+}
+
+/// The fake; clones are the same L1.
+#[derive(Clone)]
+pub struct FakeL1 {
+    chain: Arc<Mutex<Chain>>,
+    heads: watch::Sender<L1HeadInfo>,
+    calls: watch::Sender<Vec<String>>,
+}
+
+impl FakeL1 {
+    pub fn new() -> Self {
+        let head = L1HeadInfo {
+            number: 1,
+            hash: keccak256("block 1"),
+            timestamp: L1Timestamp(GENESIS),
+            base_fee: 10 * GWEI,
+            blob_base_fee: Some(1),
+        };
+        let chain = Chain { chain_id: CHAIN_ID, ..Chain::default() };
+        Self { chain: Arc::new(Mutex::new(chain)), heads: watch::Sender::new(head), calls: watch::Sender::default() }
+    }
+
+    pub fn l1(&self) -> L1 {
+        let client = RpcClient::new(self.clone(), true);
+        let provider = RootProvider::<alloy::network::Ethereum>::new(client).erased();
+        L1 { provider, heads: self.heads.subscribe() }
+    }
+
+    fn chain(&self) -> MutexGuard<'_, Chain> {
+        self.chain.lock().unwrap()
+    }
+
+    pub fn fund(&self, account: Address, balance: U256) {
+        self.chain().balances.insert(account, balance);
+    }
+
+    pub fn use_chain_id(&self, chain_id: u64) {
+        self.chain().chain_id = chain_id;
+    }
+
+    /// What becomes of the next broadcasts, one each; after them the node is ordinary again.
+    pub fn on_send(&self, what: impl IntoIterator<Item = OnSend>) {
+        self.chain().on_send.extend(what);
+    }
+
+    pub fn make_unreachable(&self) {
+        self.chain().unreachable = true;
+    }
+
+    pub fn make_reachable(&self) {
+        self.chain().unreachable = false;
+    }
+
+    /// Every transaction mined from now on reverts.
+    pub fn make_reverting(&self) {
+        self.chain().status = Status::Reverts;
+    }
+
+    pub fn set_base_fee(&self, wei: u128) {
+        self.heads.send_modify(|head| head.base_fee = wei);
+    }
+
+    pub fn head(&self) -> L1HeadInfo {
+        *self.heads.borrow()
+    }
+
+    pub fn mined(&self) -> Vec<Seen> {
+        self.chain().mined.clone()
+    }
+
+    pub fn pool(&self) -> Vec<Seen> {
+        self.chain().pool.clone()
+    }
+
+    pub fn broadcasts(&self) -> Vec<Seen> {
+        self.chain().broadcasts.clone()
+    }
+
+    /// Forgets what is pooled, as a node under pressure does.
+    pub fn empty_pool(&self) {
+        self.chain().pool.clear();
+    }
+
+    /// Someone else with the same key used the next nonce.
+    pub fn use_nonce_elsewhere(&self, account: Address) {
+        *self.chain().nonces.entry(account).or_default() += 1;
+    }
+
+    pub fn calls(&self, method: &str) -> usize {
+        self.calls.borrow().iter().filter(|call| *call == method).count()
+    }
+
+    pub fn call_count(&self) -> usize {
+        self.calls.borrow().len()
+    }
+
+    /// Waits until `method` was called at least `count` times in all.
+    pub async fn until_called(&self, method: &str, count: usize) {
+        let mut calls = self.calls.subscribe();
+        let called = calls.wait_for(|calls| calls.iter().filter(|call| *call == method).count() >= count);
+        tokio::time::timeout(PATIENCE, called).await.unwrap_or_else(|_| panic!("{method} is not called")).unwrap();
+    }
+
+    /// A block with all that the pool holds, one Ethereum slot after the last.
+    pub fn mine(&self) {
+        self.mine_at(self.head().timestamp.0 + ETHEREUM_SLOT);
+    }
+
+    /// A block with all that the pool holds.
+    pub fn mine_at(&self, timestamp: u64) {
+        let pooled = std::mem::take(&mut self.chain().pool);
+        self.block(timestamp, pooled);
+    }
+
+    /// A block without anything, as when others bid more.
+    pub fn mine_empty(&self) {
+        self.block(self.head().timestamp.0 + ETHEREUM_SLOT, Vec::new());
+    }
+
+    fn block(&self, timestamp: u64, included: Vec<Seen>) {
+        let mut head = self.head();
+        head.number += 1;
+        head.hash = keccak256(format!("block {} at {timestamp}", head.number));
+        head.timestamp = L1Timestamp(timestamp);
+        {
+            let mut chain = self.chain();
+            chain.block_times.insert(head.hash, timestamp);
+            for seen in included {
+                *chain.nonces.entry(seen.from).or_default() += 1;
+                let receipt = receipt(&seen, &head, chain.status);
+                chain.receipts.insert(seen.hash(), receipt);
+                chain.mined.push(seen);
+            }
+        }
+        self.heads.send_replace(head);
+    }
+
+    async fn answer(self, request: SerializedRequest) -> Result<Response, TransportError> {
+        let method = request.method().to_owned();
+        let params: Value = request.params().map_or(Value::Null, |raw| serde_json::from_str(raw.get()).unwrap());
+        let result = self.dispatch(&method, &params);
+        self.calls.send_modify(|calls| calls.push(method));
+        let payload = match result {
+            Answer::Value(value) => ResponsePayload::Success(RawValue::from_string(value.to_string()).unwrap()),
+            Answer::Error(message) => {
+                ResponsePayload::Failure(ErrorPayload { code: -32_000, message: message.into(), data: None })
+            }
+            Answer::Hang => std::future::pending().await,
+            Answer::Unreachable => return Err(TransportErrorKind::custom_str("connection refused")),
+        };
+        Ok(Response { id: request.id().clone(), payload })
+    }
+
+    fn dispatch(&self, method: &str, params: &Value) -> Answer {
+        let mut chain = self.chain();
+        if chain.unreachable {
+            return Answer::Unreachable;
+        }
+        let address = || serde_json::from_value::<Address>(params[0].clone()).unwrap();
+        let hash = || serde_json::from_value::<B256>(params[0].clone()).unwrap();
+        Answer::Value(match method {
+            "eth_chainId" => json!(U256::from(chain.chain_id)),
+            "eth_maxPriorityFeePerGas" => json!(U256::from(GWEI)),
+            "eth_blobBaseFee" => json!("0x1"),
+            "eth_estimateGas" => json!("0xc350"),
+            "eth_getBalance" => json!(chain.balances.get(&address()).copied().unwrap_or_default()),
+            "eth_getTransactionCount" => {
+                let account = address();
+                let pooled = chain.pool.iter().filter(|seen| seen.from == account).count() as u64;
+                let used = chain.nonces.get(&account).copied().unwrap_or_default();
+                json!(U256::from(if params[1] == "pending" { used + pooled } else { used }))
+            }
+            "eth_getTransactionReceipt" => chain.receipts.get(&hash()).cloned().unwrap_or(Value::Null),
+            "eth_getTransactionByHash" => {
+                let wanted = hash();
+                let known = chain.pool.iter().chain(&chain.mined).any(|seen| seen.hash() == wanted);
+                if known { json!({ "hash": wanted }) } else { Value::Null }
+            }
+            "eth_getBlockByHash" => match chain.block_times.get(&hash()) {
+                Some(at) => json!({ "timestamp": U256::from(*at) }),
+                None => Value::Null,
+            },
+            "eth_sendRawTransaction" => {
+                return chain.take(serde_json::from_value(params[0].clone()).unwrap());
+            }
+            "eth_call" => return Answer::Error("execution reverted".to_owned()),
+            other => return Answer::Error(format!("the fake knows no {other}")),
+        })
+    }
+}
+
+enum Answer {
+    Value(Value),
+    Error(String),
+    Hang,
+    Unreachable,
+}
+
+impl Chain {
+    fn take(&mut self, bytes: Bytes) -> Answer {
+        let seen = decode(bytes);
+        let hash = seen.hash();
+        self.broadcasts.push(seen.clone());
+        match self.on_send.pop_front() {
+            Some(OnSend::Refuse(text)) => Answer::Error(text.to_owned()),
+            Some(OnSend::LoseAndHang) => Answer::Hang,
+            Some(OnSend::PretendToTake) => Answer::Value(json!(hash)),
+            Some(OnSend::TakeAndHang) => {
+                self.pool_rules(seen).unwrap();
+                Answer::Hang
+            }
+            None => match self.pool_rules(seen) {
+                Ok(()) => Answer::Value(json!(hash)),
+                Err(text) => Answer::Error(text.to_owned()),
+            },
+        }
+    }
+
+    /// The rules of a real pool: order, funds, and twice the bid for a blob transaction's replacement.
+    fn pool_rules(&mut self, seen: Seen) -> Result<(), &'static str> {
+        let used = self.nonces.get(&seen.from).copied().unwrap_or_default();
+        let nonce = seen.tx.nonce();
+        if self.pool.iter().any(|pooled| pooled.hash() == seen.hash()) {
+            return Err("already known");
+        }
+        if nonce < used {
+            return Err("nonce too low");
+        }
+        let cost = U256::from(seen.tx.gas_limit()) * U256::from(seen.tx.max_fee_per_gas()) + seen.tx.value();
+        if self.balances.get(&seen.from).copied().unwrap_or_default() < cost {
+            return Err("insufficient funds for gas * price + value");
+        }
+        let old = self.pool.iter().position(|pooled| pooled.from == seen.from && pooled.tx.nonce() == nonce);
+        if let Some(index) = old {
+            if !replaces(&self.pool[index].tx, &seen.tx)? {
+                return Err("replacement transaction underpriced");
+            }
+            self.pool.remove(index);
+        } else if nonce != used + self.pool.iter().filter(|pooled| pooled.from == seen.from).count() as u64 {
+            return Err("nonce too high");
+        }
+        self.pool.push(seen);
+        Ok(())
+    }
+}
+
+fn replaces(old: &Tx, new: &Tx) -> Result<bool, &'static str> {
+    if old.is_eip4844() != new.is_eip4844() {
+        return Err("address already reserved");
+    }
+    let factor = if old.is_eip4844() { 200 } else { 110 };
+    let enough = |old: u128, new: u128| new * 100 > old * factor;
+    let tip = |tx: &Tx| tx.max_priority_fee_per_gas().unwrap_or_default();
+    let blob_fee = |tx: &Tx| tx.max_fee_per_blob_gas();
+    let blob_enough = match (blob_fee(old), blob_fee(new)) {
+        (Some(old), Some(new)) => enough(old, new),
+        _ => true,
+    };
+    Ok(enough(old.max_fee_per_gas(), new.max_fee_per_gas()) && enough(tip(old), tip(new)) && blob_enough)
+}
+
+/// A blob transaction comes as `3 || rlp([transaction, version, blobs, ...])`; what is signed is `3 || transaction`.
+fn decode(bytes: Bytes) -> Seen {
+    let canonical = if bytes[0] == 3 {
+        let mut rest = &bytes[1..];
+        Header::decode(&mut rest).unwrap();
+        let start = rest;
+        let inner = Header::decode(&mut rest).unwrap();
+        let header_len = start.len() - rest.len();
+        let (tx, sidecar) = start.split_at(header_len + inner.payload_length);
+        assert_eq!(sidecar[0], 1, "the sidecar is not of version 1");
+        [&[3], tx].concat()
+    } else {
+        bytes.to_vec()
+    };
+    let tx = Tx::decode_2718_exact(&canonical).unwrap();
+    let from = tx.recover_signer().unwrap();
+    Seen { tx, from, bytes }
+}
+
+fn receipt(seen: &Seen, head: &L1HeadInfo, status: Status) -> Value {
+    let reverting = status == Status::Reverts;
+    let log = json!({
+        "address": seen.tx.to(), "topics": [keccak256("Landed()")], "data": "0x",
+        "blockHash": head.hash, "blockNumber": U256::from(head.number), "transactionHash": seen.hash(),
+        "transactionIndex": "0x0", "logIndex": "0x0", "removed": false,
+    });
+    json!({
+        "type": U256::from(seen.tx.tx_type() as u8),
+        "status": if reverting { "0x0" } else { "0x1" },
+        "cumulativeGasUsed": "0x5208", "logsBloom": Bytes::from(vec![0; 256]),
+        "logs": if reverting { vec![] } else { vec![log] },
+        "transactionHash": seen.hash(), "transactionIndex": "0x0",
+        "blockHash": head.hash, "blockNumber": U256::from(head.number),
+        "gasUsed": "0x5208", "effectiveGasPrice": U256::from(11 * GWEI),
+        "from": seen.from, "to": seen.tx.to(), "contractAddress": null,
+    })
+}
+
+impl tower::Service<RequestPacket> for FakeL1 {
+    type Response = ResponsePacket;
+    type Error = TransportError;
+    type Future = TransportFut<'static>;
+
+    fn poll_ready(&mut self, _: &mut Context<'_>) -> Poll<Result<(), Self::Error>> {
+        Poll::Ready(Ok(()))
+    }
+
+    fn call(&mut self, packet: RequestPacket) -> Self::Future {
+        let this = self.clone();
+        Box::pin(async move {
+            match packet {
+                RequestPacket::Single(request) => this.answer(request).await.map(ResponsePacket::Single),
+                RequestPacket::Batch(_) => panic!("the publisher sends no batches"),
+            }
+        })
+    }
+}

@@ -1,0 +1,97 @@
+//! What both rings of tests share.
+#![allow(dead_code, unreachable_pub, reason = "each test binary uses a part of it")]
+
+pub mod anvil;
+pub mod fake_l1;
+
+use std::path::Path;
+use std::sync::Arc;
+use std::time::Duration;
+
+use alloy::primitives::{Address, Bytes, U256};
+use alloy::signers::local::PrivateKeySigner;
+use fermata_primitives::{L1Timestamp, ManualClock, UnixTime};
+use fermata_publisher::{L1Request, Outcome, PublisherConfig, PublisherManager, RequestBlobs, SuccessRule};
+use tokio_util::sync::CancellationToken;
+
+use fake_l1::{CHAIN_ID, FakeL1};
+
+/// Longest wait of a test for something that must happen.
+pub const PATIENCE: Duration = Duration::from_secs(60);
+
+/// Seconds between two blocks of the fake.
+pub const ETHEREUM_SLOT: u64 = 12;
+
+/// A key that depends on its number alone.
+pub fn signer(number: u8) -> PrivateKeySigner {
+    PrivateKeySigner::from_bytes(&alloy::primitives::B256::repeat_byte(number + 1)).unwrap()
+}
+
+/// A request for the window `[not_before, deadline)`.
+pub fn request(label: &str, not_before: u64, deadline: u64) -> L1Request {
+    L1Request {
+        label: label.to_owned(),
+        dedup_key: None,
+        to: Address::repeat_byte(0xcc),
+        calldata: Bytes::copy_from_slice(label.as_bytes()),
+        value: U256::ZERO,
+        blobs: RequestBlobs::None,
+        gas_limit: Some(60_000),
+        not_before: L1Timestamp(not_before),
+        deadline: L1Timestamp(deadline),
+        success: SuccessRule::Status,
+    }
+}
+
+/// A manager on the fake, not started.
+pub fn open(fake: &FakeL1, dir: &Path, keys: u8) -> Arc<PublisherManager> {
+    Arc::new(try_open(fake, dir, keys).unwrap())
+}
+
+pub fn try_open(fake: &FakeL1, dir: &Path, keys: u8) -> Result<PublisherManager, fermata_publisher::Error> {
+    let config = PublisherConfig::new(CHAIN_ID, Duration::from_secs(ETHEREUM_SLOT), dir);
+    let clock = Arc::new(ManualClock::new(UnixTime::from_millis(1_000_000)));
+    PublisherManager::open(config, (0..keys).map(signer).collect(), fake.l1(), clock)
+}
+
+/// A started manager on the fake, its accounts funded.
+pub async fn started(fake: &FakeL1, dir: &Path, keys: u8) -> Arc<PublisherManager> {
+    for key in 0..keys {
+        fake.fund(signer(key).address(), U256::from(10).pow(U256::from(18)));
+    }
+    let manager = open(fake, dir, keys);
+    manager.start().await.unwrap();
+    manager
+}
+
+/// A send running beside the test.
+pub struct Sending {
+    pub interrupt: CancellationToken,
+    answer: tokio::task::JoinHandle<Result<Outcome, fermata_publisher::Error>>,
+}
+
+impl Sending {
+    #[expect(clippy::disallowed_methods, reason = "the test owns the handle")]
+    pub fn begin(manager: &Arc<PublisherManager>, request: L1Request) -> Self {
+        let (manager, interrupt) = (Arc::clone(manager), CancellationToken::new());
+        let token = interrupt.clone();
+        let answer = tokio::spawn(async move { manager.send(request, token).await });
+        Self { interrupt, answer }
+    }
+
+    pub async fn outcome(self) -> Outcome {
+        self.result().await.unwrap()
+    }
+
+    pub async fn result(self) -> Result<Outcome, fermata_publisher::Error> {
+        tokio::time::timeout(PATIENCE, self.answer).await.expect("the send has not ended").unwrap()
+    }
+}
+
+/// The receipt of an outcome that must be one.
+pub fn mined(outcome: Outcome) -> fermata_publisher::MinedTx {
+    match outcome {
+        Outcome::Mined(tx) => tx,
+        other => panic!("not mined: {other:?}"),
+    }
+}
