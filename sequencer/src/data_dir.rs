@@ -146,8 +146,16 @@ impl DataDir {
 
     /// Releases the directory: another process can open it at once.
     pub fn close(self) {
-        // The pid goes first, so that nobody reads ours while somebody else takes the lock.
+        drop(self);
+    }
+}
+
+impl Drop for DataDir {
+    fn drop(&mut self) {
+        // The pid goes first, so that nobody reads ours while somebody else takes the lock. Unlocked by name: a child that is
+        // being started has a copy of the file until it runs its program, and would keep the lock.
         let _ = self.lock.set_len(0);
+        let _ = self.lock.unlock();
     }
 }
 

@@ -1,6 +1,7 @@
 //! The rollup sequencer and its lifecycle engine.
 
 pub mod catalogue;
+pub mod cli;
 pub mod config;
 pub mod data_dir;
 #[cfg(test)]
@@ -11,6 +12,7 @@ pub mod lifecycle;
 pub mod node_store;
 pub mod poll_loop;
 pub mod requests_tracker;
+pub mod rpc;
 pub mod run;
 pub mod status;
 pub mod timetable;

@@ -1,0 +1,24 @@
+//! The command line.
+//!
+//! The verbs that talk to a running node find it from its data directory. Every command has `--json`, and its exit code
+//! is the catalogue's.
+
+pub mod client;
+mod config_show;
+mod console;
+mod failure;
+mod node_args;
+mod render;
+mod span;
+mod target;
+#[cfg(test)]
+mod tests;
+pub mod verbs;
+
+pub use config_show::{ConfigCommand, ShowArgs, show_config};
+pub use console::Console;
+pub use failure::Failure;
+pub use node_args::NodeArgs;
+pub use span::{parse_span, words};
+pub use target::Target;
+pub use verbs::VerbCommand;

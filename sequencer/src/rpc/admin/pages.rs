@@ -1,0 +1,77 @@
+//! The pages that need no token.
+
+use jsonrpsee::server::{HttpBody, HttpResponse};
+use serde::Serialize;
+
+use super::context::AdminContext;
+use crate::status::{Health, HealthStatus};
+
+/// A page.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub(super) enum Page {
+    /// Whether the process answers and its engine lives.
+    Live,
+    /// Whether the node can do its work: it runs and makes progress.
+    Ready,
+    /// Whether it makes the progress it should, and why not.
+    Health,
+    /// The whole status.
+    Status,
+    /// Prometheus text.
+    Metrics,
+}
+
+impl Page {
+    pub(super) fn at(path: &str) -> Option<Self> {
+        Some(match path {
+            "/livez" => Self::Live,
+            "/readyz" => Self::Ready,
+            "/healthz" => Self::Health,
+            "/status" => Self::Status,
+            "/metrics" => Self::Metrics,
+            _ => return None,
+        })
+    }
+
+    pub(super) async fn answer(self, context: &AdminContext) -> HttpResponse {
+        match self {
+            Self::Live => {
+                let lives = context.engine.status().has_changed().is_ok();
+                let reasons = if lives { Vec::new() } else { vec!["the engine has ended".to_owned()] };
+                verdict(&Health::from_reasons(reasons))
+            }
+            Self::Ready => {
+                let status = context.status.status().await;
+                let mut reasons = status.health.reasons.clone();
+                if !status.is_ready() && reasons.is_empty() {
+                    reasons.push(format!("the node is {}", status.actual.lifecycle));
+                }
+                verdict(&Health::from_reasons(reasons))
+            }
+            Self::Health => verdict(&context.status.status().await.health),
+            Self::Status => json(200, &context.status.status().await),
+            Self::Metrics => text(200, "text/plain; version=0.0.4", context.metrics.render()),
+        }
+    }
+}
+
+fn verdict(health: &Health) -> HttpResponse {
+    let status = match health.status {
+        HealthStatus::Ok => 200,
+        HealthStatus::Failing => 503,
+    };
+    json(status, health)
+}
+
+pub(super) fn json<T: Serialize>(status: u16, body: &T) -> HttpResponse {
+    text(
+        status,
+        "application/json",
+        serde_json::to_string(body).expect("answers are plain data, which always serialises"),
+    )
+}
+
+fn text(status: u16, content_type: &str, body: String) -> HttpResponse {
+    let response = HttpResponse::builder().status(status).header("content-type", content_type);
+    response.header("cache-control", "no-store").body(HttpBody::from(body)).expect("the status and headers are valid")
+}

@@ -1,0 +1,8 @@
+//! The admin RPC over a real listener, in front of an engine whose parts do as the test tells them.
+
+mod bench;
+mod doors;
+mod pages;
+mod verbs;
+
+pub(crate) use bench::Bench;

@@ -1,0 +1,73 @@
+//! The pages without a token.
+
+use metrics::Recorder as _;
+
+use super::bench::{Bench, body};
+use crate::lifecycle::Drain;
+use crate::verbs::StopRequest;
+
+#[tokio::test]
+async fn a_node_that_is_stopped_is_healthy_and_not_ready() {
+    let bench = Bench::running().await;
+    for path in ["/livez", "/readyz", "/healthz"] {
+        assert_eq!(bench.get(path).await.status(), 200, "{path}");
+    }
+    bench.engine.stop(StopRequest::of(Drain::Interrupt)).await.expect("stops");
+    assert_eq!(bench.get("/healthz").await.status(), 200);
+    let ready = bench.get("/readyz").await;
+    assert_eq!(ready.status(), 503);
+    assert_eq!(body(ready).await["reasons"][0], "the node is stopped");
+    bench.end().await;
+}
+
+#[tokio::test]
+async fn a_node_without_progress_is_live_neither_healthy_nor_ready_and_says_why() {
+    let bench = Bench::running().await;
+    bench.reasons.lock().unwrap().push("L1 has not been seen for 40 s".to_owned());
+    assert_eq!(bench.get("/livez").await.status(), 200);
+    for path in ["/readyz", "/healthz"] {
+        let answer = bench.get(path).await;
+        assert_eq!(answer.status(), 503, "{path}");
+        assert_eq!(body(answer).await["reasons"][0], "L1 has not been seen for 40 s", "{path}");
+    }
+    bench.end().await;
+}
+
+#[tokio::test]
+async fn the_status_page_is_what_the_method_answers() {
+    let bench = Bench::running().await;
+    let page = bench.get("/status").await;
+    assert_eq!((page.status().as_u16(), &page.headers()["content-type"]), (200, &"application/json".parse().unwrap()));
+    let mut page = body(page).await;
+    let mut answer = bench.call("admin_status", serde_json::json!([])).await.expect("answers");
+    assert_eq!(page["actual"]["lifecycle"], "running");
+    assert_eq!(page["head"]["unsafe"]["number"], 1_042);
+    for status in [&mut page, &mut answer] {
+        status["nowMs"].take();
+    }
+    assert_eq!(page, answer);
+    bench.end().await;
+}
+
+#[tokio::test]
+async fn metrics_are_prometheus_text() {
+    let bench = Bench::new().await;
+    let key = metrics::Key::from_name("fermata_test_blocks");
+    let metadata = metrics::Metadata::new(module_path!(), metrics::Level::INFO, None);
+    bench.metrics.register_counter(&key, &metadata).increment(7);
+    let page = bench.get("/metrics").await;
+    assert!(page.headers()["content-type"].to_str().expect("text").starts_with("text/plain"));
+    assert!(page.text().await.expect("a body").contains("fermata_test_blocks 7"));
+    bench.end().await;
+}
+
+#[tokio::test]
+async fn other_paths_and_methods_are_no_pages() {
+    let bench = Bench::new().await;
+    for path in ["/", "/livez/", "/admin", "/status/../status2"] {
+        assert_eq!(bench.get(path).await.status(), 401, "{path}");
+    }
+    let post = super::bench::client().post(bench.url("/status")).send().await.expect("answers");
+    assert_eq!(post.status(), 401);
+    bench.end().await;
+}

@@ -1,0 +1,179 @@
+//! Each verb, op-node's names for them, and what becomes of callers that go away.
+
+use std::sync::atomic::Ordering;
+
+use futures::FutureExt as _;
+use serde_json::{Value, json};
+
+use super::bench::{Bench, HEAD};
+use crate::lifecycle::Lifecycle;
+use crate::verbs::PartsError;
+
+fn assert_error(error: &Value, word: &str, code: i64) {
+    assert_eq!(error["data"]["reason"], word, "{error}");
+    assert_eq!(error["code"], code, "{error}");
+    assert!(error["data"]["hint"].as_str().is_some_and(|hint| !hint.is_empty()), "{error}");
+}
+
+#[tokio::test]
+async fn a_start_and_a_stop_change_the_state_once_and_are_remembered() {
+    let bench = Bench::new().await;
+    let by = json!({ "by": "alice", "reason": "go" });
+    let started = bench.call("admin_start", by.clone()).await.expect("starts");
+    assert_eq!(started, json!({ "changed": true, "lifecycle": "running" }));
+    assert_eq!(bench.call("admin_start", json!([by])).await.expect("again")["changed"], false);
+    bench.parts.ticking.notified().await;
+
+    let stopped = bench.call("admin_stop", json!({ "mode": "now", "by": "bob" })).await.expect("stops");
+    assert_eq!((&stopped["changed"], &stopped["lifecycle"]), (&json!(true), &json!("stopped")));
+    assert_eq!(stopped["drain"]["outcome"], "interrupted");
+    assert_eq!(stopped["drain"]["head"], serde_json::to_value(HEAD).expect("plain"));
+    let again = bench.call("admin_stop", json!([])).await.expect("again");
+    assert_eq!((&again["changed"], &again["drain"]), (&json!(false), &Value::Null));
+
+    let status = bench.call("admin_status", json!([])).await.expect("answers");
+    assert_eq!((&status["desired"]["state"], &status["desired"]["by"]), (&json!("stopped"), &json!("admin rpc")));
+    let journal = bench.call("admin_journal", json!({ "most": 3 })).await.expect("answers");
+    let rows: Vec<_> =
+        journal.as_array().expect("rows").iter().map(|e| (&e["verb"], &e["by"], &e["outcome"])).collect();
+    let expected = [
+        (json!("admin_stop"), json!("admin rpc"), json!("unchanged")),
+        (json!("admin_stop"), json!("bob"), json!("interrupted")),
+        (json!("admin_start"), json!("alice"), json!("unchanged")),
+    ];
+    assert_eq!(rows, expected.iter().map(|(v, b, o)| (v, b, o)).collect::<Vec<_>>());
+    bench.end().await;
+}
+
+#[tokio::test]
+async fn a_graceful_stop_waits_for_the_tick_a_second_one_joins_it_and_a_start_is_refused() {
+    let bench = Bench::running().await;
+    let first = bench.call("admin_stop", json!({ "mode": "graceful" }));
+    let second = bench.call("admin_stop", json!([]));
+    let meddle = async {
+        bench.engine.status().wait_for(|s| s.lifecycle.word() == "stopping").await.expect("the engine lives");
+        let refused = bench.call("admin_start", json!([])).await.expect_err("refused");
+        assert_error(&refused, "STOPPING", -32010);
+        bench.parts.release.notify_one();
+    };
+    let (first, second, ()) = tokio::join!(first, second, meddle);
+    let (first, second) = (first.expect("stops"), second.expect("stops"));
+    assert_eq!(first["drain"]["outcome"], "drained");
+    assert_eq!(first["drain"]["head"], second["drain"]["head"]);
+    bench.end().await;
+}
+
+#[tokio::test]
+async fn a_graceful_stop_interrupts_after_its_deadline() {
+    let bench = Bench::running().await;
+    let stopped = bench.call("admin_stop", json!({ "deadlineMs": 1 })).await.expect("stops");
+    assert_eq!(stopped["drain"]["outcome"], "deadline");
+    bench.end().await;
+}
+
+#[tokio::test]
+async fn a_caller_that_goes_away_does_not_abort_its_stop() {
+    let bench = Bench::running().await;
+    let request = bench.request("admin_stop", &json!([])).bearer_auth(bench.token.expose());
+    let call = request.send();
+    futures::pin_mut!(call);
+    let mut status = bench.engine.status();
+    tokio::select! {
+        _ = &mut call => panic!("it waits for the tick"),
+        stopping = status.wait_for(|s| s.lifecycle.word() == "stopping") => drop(stopping.expect("the engine lives")),
+    }
+    assert!(call.now_or_never().is_none(), "the connection is dropped here");
+    bench.parts.release.notify_one();
+    status.wait_for(|s| s.lifecycle == Lifecycle::Stopped).await.expect("the engine lives");
+    bench.end().await;
+}
+
+#[tokio::test]
+async fn a_start_that_fails_tells_the_reason_and_can_be_repeated() {
+    let bench = Bench::new().await;
+    let fail = |reason| PartsError { reason, message: "publisher 0xab has 0 ETH; send to it".to_owned() };
+    for (reason, code) in [("UNFUNDED", -32018), ("L1_DOWN", -32022), ("SOMETHING_ELSE", -32020)] {
+        *bench.parts.refuse_start.lock().unwrap() = Some(fail(reason));
+        let error = bench.call("admin_start", json!([])).await.expect_err("refused");
+        assert_error(&error, if code == -32020 { "START_FAILED" } else { reason }, code);
+        assert!(error["message"].as_str().is_some_and(|m| m.contains("has 0 ETH; send to it")), "{error}");
+    }
+    assert_eq!(bench.store.wish().await.expect("read"), None, "a start that failed is nobody's wish");
+    assert_eq!(bench.call("admin_start", json!([])).await.expect("starts")["changed"], true);
+    bench.end().await;
+}
+
+#[tokio::test]
+async fn parameters_that_are_not_the_methods_are_refused_and_change_nothing() {
+    let bench = Bench::running().await;
+    let cases = [
+        ("admin_stop", json!({ "mode": "brutal" })),
+        ("admin_stop", json!({ "mode": "now", "deadlineMs": 5 })),
+        ("admin_stop", json!({ "deadline": 5 })),
+        ("admin_stop", json!({ "deadlineMs": -5 })),
+        ("admin_stop", json!([{}, {}])),
+        ("admin_start", json!({ "why": "x" })),
+        ("admin_close", json!(["now"])),
+        ("admin_status", json!([1])),
+        ("admin_startSequencer", json!(["0x12"])),
+        ("admin_stopSequencer", json!([true])),
+    ];
+    for (method, params) in cases {
+        let error = bench.call(method, params.clone()).await.expect_err("refused");
+        assert_error(&error, "INVALID_PARAMS", -32602);
+        assert_eq!(bench.engine.status().borrow().lifecycle, Lifecycle::Running, "{method} {params}");
+    }
+    assert_eq!(bench.call("admin_shutdown", json!([])).await.expect_err("unknown")["code"], -32601);
+    bench.end().await;
+}
+
+#[tokio::test]
+async fn the_op_node_names_start_at_the_head_stop_with_a_hash_and_tell_whether_it_is_active() {
+    let bench = Bench::new().await;
+    assert_eq!(bench.call("admin_sequencerActive", json!([])).await.expect("answers"), false);
+    let other = "0x1111111111111111111111111111111111111111111111111111111111111111";
+    let error = bench.call("admin_startSequencer", json!([other])).await.expect_err("another head");
+    assert_error(&error, "HEAD_MISMATCH", -32011);
+    assert_eq!((&error["data"]["have"], &error["data"]["want"]), (&json!(HEAD.hash), &json!(other)));
+    assert_eq!(bench.parts.starts.load(Ordering::SeqCst), 0, "nothing was started");
+
+    assert_eq!(bench.call("admin_startSequencer", json!([HEAD.hash])).await.expect("starts"), Value::Null);
+    assert_eq!(bench.call("admin_startSequencer", json!([])).await.expect("a redundant one"), Value::Null);
+    assert_eq!(bench.call("admin_sequencerActive", json!([])).await.expect("answers"), true);
+    bench.parts.release.notify_one();
+    for _ in 0..2 {
+        assert_eq!(bench.call("admin_stopSequencer", json!([])).await.expect("stops"), json!(HEAD.hash));
+        assert_eq!(bench.call("admin_sequencerActive", json!([])).await.expect("answers"), false);
+    }
+    bench.end().await;
+}
+
+#[tokio::test]
+async fn a_close_answers_what_it_released_and_asks_the_process_to_end() {
+    let bench = Bench::running().await;
+    assert!(!bench.server.closed().is_cancelled());
+    let closed = bench.call("admin_close", json!({ "by": "alice" })).await.expect("closes");
+    assert_eq!(closed["closed"], json!(["node"]));
+    assert_eq!(closed["drain"]["outcome"], "interrupted");
+    bench.server.closed().cancelled().await;
+
+    assert_error(&bench.call("admin_start", json!([])).await.expect_err("closed"), "CLOSED", -32016);
+    assert_eq!(bench.call("admin_stop", json!([])).await.expect("a no-op")["changed"], false);
+    assert_eq!(bench.call("admin_close", json!([])).await.expect("a no-op")["closed"], json!([]));
+    bench.end().await;
+}
+
+#[tokio::test]
+async fn a_stop_of_the_server_delivers_the_answer_in_progress() {
+    let bench = Bench::running().await;
+    let request = bench.request("admin_stop", &json!([])).bearer_auth(bench.token.expose());
+    let Bench { server, engine, parts, .. } = bench;
+    let answer = request.send();
+    let end = async {
+        engine.status().wait_for(|s| s.lifecycle.word() == "stopping").await.expect("the engine lives");
+        let (release, stop) = (async { parts.release.notify_one() }, server.stop());
+        tokio::join!(stop, release);
+    };
+    let (answer, ()) = tokio::join!(answer, end);
+    assert_eq!(super::bench::body(answer.expect("answers")).await["result"]["drain"]["outcome"], "drained");
+}
