@@ -78,6 +78,13 @@ impl Core {
         done.unwrap_or(Err(Error::TaskFailed))
     }
 
+    /// Waits for the store's work that is under way, also that of tasks which were dropped meanwhile.
+    pub(crate) async fn finish_store_work(&self) {
+        self.store_work.close();
+        self.store_work.wait().await;
+        self.store_work.reopen();
+    }
+
     /// Makes proofs, each blob on a thread of its own.
     pub(crate) async fn prepare(&self, blobs: Vec<Blob>) -> Result<PreparedBlobs, Error> {
         let jobs: Vec<_> = blobs

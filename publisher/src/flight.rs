@@ -188,27 +188,30 @@ impl Flight {
         self.mined(&attempt, &receipt, &head, caller).await.map(|()| true)
     }
 
-    /// Makes the end of the transaction durable.
+    /// Makes the end of the transaction durable; when that fails, it is not settled, and the next look tries again.
     pub(crate) async fn settle(&mut self, event: L1TxEvent, mined: Option<MinedTx>) -> Result<(), Error> {
         let mut intent = self.tx.intent.clone();
         intent.state = next(intent.state, event)?;
         intent.mined = mined;
-        self.tx.intent = intent.clone();
         let account = self.publisher().end_nonce(intent.nonce, intent.state);
-        self.core.on_store(move |store| store.settle(&intent, &account)).await?;
+        let durable = intent.clone();
+        self.core.on_store(move |store| store.settle(&durable, &account)).await?;
+        self.tx.intent = intent;
         crash_point!("publisher.after_outcome");
         Ok(())
     }
 
-    /// Makes a move that does not settle durable.
+    /// Makes a move that does not settle durable; when that fails, it has not moved.
     async fn advance(&mut self, event: L1TxEvent) -> Result<(), Error> {
-        let before = self.tx.intent.state;
-        self.tx.intent.state = next(before, event)?;
-        if self.tx.intent.state == before {
+        let mut intent = self.tx.intent.clone();
+        intent.state = next(intent.state, event)?;
+        if intent.state == self.tx.intent.state {
             return Ok(());
         }
-        let intent = self.tx.intent.clone();
-        self.core.on_store(move |store| store.save(&intent)).await
+        let durable = intent.clone();
+        self.core.on_store(move |store| store.save(&durable)).await?;
+        self.tx.intent = intent;
+        Ok(())
     }
 
     /// Makes sure that a node has the last attempt, and that nobody else took its nonce.

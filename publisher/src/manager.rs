@@ -221,13 +221,19 @@ impl PublisherManager {
     }
 
     async fn stop_run(&self) {
-        let run = match &*self.gate() {
-            Gate::Running(run) => Arc::clone(run),
-            Gate::Stopped(_) | Gate::Closed => return,
-        };
-        run.stop().await;
-        *self.gate() = Gate::Stopped(Arc::clone(&run.core));
-        info!("stopped");
+        match self.run() {
+            Ok(run) => {
+                run.stop().await;
+                *self.gate() = Gate::Stopped(Arc::clone(&run.core));
+                info!("stopped");
+            }
+            // A start that was cut short may have left a write under way.
+            Err(_) => {
+                if let Ok(core) = self.core() {
+                    core.finish_store_work().await;
+                }
+            }
+        }
     }
 
     fn run(&self) -> Result<Arc<Run>, Error> {
@@ -254,8 +260,7 @@ impl PublisherManager {
 /// Waits until nobody uses the store, then closes it and gives up the directory.
 async fn close_store(core: Arc<Core>) -> Result<(), Error> {
     let file = core.store.file().to_owned();
-    core.store_work.close();
-    core.store_work.wait().await;
+    core.finish_store_work().await;
     let closing = Arc::clone(&core.store).closing();
     drop(core);
     let waiter = TaskTracker::new();

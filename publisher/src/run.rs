@@ -29,9 +29,7 @@ impl Run {
         self.stopped.cancel();
         self.tasks.close();
         self.tasks.wait().await;
-        self.core.store_work.close();
-        self.core.store_work.wait().await;
-        self.core.store_work.reopen();
+        self.core.finish_store_work().await;
     }
 }
 
