@@ -57,7 +57,9 @@ fn full(kind: &DynSolType) -> DynSolValue {
         DynSolType::Bytes => DynSolValue::Bytes(vec![0xff; 33]),
         DynSolType::Array(item) => DynSolValue::Array(vec![full(item); 2]),
         DynSolType::Tuple(items) => DynSolValue::Tuple(items.iter().map(full).collect()),
-        other => panic!("no getter returns {other}"),
+        other @ (DynSolType::Int(_) | DynSolType::Function | DynSolType::String | DynSolType::FixedArray(..)) => {
+            panic!("no getter returns {other}")
+        }
     }
 }
 
@@ -115,6 +117,6 @@ fn every_error_of_our_bindings_is_one_of_the_contracts() {
         .flat_map(|contract| published(contract).errors().map(|error| error.selector().0).collect::<Vec<_>>())
         .collect();
     let strange = L1Errors::L1ErrorsErrors::selectors().filter(|selector| !known.contains(selector));
-    let strange: Vec<_> = strange.map(|selector| L1Errors::L1ErrorsErrors::name_by_selector(selector)).collect();
+    let strange: Vec<_> = strange.map(L1Errors::L1ErrorsErrors::name_by_selector).collect();
     assert_eq!(strange, Vec::<Option<&str>>::new());
 }

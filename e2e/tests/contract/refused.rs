@@ -10,6 +10,9 @@ use fermata_rollup::{
 use crate::candidate::{Candidate, sign};
 use crate::chain::Chain;
 
+/// Makes one field of a header wrong.
+type Spoil = Box<dyn FnOnce(&mut CheckpointHeader)>;
+
 /// The proposer's signature over the packed attestations as they are now.
 fn sign_anew(propose: &mut Propose, candidate: &Candidate) {
     let digest = attestations_and_signers_digest(&propose.attestations, &propose.signers);
@@ -32,7 +35,7 @@ async fn each_wrong_field_of_the_header_is_refused_by_name() {
     let chain = Chain::start().await;
     let candidate = chain.candidate(chain.slot().next()).await;
     let limit = chain.constants.mana_limit;
-    let cases: [(&str, Box<dyn FnOnce(&mut CheckpointHeader)>); 9] = [
+    let cases: [(&str, Spoil); 9] = [
         ("HeaderLib__InvalidSlotNumber", Box::new(|header| header.slot = header.slot.next())),
         ("Rollup__InvalidArchive", Box::new(|header| header.last_archive = B256::repeat_byte(1))),
         ("Rollup__InvalidTimestamp", Box::new(|header| header.timestamp = header.timestamp.plus_secs(1))),

@@ -7,7 +7,8 @@
 use alloy::eips::eip4844::c_kzg::KzgSettings;
 use alloy::eips::eip4844::env_settings::EnvKzgSettings;
 use alloy::eips::eip4844::{
-    AsCkzg, BYTES_PER_COMMITMENT, Blob, Bytes48, FIELD_ELEMENT_BYTES_USIZE, FIELD_ELEMENTS_PER_BLOB, kzg_to_versioned_hash,
+    AsCkzg, BYTES_PER_COMMITMENT, Blob, Bytes48, FIELD_ELEMENT_BYTES_USIZE, FIELD_ELEMENTS_PER_BLOB,
+    kzg_to_versioned_hash,
 };
 use alloy::primitives::{B256, Bytes};
 
@@ -210,22 +211,38 @@ mod tests {
         }
     }
 
+    /// Good blobs, of which one byte is changed.
+    fn spoiled(index: usize, byte: u8) -> Vec<Blob> {
+        let mut blobs = pack_blobs(b"blocks").expect("fits");
+        blobs[0][index] = byte;
+        blobs
+    }
+
     #[test]
     fn blobs_that_nobody_packed_are_refused_each_by_name() {
-        let blobs = pack_blobs(b"blocks").expect("fits");
         assert!(matches!(refused(&[]), RollupError::Damaged { .. }));
-        assert!(matches!(refused(&vec![Blob::ZERO; MAX_BLOBS_PER_CHECKPOINT + 1]), RollupError::Damaged { .. }));
-        assert!(matches!(refused(&[Blob::ZERO]), RollupError::UnknownVersion { found: 0, known: 1, .. }));
-        let with = |index: usize, byte: u8| {
-            let mut blob = blobs[0];
-            blob[index] = byte;
-            blob
+        let zeros = |count| vec![Blob::ZERO; count];
+        assert!(matches!(refused(&zeros(MAX_BLOBS_PER_CHECKPOINT + 1)), RollupError::Damaged { .. }));
+        assert!(matches!(refused(&zeros(1)), RollupError::UnknownVersion { found: 0, known: 1, .. }));
+        assert!(matches!(refused(&spoiled(1, 2)), RollupError::UnknownVersion { found: 2, .. }));
+        assert!(matches!(refused(&spoiled(32, 1)), RollupError::Damaged { .. }), "an element out of range");
+        assert!(matches!(refused(&spoiled(2, 0xff)), RollupError::Damaged { .. }), "a length beyond the blob");
+        assert!(matches!(refused(&spoiled(20, 1)), RollupError::Damaged { .. }), "a byte after the data");
+        let mut one_too_many = pack_blobs(b"blocks").expect("fits");
+        one_too_many.push(Blob::ZERO);
+        assert!(matches!(refused(&one_too_many), RollupError::Damaged { .. }), "a blob too many");
+    }
+
+    #[test]
+    fn packing_committing_and_reading_need_no_large_stack() {
+        let round_trip = || {
+            let data = vec![7; capacity_of(MAX_BLOBS_PER_CHECKPOINT)];
+            let blobs = pack_blobs(&data).expect("fits");
+            BlobCommitments::of_blobs(&blobs[..1]).expect("in range");
+            assert_eq!(unpack_blobs(&blobs).expect("own packing"), data);
         };
-        assert!(matches!(refused(&[with(1, 2)]), RollupError::UnknownVersion { found: 2, .. }));
-        assert!(matches!(refused(&[with(32, 1)]), RollupError::Damaged { .. }), "an element out of range");
-        assert!(matches!(refused(&[with(2, 0xff)]), RollupError::Damaged { .. }), "a length beyond the blob");
-        assert!(matches!(refused(&[with(20, 1)]), RollupError::Damaged { .. }), "a byte after the data");
-        assert!(matches!(refused(&[blobs[0], Blob::ZERO]), RollupError::Damaged { .. }), "a blob too many");
+        let thread = std::thread::Builder::new().stack_size(1 << 20).spawn(round_trip);
+        thread.expect("a thread").join().expect("it fits half of what a worker has");
     }
 
     #[test]
