@@ -148,21 +148,17 @@ impl Deployer {
         if multicall3_to_come {
             multicall3::fund(&mut self.sender).await?;
         }
+        let token =
+            |owner: Address, name: &str, symbol: &str| (name.to_owned(), symbol.to_owned(), owner).abi_encode_params();
         let owner = self.sender.address();
-        let token = |name: &str, symbol: &str| (name.to_owned(), symbol.to_owned(), owner).abi_encode_params();
-        let staking_asset = self.create("deploy the staking asset", "TestERC20", token("Staking", "STK")).await?;
-        let fee_asset = self.create("deploy the fee asset", "TestERC20", token("FeeJuice", "FEE")).await?;
+        let staking_asset =
+            self.create("deploy the staking asset", "TestERC20", token(owner, "Staking", "STK")).await?;
+        let fee_asset = self.create("deploy the fee asset", "TestERC20", token(owner, "FeeJuice", "FEE")).await?;
         let registry = self.create("deploy the registry", "Registry", (owner, fee_asset).abi_encode_params()).await?;
         let (activation, ejection) = (self.config.activation_threshold, self.config.ejection_threshold);
         let arguments = (owner, staking_asset, activation, ejection).abi_encode_params();
         let gse = self.create("deploy the stake registry", "GSE", arguments).await?;
-        let signals = self.config.governance_proposer;
-        let (quorum, round) = (U256::from(signals.quorum()), U256::from(signals.round_slots));
-        let arguments = (registry, gse, quorum, round).abi_encode_params();
-        let governance_proposer =
-            self.create("deploy the governance proposer", "GovernanceProposer", arguments).await?;
-        let arguments = constructor::governance(staking_asset, governance_proposer);
-        let governance = self.create("deploy governance", "Governance", arguments).await?;
+        let (governance_proposer, governance) = self.governance(registry, gse, staking_asset).await?;
         let verifier = self.create("deploy the mock verifier", "MockVerifier", Vec::new()).await?;
         let mut libraries = BTreeMap::new();
         for (library, action) in LIBRARIES {
@@ -180,6 +176,17 @@ impl Deployer {
             libraries,
             multicall3_to_come,
         })
+    }
+
+    /// The governance proposer, and governance that listens to it.
+    async fn governance(&mut self, registry: Address, gse: Address, asset: Address) -> Result<(Address, Address)> {
+        let signals = self.config.governance_proposer;
+        let (quorum, round) = (U256::from(signals.quorum()), U256::from(signals.round_slots));
+        let arguments = (registry, gse, quorum, round).abi_encode_params();
+        let proposer = self.create("deploy the governance proposer", "GovernanceProposer", arguments).await?;
+        let arguments = constructor::governance(asset, proposer);
+        let governance = self.create("deploy governance", "Governance", arguments).await?;
+        Ok((proposer, governance))
     }
 
     /// Deploys the rollup, registers it and hands it over to governance; the tokens stay the deployer's to mint. The

@@ -15,8 +15,8 @@ use tokio::task::JoinHandle;
 
 pub use self::accounts::DevAccounts;
 use crate::{
-    Anvil, AnvilConfig, Artifacts, DeployConfig, Deployer, Deployment, IntervalMining, L1Access, L1Clock, Mining,
-    Result, StakeDeposit, find_artifacts, submit_deposits,
+    Anvil, AnvilConfig, AnvilError, AnvilMining, Artifacts, DeployConfig, Deployer, Deployment, IntervalMining,
+    L1Access, L1Clock, Mining, Result, StakeDeposit, find_artifacts, submit_deposits,
 };
 
 /// What a dev chain is like.
@@ -36,6 +36,18 @@ impl Default for DevChainConfig {
     fn default() -> Self {
         let node_start = Duration::from_millis(150);
         Self { anvil: AnvilConfig::default(), deploy: DeployConfig::default(), validators: 4, node_start }
+    }
+}
+
+impl DevChainConfig {
+    fn check(&self) -> Result<()> {
+        self.deploy.check()?;
+        let seats = self.deploy.committee_size;
+        if u64::from(self.validators) < seats {
+            let problem = format!("a committee of {seats} (`deploy.committee_size`) needs at least as many");
+            return Err(AnvilError::InvalidConfig { key: "validators", problem });
+        }
+        Ok(())
     }
 }
 
@@ -90,7 +102,7 @@ impl DevChain {
     /// # Cancel safety
     /// Dropping the future ends the L1.
     pub async fn start(config: DevChainConfig, clock: SharedClock) -> Result<Self> {
-        config.deploy.check()?;
+        config.check()?;
         let plan = Plan { config: &config, clock: clock.clone() };
         let mut watch = Stopwatch::new(clock.clone());
         let prepared = Prepared::begin(config.validators)?;
@@ -112,6 +124,10 @@ impl DevChain {
         // The deployment's block is the one after this, a second later.
         l1_clock.warp_to(genesis.minus_secs(1)).await?;
         let deployment = deployer.rollup(&foundations).await?;
+        let actual = deployment.times.genesis();
+        if actual != genesis {
+            return Err(AnvilError::ClockDisobeyed { wanted: genesis, actual });
+        }
         let took_rollup = watch.lap();
 
         submit_deposits(access, &deployment.addresses, &deposits).await?;
@@ -186,7 +202,8 @@ impl Plan<'_> {
         // Two slots of room for what comes before the rollup's genesis.
         let room = (self.head_start() + 2) * deploy.slot_secs;
         let genesis = Some(self.clock.now().floor_secs().minus_secs(room));
-        AnvilConfig { chain_id: deploy.l1_chain_id, genesis_timestamp: genesis, ..self.config.anvil.clone() }
+        let mining = AnvilMining::OnDemand;
+        AnvilConfig { chain_id: deploy.l1_chain_id, genesis_timestamp: genesis, mining, ..self.config.anvil.clone() }
     }
 
     /// The genesis time with which a frame opens as soon as everything can be ready. What is still to do takes about as

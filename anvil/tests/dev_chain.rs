@@ -5,7 +5,7 @@ mod common;
 use alloy::primitives::{Address, U256};
 use alloy::providers::Provider;
 use common::system_clock;
-use fermata_anvil::{DevChain, DevChainConfig};
+use fermata_anvil::{AnvilError, DeployConfig, DevChain, DevChainConfig, L1Head};
 use fermata_primitives::UnixTime;
 use fermata_rollup::contracts::IRollup;
 
@@ -41,4 +41,44 @@ async fn a_committee_stands_and_l1_time_is_wall_time() {
     let stopping = clock.monotonic();
     chain.stop().await.expect("stopped");
     println!("stopped in {:?}", clock.monotonic() - stopping);
+}
+
+#[tokio::test]
+async fn other_lengths_and_sizes_stand_as_well_and_blocks_come_on_the_rollups_grid() {
+    let clock = system_clock();
+    let deploy = DeployConfig {
+        l1_chain_id: 777,
+        slot_secs: 6,
+        ethereum_slot_secs: 2,
+        epoch_slots: 1,
+        committee_size: 2,
+        validator_set_lag_epochs: 1,
+        ..DeployConfig::default()
+    };
+    let config = DevChainConfig { deploy, validators: 3, ..DevChainConfig::default() };
+    let chain = DevChain::start(config, clock.clone()).await.expect("a dev chain");
+    let rollup = IRollup::new(chain.deployment.addresses.rollup, &chain.provider);
+    assert_eq!(rollup.getActiveAttesterCount().call().await.expect("a count"), U256::from(3));
+    let epoch = rollup.getCurrentEpoch().call().await.expect("an epoch");
+    assert_eq!(rollup.getEpochCommittee(epoch).call().await.expect("a committee").len(), 2);
+    for publisher in &chain.accounts.publishers {
+        let balance = chain.provider.get_balance(publisher.address()).await.expect("a balance");
+        assert!(balance > U256::ZERO, "{} cannot pay", publisher.address());
+    }
+
+    let mut heads = chain.l1_clock.heads();
+    for _ in 0..2 {
+        heads.changed().await.expect("a block");
+        let L1Head { timestamp, .. } = *heads.borrow_and_update();
+        assert_eq!((timestamp.0 - chain.deployment.times.genesis().0) % 2, 0, "{timestamp} is off the grid");
+        let late = clock.now().since(timestamp.into());
+        assert!(late < std::time::Duration::from_secs(2), "the block of {timestamp} came {late:?} late");
+    }
+}
+
+#[tokio::test]
+async fn fewer_validators_than_seats_are_refused_before_anything_starts() {
+    let config = DevChainConfig { validators: 3, ..DevChainConfig::default() };
+    let error = DevChain::start(config, system_clock()).await.expect_err("three for four seats");
+    assert!(matches!(error, AnvilError::InvalidConfig { key: "validators", .. }), "{error}");
 }

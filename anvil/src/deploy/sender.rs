@@ -150,36 +150,46 @@ impl Sender {
     /// [`AnvilError::NotMined`] when blocks come without it, or none comes.
     pub(crate) async fn settle(&mut self, explain: impl Fn(&[u8]) -> String) -> Result<Vec<TransactionReceipt>> {
         let pending = std::mem::take(&mut self.pending);
-        let mut receipts: Vec<Option<TransactionReceipt>> = vec![None; pending.len()];
-        let started = self.access.clock.monotonic();
-        let mut blocks = 0;
-        loop {
-            if let Mining::ByUs(l1_clock) = &self.access.mining {
-                l1_clock.mine().await?;
-                blocks += 1;
-            }
-            for (sent, receipt) in pending.iter().zip(&mut receipts).filter(|(_, receipt)| receipt.is_none()) {
-                let found = self.provider().get_transaction_receipt(sent.hash).await;
-                *receipt = found.map_err(AnvilError::rpc("give a receipt"))?;
-            }
-            let Some(missing) = receipts.iter().position(Option::is_none) else { break };
-            let waited = self.access.clock.monotonic().saturating_sub(started);
-            let exhausted = match &self.access.mining {
-                Mining::ByTheChain { wait } => waited >= *wait,
-                Mining::ByUs(_) => blocks > pending.len(),
-            };
-            if exhausted {
-                let Sent { action, hash, .. } = pending[missing];
-                return Err(AnvilError::NotMined { action, transaction: hash, waited });
-            }
-            if let Mining::ByTheChain { .. } = self.access.mining {
-                self.access.clock.sleep(LOOK_EVERY).await;
-            }
-        }
-        let receipts: Vec<_> = receipts.into_iter().flatten().collect();
+        let receipts = self.receipts(&pending).await?;
         match receipts.iter().position(|receipt| !receipt.status()) {
             Some(failed) => Err(self.reverted(&pending[failed], &receipts[failed], explain).await),
             None => Ok(receipts),
+        }
+    }
+
+    async fn receipts(&self, pending: &[Sent]) -> Result<Vec<TransactionReceipt>> {
+        let mut receipts: Vec<TransactionReceipt> = Vec::new();
+        let started = self.access.clock.monotonic();
+        let mut rounds = 0;
+        loop {
+            self.next_block().await?;
+            rounds += 1;
+            // In the order of sending; those behind a missing one are looked for when it is there.
+            while let Some(sent) = pending.get(receipts.len()) {
+                let receipt = self.provider().get_transaction_receipt(sent.hash).await;
+                let Some(receipt) = receipt.map_err(AnvilError::rpc("give a receipt"))? else { break };
+                receipts.push(receipt);
+            }
+            let Some(missing) = pending.get(receipts.len()) else { return Ok(receipts) };
+            let waited = self.access.clock.monotonic().saturating_sub(started);
+            let exhausted = match &self.access.mining {
+                Mining::ByTheChain { wait } => waited >= *wait,
+                Mining::ByUs(_) => rounds > pending.len(),
+            };
+            if exhausted {
+                return Err(AnvilError::NotMined { action: missing.action, transaction: missing.hash, waited });
+            }
+        }
+    }
+
+    /// Makes a block, or waits for a while in which one may come.
+    async fn next_block(&self) -> Result<()> {
+        match &self.access.mining {
+            Mining::ByUs(l1_clock) => l1_clock.mine().await.map(drop),
+            Mining::ByTheChain { .. } => {
+                self.access.clock.sleep(LOOK_EVERY).await;
+                Ok(())
+            }
         }
     }
 
