@@ -12,7 +12,6 @@ pub type Result<T, E = ExecutionError> = std::result::Result<T, E>;
 
 /// Errors of execution and of its store.
 #[derive(Debug, Error)]
-#[non_exhaustive]
 pub enum ExecutionError {
     /// The caller may open the execution again.
     #[error("the execution engine is closed; open it again")]

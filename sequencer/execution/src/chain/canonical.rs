@@ -1,12 +1,12 @@
 //! Moving the heads: which blocks join the chain, which leave it, and what that means for the mempool.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 
 use alloy::consensus::Transaction;
 use alloy::primitives::{Address, B256, keccak256};
 
 use super::reader::ChainReader;
-use crate::mempool::PooledTx;
+use crate::mempool::{Mempool, PooledTx};
 use crate::store::{ExecutedBlock, Snapshot};
 use crate::{BlockId, ExecutionError, Heads, RecoveredTx, Result};
 
@@ -32,6 +32,8 @@ pub(super) fn set_heads(reader: &ChainReader, heads: Heads) -> Result<()> {
     let dropped = executed_blocks(&snapshot, &moved.dropped)?;
     let added = executed_blocks(&snapshot, &moved.added)?;
     drop(snapshot);
+    // Whatever can fail comes before the write: after it, the mempool must follow.
+    let pool = PoolUpdate::new(reader, &moved, &dropped, &added)?;
     reader.store().write(|writer| {
         for block in &dropped {
             writer.remove_canonical(block.block.header().number)?;
@@ -43,7 +45,7 @@ pub(super) fn set_heads(reader: &ChainReader, heads: Heads) -> Result<()> {
         }
         writer.put_heads(heads)
     })?;
-    update_mempool(reader, &dropped, &added)?;
+    pool.apply(reader.mempool());
     reader.announce(moved);
     Ok(())
 }
@@ -123,20 +125,42 @@ fn hashes(block: &ExecutedBlock) -> Vec<B256> {
     block.block.transactions().iter().map(keccak256).collect()
 }
 
-/// Transactions of dropped blocks return, oldest first; then every account they or the added blocks touched tells its
-/// nonce, which drops what the new chain holds as well.
-fn update_mempool(reader: &ChainReader, dropped: &[ExecutedBlock], added: &[ExecutedBlock]) -> Result<()> {
-    let returning = dropped.iter().rev().map(recovered).collect::<Result<Vec<_>>>()?.concat();
-    let joined = added.iter().map(recovered).collect::<Result<Vec<_>>>()?.concat();
-    let touched: BTreeSet<Address> = returning.iter().chain(&joined).flat_map(nonces_touched).collect();
-    reader.mempool().reinject(returning.into_iter().map(PooledTx::from).collect());
-    let mut head = reader.latest_view()?;
-    let nonces = touched.into_iter().map(|address| {
-        let account = head.account(address)?;
-        Ok((address, account.map_or(0, |account| account.nonce)))
-    });
-    reader.mempool().on_canonical(&nonces.collect::<Result<Vec<_>>>()?);
-    Ok(())
+/// What a move of the heads means for the mempool.
+struct PoolUpdate {
+    /// Transactions of dropped blocks, oldest first.
+    returning: Vec<PooledTx>,
+    /// Every account whose nonce the move has touched, with its nonce at the new head.
+    nonces: Vec<(Address, u64)>,
+}
+
+impl PoolUpdate {
+    fn new(
+        reader: &ChainReader,
+        moved: &HeadsMoved,
+        dropped: &[ExecutedBlock],
+        added: &[ExecutedBlock],
+    ) -> Result<Self> {
+        let returning = dropped.iter().rev().map(recovered).collect::<Result<Vec<_>>>()?.concat();
+        let joined = added.iter().map(recovered).collect::<Result<Vec<_>>>()?.concat();
+        // A sender's last transaction tells its nonce, without a look into the state.
+        let mut nonces: BTreeMap<Address, u64> = joined.iter().map(|tx| (tx.signer(), tx.nonce() + 1)).collect();
+        let mut unknown: BTreeSet<Address> = returning.iter().chain(&joined).flat_map(authorities).collect();
+        unknown.extend(returning.iter().map(RecoveredTx::signer).filter(|sender| !nonces.contains_key(sender)));
+        if !unknown.is_empty() {
+            let mut state = reader.state_after(moved.heads.unsafe_head.hash)?;
+            for address in unknown {
+                nonces.insert(address, state.account(address)?.map_or(0, |account| account.nonce));
+            }
+        }
+        let returning = returning.into_iter().map(PooledTx::from).collect();
+        Ok(Self { returning, nonces: nonces.into_iter().collect() })
+    }
+
+    /// Puts the dropped ones back first; the nonces then drop what the new chain holds as well.
+    fn apply(self, mempool: &Mempool) {
+        mempool.reinject(self.returning);
+        mempool.on_canonical(&self.nonces);
+    }
 }
 
 fn recovered(block: &ExecutedBlock) -> Result<Vec<RecoveredTx>> {
@@ -144,9 +168,8 @@ fn recovered(block: &ExecutedBlock) -> Result<Vec<RecoveredTx>> {
     transactions.map(|(raw, sender)| Ok(RecoveredTx::decode_known(raw.clone(), *sender)?)).collect()
 }
 
-/// The sender, and whoever has authorised a delegation (EIP-7702).
-fn nonces_touched(tx: &RecoveredTx) -> Vec<Address> {
-    let authorities = tx.envelope().authorization_list().unwrap_or_default();
-    let authorities = authorities.iter().filter_map(|signed| signed.recover_authority().ok());
-    authorities.chain([tx.signer()]).collect()
+/// Who has authorised a delegation (EIP-7702): that takes a nonce without a transaction of theirs.
+fn authorities(tx: &RecoveredTx) -> Vec<Address> {
+    let signed = tx.envelope().authorization_list().unwrap_or_default();
+    signed.iter().filter_map(|signed| signed.recover_authority().ok()).collect()
 }

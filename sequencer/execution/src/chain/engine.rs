@@ -94,7 +94,7 @@ impl Engine {
         let snapshot = self.reader.store().read()?;
         let Some(header) = snapshot.header(block)? else { return Ok(None) };
         let at = BlockId { number: header.number, hash: block };
-        let view = StateView::new(TrieNodes::stored(snapshot), header.state_root, at)?;
+        let view = StateView::new(TrieNodes::stored(snapshot), header.state_root, at);
         Ok(Some((header, view)))
     }
 
@@ -132,5 +132,7 @@ fn ensure_genesis(store: &Store, genesis: Executed) -> Result<()> {
     }
     let head = snapshot.block(heads.unsafe_head.hash)?;
     let head = head.ok_or_else(|| ExecutionError::Missing(format!("the head {}", heads.unsafe_head)))?;
-    StateView::new(TrieNodes::stored(snapshot), head.header().state_root, head.id()).map(|_| ())
+    let state_root = head.header().state_root;
+    let state = snapshot.node(state_root)?.map(|_| ());
+    state.ok_or_else(|| ExecutionError::Missing(format!("the state {state_root} of its head")))
 }

@@ -205,16 +205,16 @@ impl ChainReader {
         estimate_gas(view, &header, self.chain_id, request)
     }
 
-    /// The state after the unsafe head.
-    pub(super) fn latest_view(&self) -> Result<StateView> {
-        Ok(self.view(self.heads()?.unsafe_head.hash)?.1)
+    /// The state after a stored block.
+    pub(super) fn state_after(&self, block: B256) -> Result<StateView> {
+        Ok(self.view(block)?.1)
     }
 
     fn view(&self, at: B256) -> Result<(Header, StateView)> {
         let snapshot = self.store.read()?;
         let header = snapshot.header(at)?.ok_or(ExecutionError::UnknownBlock(at))?;
         let id = BlockId { number: header.number, hash: at };
-        let view = StateView::new(TrieNodes::stored(snapshot), header.state_root, id)?;
+        let view = StateView::new(TrieNodes::stored(snapshot), header.state_root, id);
         Ok((header, view))
     }
 }

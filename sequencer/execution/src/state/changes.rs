@@ -8,7 +8,7 @@ use eth_trie::Trie;
 use revm::database::{BundleAccount, BundleState};
 
 use super::StateView;
-use super::nodes::trie_error;
+use super::nodes::{StateTrie, trie_error};
 use crate::store::Writer;
 use crate::{GenesisAccount, Result};
 
@@ -24,17 +24,19 @@ pub(crate) struct StateChanges {
 impl StateChanges {
     /// Applies what the EVM did to the tries of `view`. Touches the paths of changed leaves, nothing else.
     pub(crate) fn apply(view: &mut StateView, bundle: &BundleState) -> Result<Self> {
+        let mut accounts = view.accounts()?;
         for (address, account) in &bundle.state {
-            apply_account(view, *address, account)?;
+            apply_account(view, &mut accounts, *address, account)?;
         }
-        let root = view.accounts.root_hash().map_err(|cause| trie_error(&cause))?;
+        let root = accounts.root_hash().map_err(|cause| trie_error(&cause))?;
         let code = bundle.contracts.iter().map(|(hash, code)| (*hash, code.original_byte_slice().to_vec()));
         Ok(Self { root, nodes: view.nodes.take_fresh(), code: code.collect() })
     }
 
     /// The state that holds exactly these accounts.
     pub(crate) fn genesis(accounts: &BTreeMap<Address, GenesisAccount>) -> Result<Self> {
-        let mut view = StateView::empty()?;
+        let view = StateView::empty();
+        let mut trie = view.accounts()?;
         let mut code = Vec::new();
         for (address, account) in accounts {
             if account.nonce == 0 && account.balance.is_zero() && account.code.is_empty() {
@@ -49,9 +51,9 @@ impl StateChanges {
             if !account.code.is_empty() {
                 code.push((leaf.code_hash, account.code.to_vec()));
             }
-            put_account(&mut view, *address, leaf)?;
+            put_account(&mut trie, *address, leaf)?;
         }
-        let root = view.accounts.root_hash().map_err(|cause| trie_error(&cause))?;
+        let root = trie.root_hash().map_err(|cause| trie_error(&cause))?;
         Ok(Self { root, nodes: view.nodes.take_fresh(), code })
     }
 
@@ -62,10 +64,15 @@ impl StateChanges {
     }
 }
 
-fn apply_account(view: &mut StateView, address: Address, account: &BundleAccount) -> Result<()> {
+fn apply_account(
+    view: &mut StateView,
+    accounts: &mut StateTrie,
+    address: Address,
+    account: &BundleAccount,
+) -> Result<()> {
     // EIP-161: an account without nonce, balance and code is none.
     let Some(info) = account.info.as_ref().filter(|info| !info.is_empty()) else {
-        return view.accounts.remove(keccak256(address).as_slice()).map(|_| ()).map_err(|cause| trie_error(&cause));
+        return accounts.remove(keccak256(address).as_slice()).map(|_| ()).map_err(|cause| trie_error(&cause));
     };
     // What was destroyed in this block begins with empty storage, even where it was created again.
     let before = if account.status.was_destroyed() { None } else { view.account(address)? };
@@ -73,12 +80,12 @@ fn apply_account(view: &mut StateView, address: Address, account: &BundleAccount
     let slots = account.storage.iter().map(|(slot, value)| (slot, &value.present_value));
     let storage_root = change_storage(view, before, slots)?;
     let leaf = TrieAccount { nonce: info.nonce, balance: info.balance, storage_root, code_hash: info.code_hash };
-    put_account(view, address, leaf)
+    put_account(accounts, address, leaf)
 }
 
-fn put_account(view: &mut StateView, address: Address, leaf: TrieAccount) -> Result<()> {
+fn put_account(accounts: &mut StateTrie, address: Address, leaf: TrieAccount) -> Result<()> {
     let key = keccak256(address);
-    view.accounts.insert(key.as_slice(), &alloy::rlp::encode(leaf)).map_err(|cause| trie_error(&cause))
+    accounts.insert(key.as_slice(), &alloy::rlp::encode(leaf)).map_err(|cause| trie_error(&cause))
 }
 
 /// The storage root after these slots took these values; zero clears a slot.

@@ -1,6 +1,7 @@
 //! The world state: accounts and storage as Merkle-Patricia tries at a root.
 
 mod changes;
+mod lookup;
 mod nodes;
 mod view;
 

@@ -7,6 +7,7 @@ use alloy::consensus::EMPTY_ROOT_HASH;
 use alloy::primitives::B256;
 use eth_trie::EthTrie;
 
+use super::lookup::lookup;
 use crate::store::Snapshot;
 use crate::{ExecutionError, Result};
 
@@ -44,10 +45,23 @@ impl TrieNodes {
         self.stored.as_ref().map_or(Ok(None), |snapshot| read(&locked(snapshot)))
     }
 
+    /// The value at `key` in a stored trie; a state that begins empty has none.
+    pub(super) fn lookup(&self, root: B256, key: B256) -> Result<Option<Vec<u8>>> {
+        if root == EMPTY_ROOT_HASH {
+            return Ok(None);
+        }
+        self.with_snapshot(|snapshot| lookup(snapshot, root, key))
+    }
+
     /// Takes the nodes made since the last time.
     pub(super) fn take_fresh(&self) -> Vec<(B256, Vec<u8>)> {
         std::mem::take(&mut *locked(&self.fresh)).into_iter().collect()
     }
+}
+
+/// A node, account or slot that does not decode.
+pub(super) fn unreadable(cause: &alloy::rlp::Error) -> ExecutionError {
+    ExecutionError::Missing(format!("a readable part of the state ({cause})"))
 }
 
 /// A trie that cannot be walked: its nodes are not all there.

@@ -6,12 +6,11 @@ use std::sync::Arc;
 use alloy::consensus::{EMPTY_ROOT_HASH, TrieAccount};
 use alloy::primitives::{Address, B256, KECCAK256_EMPTY, U256, keccak256};
 use alloy::rlp::Decodable;
-use eth_trie::Trie;
 use revm::bytecode::Bytecode;
 use revm::database_interface::DBErrorMarker;
 use revm::state::AccountInfo;
 
-use super::nodes::{StateTrie, TrieNodes, trie_error};
+use super::nodes::{StateTrie, TrieNodes, unreadable};
 use crate::{BlockId, ExecutionError, Result};
 
 /// The `BLOCKHASH` opcode reaches this far back.
@@ -21,24 +20,26 @@ const BLOCK_HASH_WINDOW: u64 = 256;
 #[derive(Debug)]
 pub(crate) struct StateView {
     pub(super) nodes: Arc<TrieNodes>,
-    pub(super) accounts: StateTrie,
+    root: B256,
     /// The block whose state this is, from which `BLOCKHASH` walks back.
     at: BlockId,
     read: HashMap<Address, Option<TrieAccount>>,
-    storage: HashMap<Address, StateTrie>,
     hashes: Vec<B256>,
 }
 
 impl StateView {
     /// The state with this root, after the block `at`.
-    pub(crate) fn new(nodes: TrieNodes, root: B256, at: BlockId) -> Result<Self> {
-        let nodes = Arc::new(nodes);
-        let accounts = nodes.trie(root)?;
-        Ok(Self { nodes, accounts, at, read: HashMap::new(), storage: HashMap::new(), hashes: vec![at.hash] })
+    pub(crate) fn new(nodes: TrieNodes, root: B256, at: BlockId) -> Self {
+        Self { nodes: Arc::new(nodes), root, at, read: HashMap::new(), hashes: vec![at.hash] }
+    }
+
+    /// The account trie, for changing it.
+    pub(super) fn accounts(&self) -> Result<StateTrie> {
+        self.nodes.trie(self.root)
     }
 
     /// No account at all.
-    pub(crate) fn empty() -> Result<Self> {
+    pub(crate) fn empty() -> Self {
         Self::new(TrieNodes::default(), EMPTY_ROOT_HASH, BlockId::default())
     }
 
@@ -47,9 +48,9 @@ impl StateView {
         if let Some(account) = self.read.get(&address) {
             return Ok(*account);
         }
-        let leaf = self.accounts.get(keccak256(address).as_slice()).map_err(|cause| trie_error(&cause))?;
+        let leaf = self.nodes.lookup(self.root, keccak256(address))?;
         let account = leaf.map(|rlp| TrieAccount::decode(&mut rlp.as_slice())).transpose();
-        let account = account.map_err(|cause| ExecutionError::Missing(format!("a readable account ({cause})")))?;
+        let account = account.map_err(|cause| unreadable(&cause))?;
         self.read.insert(address, account);
         Ok(account)
     }
@@ -57,17 +58,9 @@ impl StateView {
     /// The value in a storage slot; zero where there is none.
     pub(crate) fn slot(&mut self, address: Address, slot: U256) -> Result<U256> {
         let Some(account) = self.account(address)? else { return Ok(U256::ZERO) };
-        if account.storage_root == EMPTY_ROOT_HASH {
-            return Ok(U256::ZERO);
-        }
-        let trie = match self.storage.entry(address) {
-            std::collections::hash_map::Entry::Occupied(open) => open.into_mut(),
-            std::collections::hash_map::Entry::Vacant(room) => room.insert(self.nodes.trie(account.storage_root)?),
-        };
-        let key = keccak256(slot.to_be_bytes::<32>());
-        let leaf = trie.get(key.as_slice()).map_err(|cause| trie_error(&cause))?;
+        let leaf = self.nodes.lookup(account.storage_root, keccak256(slot.to_be_bytes::<32>()))?;
         let value = leaf.map(|rlp| U256::decode(&mut rlp.as_slice())).transpose();
-        let value = value.map_err(|cause| ExecutionError::Missing(format!("a readable storage slot ({cause})")))?;
+        let value = value.map_err(|cause| unreadable(&cause))?;
         Ok(value.unwrap_or_default())
     }
 

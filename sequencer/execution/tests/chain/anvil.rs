@@ -4,9 +4,8 @@ use std::io::{BufRead, BufReader};
 use std::path::PathBuf;
 use std::process::{Child, Command, Stdio};
 
-use alloy::consensus::{SignableTransaction, TxEip2930, TxEip7702, TxEnvelope, TxLegacy};
+use alloy::consensus::{SignableTransaction, TxEip2930, TxEnvelope, TxLegacy};
 use alloy::eips::Encodable2718;
-use alloy::eips::eip7702::Authorization;
 use alloy::network::Ethereum;
 use alloy::primitives::{Address, Bytes, TxKind, U256};
 use alloy::providers::{Provider, ProviderBuilder};
@@ -15,8 +14,8 @@ use alloy::signers::SignerSync;
 use serde_json::json;
 
 use crate::support::{
-    BENEFICIARY, CHAIN_ID, GENESIS_TIME, GWEI, REVERTS, SHORT_LIVED, STORER, TestChain, sign, store_call, transaction,
-    transfer, wallet,
+    BENEFICIARY, CHAIN_ID, GENESIS_TIME, GWEI, REVERTS, SHORT_LIVED, STORER, TestChain, delegating, sign, store_call,
+    transaction, transfer, wallet,
 };
 
 const FRIEND: Address = Address::repeat_byte(0xf1);
@@ -118,24 +117,6 @@ fn with_access_list(nonce: u64, storer: Address) -> Bytes {
     TxEnvelope::from(tx.into_signed(signature)).encoded_2718().into()
 }
 
-/// Wallet 5 sends, wallet 6 delegates to the storer and is called in the same transaction.
-fn delegating(storer: Address) -> Bytes {
-    let authorization = Authorization { chain_id: U256::from(CHAIN_ID), address: storer, nonce: 0 };
-    let signature = wallet(6).sign_hash_sync(&authorization.signature_hash()).unwrap();
-    let tx = TxEip7702 {
-        chain_id: CHAIN_ID,
-        gas_limit: 300_000,
-        max_fee_per_gas: 3 * GWEI,
-        max_priority_fee_per_gas: GWEI,
-        to: wallet(6).address(),
-        input: store_call(3, 4),
-        authorization_list: vec![authorization.into_signed(signature)],
-        ..TxEip7702::default()
-    };
-    let signature = wallet(5).sign_hash_sync(&tx.signature_hash()).unwrap();
-    TxEnvelope::from(tx.into_signed(signature)).encoded_2718().into()
-}
-
 /// Blocks that between them use every transaction type, logs, reverts, storage, refunds and self-destruction.
 fn blocks() -> Vec<Vec<Bytes>> {
     let call = |nonce, to, input: Bytes| sign(transaction(nonce, TxKind::Call(to), 0, input), &wallet(0));
@@ -150,7 +131,7 @@ fn blocks() -> Vec<Vec<Bytes>> {
             legacy(0, 2 * GWEI),
         ],
         vec![call(3, storer, store_call(1, 5)), call(4, storer, store_call(2, 6)), with_access_list(0, storer)],
-        vec![call(5, storer, store_call(1, 0)), delegating(storer), transfer(1, 1, BENEFICIARY)],
+        vec![call(5, storer, store_call(1, 0)), delegating(5, 6, storer), transfer(1, 1, BENEFICIARY)],
         vec![],
         vec![call(6, storer, Bytes::new()), transfer(1, 2, wallet(6).address()), legacy(1, 3 * GWEI)],
     ]
@@ -165,6 +146,7 @@ async fn receipts_base_fees_and_state_are_those_of_anvil() {
         .network::<Ethereum>()
         .connect_http(anvil.url.parse().unwrap());
     let _: () = referee.raw_request("anvil_setCoinbase".into(), (BENEFICIARY,)).await.unwrap();
+    let (mut logs, mut failed) = (0, 0);
     for transactions in blocks() {
         let block = chain.advance(transactions.clone()).await;
         for raw in &transactions {
@@ -181,10 +163,13 @@ async fn receipts_base_fees_and_state_are_those_of_anvil() {
         assert_eq!(own.gas_used, theirs.gas_used, "gas of {name}");
         let receipts = referee.get_block_receipts(own.number.into()).await.unwrap().unwrap();
         compare_receipts(&chain, &block, &receipts);
+        logs += receipts.iter().map(|receipt| receipt.inner.logs().len()).sum::<usize>();
+        failed += receipts.iter().filter(|receipt| !receipt.status()).count();
         assert_eq!(own.logs_bloom, theirs.logs_bloom, "bloom of {name}");
         assert_eq!(own.receipts_root, theirs.receipts_root, "receipts of {name}");
         compare_accounts(&chain, &block, &referee).await;
     }
+    assert_eq!((logs, failed), (5, 1), "every contract did what this test is about");
 }
 
 fn compare_receipts(chain: &TestChain, block: &fermata_execution::Block, theirs: &[TransactionReceipt]) {

@@ -3,7 +3,7 @@
 use alloy::primitives::{Address, B256};
 use fermata_execution::{BlockId, Execution, ExecutionError, Heads, HeadsMoved};
 
-use crate::support::{TestChain, hash_of, transfer};
+use crate::support::{TestChain, delegating, hash_of, transfer, wallet};
 
 const FRIEND: Address = Address::repeat_byte(0xf1);
 
@@ -83,6 +83,22 @@ async fn heads_that_are_not_one_chain_in_order_are_refused_and_change_nothing() 
     assert!(matches!(error, ExecutionError::UnknownBlock(hash) if hash == unknown.hash), "{error}");
     assert_eq!(chain.execution.heads().await.unwrap(), before);
     assert_eq!(chain.execution.reader().hash_at(2).unwrap(), Some(second.hash));
+}
+
+#[tokio::test]
+async fn who_authorised_a_delegation_has_its_nonce_taken_in_the_mempool_too() {
+    let chain = TestChain::new().await;
+    // Wallet 6 waits with nonces 0 and 1; then somebody else's transaction carries its authorisation with nonce 0.
+    let stale = transfer(6, 0, FRIEND);
+    chain.submit(&stale).await;
+    chain.submit(&transfer(6, 1, FRIEND)).await;
+    let start = chain.head().await;
+    chain.advance(vec![delegating(5, 6, FRIEND)]).await;
+    let mempool = chain.execution.mempool();
+    assert!(mempool.get(hash_of(&stale)).is_none(), "its nonce is taken");
+    assert_eq!(mempool.pending_nonce(wallet(6).address()), Some(2));
+    chain.set_head(start).await;
+    assert_eq!(mempool.len(), 2, "the delegating transaction is back");
 }
 
 #[tokio::test]

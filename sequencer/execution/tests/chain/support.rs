@@ -4,8 +4,9 @@ use std::path::Path;
 use std::sync::Arc;
 use std::time::Duration;
 
-use alloy::consensus::{SignableTransaction, TxEip1559, TxEnvelope};
+use alloy::consensus::{SignableTransaction, TxEip1559, TxEip7702, TxEnvelope};
 use alloy::eips::Encodable2718;
+use alloy::eips::eip7702::Authorization;
 use alloy::primitives::{Address, B256, Bytes, TxKind, U256, hex};
 use alloy::signers::SignerSync;
 use alloy::signers::local::PrivateKeySigner;
@@ -65,6 +66,24 @@ pub(crate) fn sign(tx: TxEip1559, wallet: &PrivateKeySigner) -> Bytes {
 /// A signed transfer of 1 gwei.
 pub(crate) fn transfer(from: u8, nonce: u64, to: Address) -> Bytes {
     sign(transaction(nonce, TxKind::Call(to), 1_000_000_000, Bytes::new()), &wallet(from))
+}
+
+/// One wallet sends, another delegates to `target` and is called in the same transaction; both at nonce 0.
+pub(crate) fn delegating(sender: u8, authority: u8, target: Address) -> Bytes {
+    let authorization = Authorization { chain_id: U256::from(CHAIN_ID), address: target, nonce: 0 };
+    let signature = wallet(authority).sign_hash_sync(&authorization.signature_hash()).unwrap();
+    let tx = TxEip7702 {
+        chain_id: CHAIN_ID,
+        gas_limit: 300_000,
+        max_fee_per_gas: 3 * GWEI,
+        max_priority_fee_per_gas: GWEI,
+        to: wallet(authority).address(),
+        input: store_call(3, 4),
+        authorization_list: vec![authorization.into_signed(signature)],
+        ..TxEip7702::default()
+    };
+    let signature = wallet(sender).sign_hash_sync(&tx.signature_hash()).unwrap();
+    TxEnvelope::from(tx.into_signed(signature)).encoded_2718().into()
 }
 
 /// The data with which the storer stores.

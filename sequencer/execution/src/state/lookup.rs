@@ -1,0 +1,120 @@
+//! Finding one leaf: a walk over the stored nodes as they lie in the memory map, without decoding what is not on the
+//! path. The trie crate decodes every node it passes, with all sixteen children: fine for changing a trie, several
+//! times the cost of a read.
+
+use alloy::primitives::B256;
+use alloy::rlp::{Error, Header};
+
+use super::nodes::unreadable;
+use crate::store::Snapshot;
+use crate::{ExecutionError, Result};
+
+/// Items of a branch: sixteen children and a value, which keys of one length never use.
+const BRANCH_ITEMS: usize = 17;
+
+/// Where a step of the walk leads.
+enum Step<'a> {
+    /// To the node with this hash.
+    Stored(B256),
+    /// To a node that lies within this one.
+    Inline(&'a [u8]),
+    /// To the leaf's value.
+    Found(&'a [u8]),
+    /// The key is not in the trie.
+    Absent,
+}
+
+/// The value at `key` in the trie with this root, which is not the empty one.
+pub(super) fn lookup(snapshot: &Snapshot, root: B256, key: B256) -> Result<Option<Vec<u8>>> {
+    let mut path = Path { key, at: 0 };
+    let mut node = stored(snapshot, root)?;
+    loop {
+        let next = step(node, &mut path).map_err(|cause| unreadable(&cause))?;
+        node = match next {
+            Step::Stored(hash) => stored(snapshot, hash)?,
+            Step::Inline(inner) => inner,
+            Step::Found(value) => return Ok(Some(value.to_vec())),
+            Step::Absent => return Ok(None),
+        };
+    }
+}
+
+fn stored(snapshot: &Snapshot, hash: B256) -> Result<&[u8]> {
+    snapshot.node(hash)?.ok_or_else(|| ExecutionError::Missing(format!("the trie node {hash}")))
+}
+
+fn step<'a>(node: &'a [u8], path: &mut Path) -> Result<Step<'a>, Error> {
+    let mut rest = node;
+    let mut items = Header::decode_bytes(&mut rest, true)?;
+    let (first, second) = (item(&mut items)?, item(&mut items)?);
+    if items.is_empty() {
+        return short(first, second, path);
+    }
+    let Some(nibble) = path.next() else { return Err(Error::Custom("a branch deeper than its key")) };
+    let mut child = [first, second].get(nibble).copied();
+    for index in 2..BRANCH_ITEMS {
+        if child.is_some() {
+            break;
+        }
+        let skipped = item(&mut items)?;
+        child = (index == nibble).then_some(skipped);
+    }
+    into(child.ok_or(Error::InputTooShort)?)
+}
+
+/// A leaf or an extension: a piece of path, and what follows it.
+fn short<'a>(compact: &[u8], follows: &'a [u8], path: &mut Path) -> Result<Step<'a>, Error> {
+    let compact = payload(compact)?;
+    let (flags, packed) = compact.split_first().ok_or(Error::InputTooShort)?;
+    let odd = (flags & 0x10 != 0).then_some(flags & 0x0f);
+    let pairs = packed.iter().flat_map(|byte| [byte >> 4, byte & 0x0f]);
+    let same = odd.into_iter().chain(pairs).all(|nibble| path.next() == Some(usize::from(nibble)));
+    let leaf = flags & 0x20 != 0;
+    match (same, leaf) {
+        (false, _) => Ok(Step::Absent),
+        (true, false) => into(follows),
+        (true, true) if path.at == Path::NIBBLES => Ok(Step::Found(payload(follows)?)),
+        (true, true) => Ok(Step::Absent),
+    }
+}
+
+/// A child: a hash, a node within this one, or nothing.
+fn into(reference: &[u8]) -> Result<Step<'_>, Error> {
+    if reference.first().is_some_and(|byte| *byte >= 0xc0) {
+        return Ok(Step::Inline(reference));
+    }
+    let hash = payload(reference)?;
+    if hash.is_empty() {
+        return Ok(Step::Absent);
+    }
+    B256::try_from(hash).map(Step::Stored).map_err(|_| Error::UnexpectedLength)
+}
+
+/// Takes the next item off a list's payload, with its header.
+fn item<'a>(items: &mut &'a [u8]) -> Result<&'a [u8], Error> {
+    let whole = *items;
+    let header = Header::decode(items)?;
+    *items = items.get(header.payload_length..).ok_or(Error::InputTooShort)?;
+    Ok(&whole[..whole.len() - items.len()])
+}
+
+fn payload(mut item: &[u8]) -> Result<&[u8], Error> {
+    Header::decode_bytes(&mut item, false)
+}
+
+/// A key, nibble by nibble.
+struct Path {
+    key: B256,
+    at: usize,
+}
+
+impl Path {
+    const NIBBLES: usize = 64;
+
+    fn next(&mut self) -> Option<usize> {
+        let byte = self.key.get(self.at / 2)?;
+        let nibble = if self.at.is_multiple_of(2) { byte >> 4 } else { byte & 0x0f };
+        self.at += 1;
+        Some(usize::from(nibble))
+    }
+}
