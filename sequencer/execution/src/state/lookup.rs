@@ -118,3 +118,64 @@ impl Path {
         Some(usize::from(nibble))
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use std::collections::BTreeMap;
+    use std::sync::Arc;
+
+    use alloy::consensus::EMPTY_ROOT_HASH;
+    use eth_trie::Trie;
+    use proptest::prelude::*;
+
+    use super::*;
+    use crate::state::nodes::TrieNodes;
+    use crate::store::Store;
+
+    /// Keys that share long pieces of path, so that there are extensions, and nodes short enough to lie within others.
+    fn key() -> impl Strategy<Value = B256> {
+        (0usize..4, 0u8..3, 0u8..40).prop_map(|(place, high, low)| {
+            let mut key = B256::ZERO;
+            key[place * 8] = high;
+            key[31] = low;
+            key
+        })
+    }
+
+    fn stored_trie(store: &Store, leaves: &BTreeMap<B256, Vec<u8>>) -> B256 {
+        let nodes = Arc::new(TrieNodes::default());
+        let mut trie = nodes.trie(EMPTY_ROOT_HASH).unwrap();
+        for (key, value) in leaves {
+            trie.insert(key.as_slice(), value).unwrap();
+        }
+        let root = trie.root_hash().unwrap();
+        store.write(|writer| writer.put_nodes(&mut nodes.take_fresh())).unwrap();
+        root
+    }
+
+    proptest! {
+        #![proptest_config(ProptestConfig { cases: 48, ..ProptestConfig::default() })]
+
+        #[test]
+        fn exactly_what_the_trie_holds_is_found(
+            leaves in prop::collection::btree_map(key(), prop::collection::vec(1u8.., 1..40), 1..60),
+            others in prop::collection::vec(key(), 20),
+        ) {
+            let dir = tempfile::tempdir().unwrap();
+            let store = Store::open(dir.path()).unwrap();
+            let root = stored_trie(&store, &leaves);
+            let snapshot = store.read().unwrap();
+            for key in leaves.keys().chain(&others) {
+                prop_assert_eq!(lookup(&snapshot, root, *key).unwrap(), leaves.get(key).cloned());
+            }
+        }
+    }
+
+    #[test]
+    fn a_node_that_is_gone_is_missing_not_absent() {
+        let dir = tempfile::tempdir().unwrap();
+        let store = Store::open(dir.path()).unwrap();
+        let error = lookup(&store.read().unwrap(), B256::repeat_byte(1), B256::ZERO).unwrap_err();
+        assert!(matches!(error, ExecutionError::Missing(_)), "{error}");
+    }
+}
