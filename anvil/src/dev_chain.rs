@@ -6,12 +6,14 @@
 //! so that a build frame opens just when the node can have started.
 
 mod accounts;
+mod warm_up;
 
 use std::time::Duration;
 
 use alloy::providers::DynProvider;
 use fermata_primitives::{L1Timestamp, SharedClock, Slot, UnixTime};
 use tokio::task::JoinHandle;
+use tokio_util::task::TaskTracker;
 
 pub use self::accounts::DevAccounts;
 use crate::{
@@ -91,6 +93,8 @@ pub struct DevChain {
     pub first_slot: Slot,
     /// What took how long.
     pub took: StartReport,
+    /// Anvil's first blob, which takes it a while.
+    warm_up: TaskTracker,
 }
 
 impl DevChain {
@@ -113,6 +117,8 @@ impl DevChain {
             prepared.await.expect("reading and counting is not aborted")?;
         let took_anvil = watch.lap();
 
+        let warm_up = TaskTracker::new();
+        warm_up.spawn(warm_up::meet_a_blob(provider.clone(), accounts.idle.clone(), config.deploy.l1_chain_id));
         let mining = Mining::ByUs(l1_clock.clone());
         let deployer = accounts.deployer.clone();
         let access = L1Access { provider: provider.clone(), deployer, mining, clock: clock.clone() };
@@ -144,7 +150,7 @@ impl DevChain {
             warp: watch.lap(),
         };
         let first_slot = plan.first_slot(&deployment);
-        Ok(Self { anvil, provider, l1_clock, deployment, accounts, first_slot, took })
+        Ok(Self { anvil, provider, l1_clock, deployment, accounts, first_slot, took, warm_up })
     }
 
     /// When the build frame of `slot` opens: a slot and an Ethereum slot before it starts.
@@ -160,6 +166,8 @@ impl DevChain {
     /// Those of [`Anvil::stop`].
     pub async fn stop(self) -> Result<()> {
         self.l1_clock.stop_interval().await;
+        self.warm_up.close();
+        self.warm_up.wait().await;
         self.anvil.stop().await.map(drop)
     }
 }

@@ -1,1 +1,26 @@
-//! The public test harness: real anvil, real contracts, several nodes.
+//! The public test harness: real anvil, real contracts, nodes in this process or as processes of their own.
+//!
+//! ```no_run
+//! # async fn story() -> anyhow::Result<()> {
+//! use fermata_e2e::Net;
+//!
+//! let net = Net::start().await?;
+//! let node = net.open_node("a").await?;
+//! let mut watch = net.watch(&node);
+//! node.start().await?;
+//! watch.checkpoint(2).await?;
+//! watch.assert_no_failures();
+//! # Ok(()) }
+//! ```
+//!
+//! Nothing here sleeps: one waits for events, with a deadline in slots.
+
+mod child;
+mod net;
+mod node;
+mod watch;
+
+pub use child::{ChildNode, run};
+pub use net::{Net, NetOptions};
+pub use node::NetNode;
+pub use watch::Watch;

@@ -6,8 +6,12 @@
 pub mod client;
 mod config_show;
 mod console;
+mod deploy;
+mod dev;
 mod failure;
+mod node;
 mod node_args;
+mod process;
 mod render;
 mod span;
 mod target;
@@ -17,8 +21,12 @@ pub mod verbs;
 
 pub use config_show::{ConfigCommand, ShowArgs, show_config};
 pub use console::Console;
-pub use failure::Failure;
+pub use deploy::{DeployArgs, GenesisArgs};
+pub use dev::{DevArgs, DevError};
+pub use failure::{Failure, Form};
+pub use node::NodeCommandError;
 pub use node_args::NodeArgs;
+pub use process::{init_log, run_dev, run_node};
 pub use span::{parse_span, words};
 pub use target::Target;
 pub use verbs::VerbCommand;

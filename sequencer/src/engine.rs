@@ -20,7 +20,9 @@ use crate::lifecycle::{Drain, Lifecycle, Then};
 use crate::poll_loop::Tick;
 use crate::requests_tracker::LiveRequest;
 use crate::run::RunTokens;
-use crate::verbs::{Author, CloseAnswer, Head, LandedCheckpoint, PartsError, StartAnswer, StopAnswer, StopRequest, VerbError};
+use crate::verbs::{
+    Author, CloseAnswer, Head, LandedCheckpoint, PartsError, StartAnswer, StopAnswer, StopRequest, VerbError,
+};
 
 /// What a run is made of, and what outlives it. The engine decides when; the parts know how.
 pub trait Parts: Send + Sync + fmt::Debug + 'static {
@@ -178,10 +180,7 @@ impl Engine {
         self.tasks.len()
     }
 
-    async fn ask<T>(
-        &self,
-        verb: impl FnOnce(oneshot::Sender<Result<T, VerbError>>) -> Verb,
-    ) -> Result<T, VerbError> {
+    async fn ask<T>(&self, verb: impl FnOnce(oneshot::Sender<Result<T, VerbError>>) -> Verb) -> Result<T, VerbError> {
         let (answer, reply) = oneshot::channel();
         self.verbs.send(verb(answer)).map_err(|_| VerbError::Gone)?;
         reply.await.map_err(|_| VerbError::Gone)?

@@ -103,7 +103,7 @@ fn request(
 async fn simulate(workshop: &Workshop, turn: &ProposerTurn, request: &L1Request) -> Result<u64> {
     let at = workshop.view.times().start_of(turn.slot);
     let simulated =
-        workshop.publisher.simulate_at(request, turn.proposer, at, workshop.view.without_blob_check()).await?;
+        workshop.publisher.simulate_at(request, workshop.publisher_account, at, workshop.view.without_blob_check()).await?;
     if let Some(data) = simulated.revert_data {
         return Err(SequencerError::WouldRevert { reason: revert_reason(&data) });
     }

@@ -1,19 +1,42 @@
 //! The rollup sequencer and its lifecycle engine.
+//!
+//! The main path is data; each step takes the former's value, and no step reaches back:
+//!
+//! ```text
+//! tick -> ProposerTurn -> blocks -> CheckpointProposal -> signed -> SignedAttestations -> L1Request (tracked) -> confirmed
+//! ```
+//!
+//! [`slot`] reads like that line. [`engine`] starts, stops, drains and closes; [`lifecycle`] is its table. [`node`] puts the
+//! parts together, and [`service`] runs a node with its servers as a process does.
 
+pub mod attestations;
 pub mod catalogue;
+pub mod chain;
 pub mod cli;
 pub mod config;
 pub mod data_dir;
+pub mod dev;
 #[cfg(test)]
 mod docs_page;
 pub mod engine;
+pub mod error;
+pub mod events;
 mod inside;
+pub mod l1;
+mod landing;
 pub mod lifecycle;
+pub mod metrics;
+pub mod node;
 pub mod node_store;
+pub mod pipeline;
 pub mod poll_loop;
+pub mod proposal;
 pub mod requests_tracker;
 pub mod rpc;
 pub mod run;
+pub mod service;
+pub mod signals;
+pub mod slot;
 pub mod status;
 pub mod timetable;
 pub mod verbs;

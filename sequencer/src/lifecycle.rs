@@ -122,9 +122,7 @@ pub const fn next(state: Lifecycle, command: Command) -> Result<(Lifecycle, Effe
         (Stopping { .. }, Stop(_)) => (state, Effect::Join),
 
         (Idle | Stopped, Close) => (Closed, Effect::Release),
-        (Running, Close) => {
-            (Stopping { drain: Drain::Interrupt, then: Then::Closed }, Effect::Halt(Drain::Interrupt))
-        }
+        (Running, Close) => (Stopping { drain: Drain::Interrupt, then: Then::Closed }, Effect::Halt(Drain::Interrupt)),
         (Stopping { drain: Drain::Graceful, .. }, Close) => {
             (Stopping { drain: Drain::Interrupt, then: Then::Closed }, Effect::Escalate)
         }

@@ -1,3 +1,77 @@
-//! The `fermata` binary.
+//! The `fermata` binary: command line, log, runtime, exit code.
 
-fn main() {}
+use std::process::ExitCode;
+
+use clap::{Parser, Subcommand};
+use fermata_sequencer::cli::{
+    ConfigCommand, Console, DeployArgs, DevArgs, Failure, Form, NodeArgs, VerbCommand, init_log, run_dev, run_node,
+};
+
+/// A rollup sequencer that can be stopped, drained, restarted, warped, crashed and closed.
+#[derive(Parser, Debug)]
+#[command(
+    name = "fermata",
+    version,
+    after_help = "Begin here:\n  \
+        fermata dev                        an L1, the rollup's contracts and a node, in one process\n  \
+        fermata status --data-dir dev      what the node of that chain does\n  \
+        fermata stop --data-dir dev        let the slot in flight land, then stop\n\n\
+        Exit codes are those of the error catalogue: sequencer/docs/errors.md"
+)]
+struct Cli {
+    #[command(subcommand)]
+    command: Command,
+}
+
+#[derive(Subcommand, Debug)]
+enum Command {
+    /// Run a development chain: anvil, the real L1 contracts, and a node that lands checkpoints on them.
+    Dev(DevArgs),
+    /// Run a node against an L1.
+    #[command(after_help = "Examples:\n  \
+        fermata node --config fermata.toml\n  \
+        fermata node --config fermata.toml --set sequencer.start=never\n\n\
+        Flags win over the environment (FERMATA_L1__RPC_URL), which wins over the file. `fermata config show` lists every\n\
+        key. SIGTERM drains and closes; a second signal interrupts.")]
+    Node(NodeArgs),
+    /// Deploy the L1 rollup and stake its validators.
+    Deploy(DeployArgs),
+    /// Look at the configuration.
+    #[command(subcommand)]
+    Config(ConfigCommand),
+    #[command(flatten)]
+    Verb(VerbCommand),
+}
+
+fn main() -> ExitCode {
+    let Cli { command } = Cli::parse();
+    let mut console = Console::standard();
+    let runtime = match tokio::runtime::Runtime::new() {
+        Ok(runtime) => runtime,
+        Err(error) => {
+            console.complain(format_args!("error: the runtime did not start: {error}"));
+            return ExitCode::FAILURE;
+        }
+    };
+    let code = runtime.block_on(carry_out(command, &mut console));
+    ExitCode::from(code)
+}
+
+async fn carry_out(command: Command, console: &mut Console) -> u8 {
+    let ended = match command {
+        Command::Dev(args) => {
+            init_log("warn", fermata_sequencer::config::LogFormat::Pretty);
+            run_dev(args).await
+        }
+        Command::Node(args) => run_node(&args).await,
+        Command::Deploy(args) => return args.run(console).await,
+        Command::Config(command) => return command.run(console),
+        Command::Verb(verb) => return verb.run(console).await,
+    };
+    ended.map_or_else(|failure: Failure| tell(&failure, console), |()| 0)
+}
+
+fn tell(failure: &Failure, console: &mut Console) -> u8 {
+    failure.tell(console, Form::Human);
+    failure.reason.exit_code()
+}

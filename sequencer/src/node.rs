@@ -9,18 +9,20 @@ mod parts;
 mod reason;
 mod status;
 
-use std::sync::Arc;
+use std::net::SocketAddr;
+use std::sync::{Arc, Mutex, PoisonError};
 
 use fermata_execution::RevmExecution;
 use fermata_primitives::SharedClock;
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 
+pub use keys::genesis_hash;
 pub use open::NodeError;
 pub use status::NodeStatusSource;
 
 use crate::config::NodeConfig;
-use crate::data_dir::DataDir;
+use crate::data_dir::{DataDir, DataDirError, EndpointFile, TokenHash};
 use crate::engine::Engine;
 use crate::events::SequencerEvent;
 use crate::l1::HeadReceiver;
@@ -45,7 +47,14 @@ struct Inner {
     store: Arc<NodeStore>,
     head: HeadReceiver,
     background: Background,
-    data_dir: std::sync::Mutex<Option<DataDir>>,
+    held: Mutex<Option<Held>>,
+}
+
+/// The data directory, and what tells others where this node answers. Given up last.
+#[derive(Debug)]
+struct Held {
+    data_dir: DataDir,
+    endpoint: Option<EndpointFile>,
 }
 
 /// The tasks that outlive every run: the head monitor and the follower.
@@ -110,6 +119,34 @@ impl Node {
     #[must_use]
     pub fn clock(&self) -> &SharedClock {
         &self.inner.clock
+    }
+
+    /// The hash of the admin token; at the first start a token is made, and its hash goes on record.
+    ///
+    /// # Errors
+    /// The data directory or the node's store cannot be used.
+    pub async fn admin_token(&self) -> Result<TokenHash, NodeError> {
+        let on_record = self.inner.store.token_hash().await?;
+        let token = self.with_data_dir(|held| held.data_dir.admin_token(on_record))?;
+        self.inner.store.record_token_hash(token).await?;
+        Ok(token)
+    }
+
+    /// Leaves word in the data directory where the admin RPC listens, until the node is closed.
+    ///
+    /// # Errors
+    /// The data directory cannot be written.
+    pub fn announce(&self, admin: SocketAddr) -> Result<(), NodeError> {
+        self.with_data_dir(|held| {
+            held.endpoint = Some(EndpointFile::write(&held.data_dir, admin)?);
+            Ok(())
+        })
+    }
+
+    fn with_data_dir<T>(&self, work: impl FnOnce(&mut Held) -> Result<T, DataDirError>) -> Result<T, NodeError> {
+        let mut held = self.inner.held.lock().unwrap_or_else(PoisonError::into_inner);
+        let held = held.as_mut().ok_or(NodeError::Closed)?;
+        Ok(work(held)?)
     }
 
     /// Where the status comes from.

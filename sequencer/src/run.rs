@@ -44,7 +44,13 @@ pub struct Run {
 impl Run {
     /// Starts polling. The loop is a task of `tasks`, whose owner drains it.
     #[must_use]
-    pub fn begin(tokens: RunTokens, tick: Arc<dyn Tick>, every: Duration, clock: SharedClock, tasks: &TaskTracker) -> Self {
+    pub fn begin(
+        tokens: RunTokens,
+        tick: Arc<dyn Tick>,
+        every: Duration,
+        clock: SharedClock,
+        tasks: &TaskTracker,
+    ) -> Self {
         let requests = RequestsTracker::new(tokens.interrupt.clone(), clock.clone());
         let trigger = Trigger::default();
         let poll = PollLoop { tick, every, halt: tokens.halt.clone(), trigger: trigger.clone(), clock };

@@ -59,6 +59,8 @@ pub struct Workshop {
     pub signer: Arc<ValidatorSigner>,
     /// Lands L1 transactions.
     pub publisher: Arc<PublisherManager>,
+    /// One of the publisher's accounts: who simulated calls come from.
+    pub publisher_account: Address,
     /// Tells what happens.
     pub events: Events,
     /// The proposer's own choices.

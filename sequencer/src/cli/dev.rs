@@ -73,9 +73,7 @@ impl DevError {
     #[must_use]
     pub fn reason(&self) -> Reason {
         match self {
-            Self::L1(AnvilError::ToolMissing { .. } | AnvilError::Artifact { .. }) => Reason::ToolMissing,
-            Self::L1(AnvilError::InvalidConfig { .. }) => Reason::ConfigInvalid,
-            Self::L1(_) => Reason::L1Down,
+            Self::L1(error) => reason_of(error),
             Self::Service(error) => error.reason(),
             Self::Config(_) | Self::Rollup(_) | Self::Genesis(_) => Reason::ConfigInvalid,
             Self::DataDir(error) => error.reason(),
@@ -88,7 +86,7 @@ impl DevError {
 ///
 /// # Errors
 /// [`DevError`]; everything that had come up is taken down again.
-pub async fn run(args: DevArgs, mut sources: Sources, metrics: PrometheusHandle) -> Result<(), DevError> {
+pub(super) async fn run(args: DevArgs, mut sources: Sources, metrics: PrometheusHandle) -> Result<(), DevError> {
     let signals = Signals::listen().map_err(io("listen for signals"))?;
     let tasks = TaskTracker::new();
     // The first proof loads the trusted setup, which takes a while: not in the first slot.
@@ -131,6 +129,17 @@ async fn serve(
     let drained = service.end(signals).await;
     banner::farewell(drained.as_ref());
     Ok(())
+}
+
+/// The catalogue's row of an error about L1 and what is deployed on it.
+pub(super) const fn reason_of(error: &AnvilError) -> Reason {
+    match error {
+        AnvilError::ToolMissing { .. } | AnvilError::Artifact { .. } => Reason::ToolMissing,
+        AnvilError::InvalidConfig { .. } => Reason::ConfigInvalid,
+        AnvilError::WithoutFunds { .. } => Reason::Unfunded,
+        AnvilError::WrongChain { .. } => Reason::WrongChain,
+        _ => Reason::L1Down,
+    }
 }
 
 /// Takes the directory for a moment, so that a node that runs there is not robbed, and removes the stores in it.

@@ -33,7 +33,7 @@ impl NodeCommandError {
 ///
 /// # Errors
 /// [`NodeCommandError`] where it did not come up; everything is released then.
-pub async fn run(config: NodeConfig, metrics: PrometheusHandle) -> Result<(), NodeCommandError> {
+pub(super) async fn run(config: NodeConfig, metrics: PrometheusHandle) -> Result<(), NodeCommandError> {
     let signals = Signals::listen().map_err(NodeCommandError::Signals)?;
     let service = Service::open(config, metrics).await?;
     if let Err(error) = service.start_as_desired().await {

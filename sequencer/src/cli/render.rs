@@ -201,3 +201,90 @@ fn short_address(address: Address) -> String {
     let hex = address.to_string();
     format!("{}…{}", &hex[..8], &hex[hex.len() - 4..])
 }
+
+#[cfg(test)]
+mod tests {
+    use alloy::primitives::U256;
+    use fermata_primitives::{CheckpointNumber, Slot};
+
+    use super::*;
+    use crate::engine::EngineStatus;
+    use crate::requests_tracker::RequestCounts;
+    use crate::status::{DesiredState, Health, InFlightTx, L1Status, RequestStatus};
+
+    fn busy() -> NodeStatus {
+        let at = |number, byte| Head { number, hash: B256::repeat_byte(byte) };
+        let engine = EngineStatus {
+            lifecycle: Lifecycle::Running,
+            since: UnixTime::from_millis(100_000),
+            starting: false,
+            runs: 2,
+            failure: None,
+        };
+        let mut status = NodeStatus::of_engine(&engine, UnixTime::from_millis(825_000));
+        status.version = "1.2.3".to_owned();
+        status.desired = Some(DesiredState {
+            state: Desired::Stopped,
+            by: "alice via cli".to_owned(),
+            reason: Some("db maintenance".to_owned()),
+            since_ms: 820_500,
+        });
+        status.head.unsafe_head = at(1_042, 0xab);
+        status.head.safe = at(1_030, 0xcd);
+        status.last_checkpoint = Some(LandedCheckpoint {
+            number: CheckpointNumber(87),
+            slot: Slot(91),
+            l1_tx: B256::repeat_byte(0x5c),
+            l1_block: 1_203,
+        });
+        status.l1 = Some(L1Status { number: 1_205, timestamp: 822, lag_ms: 3_000 });
+        status.slot = Some(SlotStatus { current: Slot(92), target: Slot(93), proposer: None, ours: true });
+        status.signer.keys = vec![Address::ZERO; 4];
+        status.requests = vec![RequestStatus { kind: RequestKind::Checkpoint, slot: Slot(92), age_ms: 2_140 }];
+        status.publishers = vec![PublisherStatus {
+            address: Address::repeat_byte(0x11),
+            balance_wei: Some(U256::from(9_984_567_890_123_456_789_u128)),
+            nonce: Some(7),
+            in_flight: vec![InFlightTx { tx: None, nonce: 6, age_ms: 900, label: "propose slot 92".to_owned() }],
+        }];
+        status.health =
+            Health::from_reasons(vec!["L1 is 40 s behind".to_owned(), "1 publisher has no funds".to_owned()]);
+        status
+    }
+
+    #[test]
+    fn a_busy_node_fits_a_small_table() {
+        let expected = [
+            "     state  running for 12 m 5 s (2 runs, fermata 1.2.3)",
+            r#"   desired  stopped, which it is not, says alice via cli 4.5 s ago: "db maintenance""#,
+            "      head  #1042 0xabababab…abab",
+            "            #1030 0xcdcdcdcd…cdcd safe, #0 0x00000000…0000 finalized",
+            "checkpoint  87 of slot 91 in L1 block 1203, 0x5c5c5c5c…5c5c",
+            "        l1  block 1205, 3.0 s behind",
+            "      slot  92, building for 93, which is ours",
+            " publisher  0x111111…1111  9.984 ETH, propose slot 92 for 900 ms",
+            "    signer  4 keys",
+            "   sending  checkpoint of slot 92, for 2.1 s",
+            "    health  L1 is 40 s behind",
+            "            1 publisher has no funds",
+        ];
+        assert_eq!(status(&busy()).lines().collect::<Vec<_>>(), expected);
+        assert_eq!(draining(&busy()), "running: 1 request, slot 92, head #1042");
+    }
+
+    #[test]
+    fn a_drain_is_told_in_two_lines() {
+        let drain = DrainReport {
+            outcome: DrainOutcome::Deadline,
+            head: busy().head.unsafe_head,
+            last_checkpoint: busy().last_checkpoint,
+            requests: RequestCounts { finished: 1, interrupted: 2, failed: 0 },
+            took_ms: 30_012,
+        };
+        let answer = StopAnswer { changed: true, state: Lifecycle::Stopped, drain: Some(drain) };
+        let expected = "\
+stopped in 30.0 s: the deadline passed, and what was left was interrupted, 1 finished, 2 interrupted
+head #1042 0xabababab…abab, last checkpoint 87 of slot 91 in L1 block 1203, 0x5c5c5c5c…5c5c";
+        assert_eq!(stopped(&answer), expected);
+    }
+}

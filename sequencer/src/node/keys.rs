@@ -51,15 +51,17 @@ pub(super) fn genesis(config: &ExecutionConfig) -> Result<Genesis, String> {
     }
 }
 
+/// Hash of the L2 genesis block: what the rollup is deployed with.
+///
+/// # Errors
+/// A sentence about the genesis that cannot be used.
+pub fn genesis_hash(config: &ExecutionConfig) -> Result<alloy::primitives::B256, String> {
+    let block = genesis(config)?.genesis_block().map_err(|error| error.to_string())?;
+    Ok(block.hash())
+}
+
 fn read_genesis(path: &Path) -> Result<Genesis, String> {
     let named = |error: &dyn std::fmt::Display| format!("{}: {error}", path.display());
     let text = std::fs::read(path).map_err(|error| named(&error))?;
     serde_json::from_slice(&text).map_err(|error| named(&error))
-}
-
-impl From<crate::config::FeeConfig> for fermata_publisher::FeeConfig {
-    fn from(config: crate::config::FeeConfig) -> Self {
-        let crate::config::FeeConfig { tip_floor, tip_cap, max_fee_ceiling, blob_fee_ceiling } = config;
-        Self { tip_floor, tip_cap, max_fee_ceiling, blob_fee_ceiling }
-    }
 }

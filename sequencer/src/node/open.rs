@@ -1,17 +1,19 @@
 //! Opening a node: stores first, then what L1 says, then the tasks that outlive every run.
 
-use std::sync::Arc;
+use std::sync::{Arc, Mutex};
 
+use alloy::primitives::Address;
 use alloy::providers::{Provider, ProviderBuilder};
+use alloy::signers::local::PrivateKeySigner;
 use fermata_execution::{Execution, Options, RevmExecution};
 use fermata_primitives::{CheckpointNumber, L1FollowingClock, SharedClock, SystemClock};
-use fermata_publisher::{L1, PreparedBlobs, PublisherConfig, PublisherManager};
+use fermata_publisher::{FeeConfig, L1, PreparedBlobs, PublisherConfig, PublisherManager};
 use fermata_rollup::L1Addresses;
-use fermata_validator_signer::{Domain, FarFutureGuard, SlashingProtection, StoreOptions, ValidatorSigner};
+use fermata_validator_signer::{Domain, FarFutureGuard, SignerError, SlashingProtection, StoreOptions, ValidatorSigner};
 use tokio::sync::watch;
 
 use super::parts::NodeParts;
-use super::{Background, Inner, Node, keys};
+use super::{Background, Held, Inner, Node, keys};
 use crate::catalogue::Reason;
 use crate::chain::Chain;
 use crate::config::{BlobSource as ConfiguredBlobs, ClockKind, NodeConfig, RollupLocation};
@@ -39,6 +41,9 @@ pub enum NodeError {
     /// The `[timetable]` does not fit the rollup's slots.
     #[error("the [timetable] does not fit the rollup's slots")]
     Timetable(#[from] TimetableError),
+    /// It was closed.
+    #[error("the node is closed; open it anew")]
+    Closed,
     /// The genesis file.
     #[error("the genesis file cannot be used: {0}; check execution.genesis_file")]
     Genesis(String),
@@ -52,6 +57,7 @@ impl NodeError {
             Self::DataDir(error) => error.reason(),
             Self::Store(error) => error.reason(),
             Self::Sequencer(error) => error.reason(),
+            Self::Closed => Reason::Closed,
             Self::Timetable(_) | Self::Genesis(_) => Reason::ConfigInvalid,
         }
     }
@@ -97,14 +103,15 @@ impl Node {
         let monitor = HeadMonitor::begin(client.clone(), *view.times(), clock.clone(), follow, overdue).await?;
         let head = monitor.head();
         let l1_chain_id = client.chain_id().await?;
-        let ground = Ground { config: &config, data_dir: &data_dir, view: &view, l1_chain_id, clock: &clock };
+        let is_new = store.token_hash().await?.is_none();
+        let ground = Ground { config: &config, data_dir: &data_dir, view: &view, l1_chain_id, clock: &clock, is_new };
         let engine_side: Arc<dyn Execution> = Arc::<RevmExecution>::clone(&execution);
         let workshop = Arc::new(workshop(&ground, engine_side, head.clone(), deployed_at_block)?);
         let background = begin_background(monitor, &workshop, head.clone(), &clock);
         let poll_interval = config.sequencer.poll_interval;
-        let data_dir = std::sync::Mutex::new(Some(data_dir));
+        let held = Mutex::new(Some(Held { data_dir, endpoint: None }));
         let inner =
-            Arc::new(Inner { config, clock: clock.clone(), workshop, execution, store, head, background, data_dir });
+            Arc::new(Inner { config, clock: clock.clone(), workshop, execution, store, head, background, held });
         let engine = Engine::new(Arc::new(NodeParts(Arc::clone(&inner))), EngineConfig { poll_interval }, clock);
         Ok(Self { engine, inner })
     }
@@ -165,16 +172,23 @@ struct Ground<'a> {
     view: &'a RollupView,
     l1_chain_id: u64,
     clock: &'a SharedClock,
+    /// No node has come up in this data directory before: there is no admin token on record.
+    is_new: bool,
 }
 
 impl Ground<'_> {
-    /// An absent store is made only where its directory has never been: an emptied one is refused by `open`.
+    /// The signing store is made with the data directory and never again: one that has vanished since is refused by
+    /// `open`, since an empty one would sign again what was signed before.
     fn signer(&self) -> Result<ValidatorSigner, NodeError> {
         let keys = keys::validators(&self.config.validator.keys)?;
         let (dir, rollup) = (self.data_dir.signer(), self.view.address());
         let domain = Domain { l1_chain_id: self.l1_chain_id, rollup };
-        if !dir.exists() {
-            SlashingProtection::init(&dir, domain)?;
+        if self.is_new {
+            match SlashingProtection::init(&dir, domain) {
+                // An earlier first start came this far and no further.
+                Ok(()) | Err(SignerError::AlreadyInitialised { .. }) => {}
+                Err(error) => return Err(error.into()),
+            }
         }
         let far_future = FarFutureGuard { times: *self.view.times(), clock: self.clock.clone(), slots_ahead: 2 };
         let options = StoreOptions { far_future: Some(far_future), ..StoreOptions::default() };
@@ -182,16 +196,24 @@ impl Ground<'_> {
         Ok(ValidatorSigner::owning(protection, Arc::new(keys)))
     }
 
-    fn publisher(&self, heads: HeadReceiver) -> Result<PublisherManager, NodeError> {
+    /// The manager, and one of its accounts.
+    fn publisher(&self, heads: HeadReceiver) -> Result<(PublisherManager, Address), NodeError> {
         let ethereum_slot = self.view.times().ethereum_slot();
+        let bids = &self.config.publisher.fees;
         let options = PublisherConfig {
-            fees: self.config.publisher.fees.into(),
+            fees: FeeConfig {
+                tip_floor: bids.tip_floor,
+                tip_cap: bids.tip_cap,
+                max_fee_ceiling: bids.max_fee_ceiling,
+                blob_fee_ceiling: bids.blob_fee_ceiling,
+            },
             rpc_timeout: self.config.l1.request_timeout,
             ..PublisherConfig::new(self.l1_chain_id, ethereum_slot, self.data_dir.publisher())
         };
         let l1 = L1 { provider: self.view.client().provider().clone(), heads };
         let signers = keys::publishers(&self.config.publisher.keys)?;
-        Ok(PublisherManager::open(options, signers, l1, self.clock.clone())?)
+        let account = signers.first().map_or(Address::ZERO, PrivateKeySigner::address);
+        Ok((PublisherManager::open(options, signers, l1, self.clock.clone())?, account))
     }
 
     const fn proposer_settings(&self) -> ProposerSettings {
@@ -213,6 +235,7 @@ fn workshop(
     let events = Events::default();
     let sync = Sync::new(view.clone(), blob_source(ground.config), Arc::clone(&execution), deployed_at_block);
     let chain = Chain::new(Arc::clone(&execution), sync, ground.clock.clone(), events.clone());
+    let (publisher, publisher_account) = ground.publisher(head)?;
     Ok(Workshop {
         clock: ground.clock.clone(),
         timetable: Timetable::new(*view.times(), ground.config.timetable)?,
@@ -221,7 +244,8 @@ fn workshop(
         view,
         execution,
         signer: Arc::new(ground.signer()?),
-        publisher: Arc::new(ground.publisher(head)?),
+        publisher: Arc::new(publisher),
+        publisher_account,
         events,
         settings: ground.proposer_settings(),
         last_landed: watch::Sender::new(None),

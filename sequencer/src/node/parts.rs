@@ -5,7 +5,7 @@ use std::sync::{Arc, PoisonError};
 use futures::FutureExt;
 use futures::future::BoxFuture;
 
-use super::Inner;
+use super::{Held, Inner};
 use crate::catalogue::Reason;
 use crate::engine::{Parts, Wish};
 use crate::error::{Result, SequencerError};
@@ -59,9 +59,10 @@ impl Inner {
             tracing::error!(error = %error_chain(&error), "the execution store was not closed");
         }
         self.store.close().await;
-        let held = self.data_dir.lock().unwrap_or_else(PoisonError::into_inner).take();
-        if let Some(dir) = held {
-            dir.close();
+        let held = self.held.lock().unwrap_or_else(PoisonError::into_inner).take();
+        if let Some(Held { data_dir, endpoint }) = held {
+            drop(endpoint);
+            data_dir.close();
         }
         ["publisher", "signer", "execution", "node", "data directory"].map(str::to_owned).to_vec()
     }

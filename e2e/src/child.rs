@@ -1,0 +1,119 @@
+//! A node as a process of its own: to be stopped through its admin RPC, and killed with real signals.
+
+use std::path::{Path, PathBuf};
+use std::process::{Output, Stdio};
+use std::time::Duration;
+
+use anyhow::{Context as _, Result, bail};
+use fermata_sequencer::config::{Setting, env_name};
+use tokio::io::{AsyncBufReadExt, BufReader, Lines};
+use tokio::process::{Child, ChildStderr, Command};
+
+/// A node process. Dropped, it is killed.
+#[derive(Debug)]
+pub struct ChildNode {
+    child: Child,
+    data_dir: PathBuf,
+    log: Lines<BufReader<ChildStderr>>,
+}
+
+/// How long a process may take to say what it is expected to say.
+const PATIENCE: Duration = Duration::from_secs(120);
+
+impl ChildNode {
+    /// Starts `fermata node` with these settings and waits until it serves its admin RPC.
+    pub(crate) async fn spawn(data_dir: PathBuf, settings: &[Setting]) -> Result<Self> {
+        let mut child = command(settings)?
+            .arg("node")
+            .stdin(Stdio::null())
+            .stdout(Stdio::null())
+            .stderr(Stdio::piped())
+            .kill_on_drop(true)
+            .spawn()?;
+        let stderr = child.stderr.take().context("stderr is piped")?;
+        let mut node = Self { child, data_dir, log: BufReader::new(stderr).lines() };
+        node.log_line("serving the admin RPC").await?;
+        Ok(node)
+    }
+
+    /// Waits for a line of its log that has `words` in it.
+    ///
+    /// # Errors
+    /// It ended, or said nothing of the kind for two minutes.
+    pub async fn log_line(&mut self, words: &str) -> Result<String> {
+        let reading = async {
+            let mut said = Vec::new();
+            while let Some(line) = self.log.next_line().await? {
+                if line.contains(words) {
+                    return Ok(line);
+                }
+                said.push(line);
+            }
+            bail!("the node ended without saying {words:?}; it said:\n{}", said.join("\n"))
+        };
+        tokio::time::timeout(PATIENCE, reading).await.with_context(|| format!("the node did not say {words:?}"))?
+    }
+
+    /// Kills it with SIGKILL and waits until it is gone.
+    ///
+    /// # Errors
+    /// It cannot be killed.
+    pub async fn kill(mut self) -> Result<()> {
+        self.child.kill().await?;
+        Ok(())
+    }
+
+    /// Runs a verb of the command line against it, such as `["stop", "--graceful", "--json"]`.
+    ///
+    /// # Errors
+    /// The binary cannot be run.
+    pub async fn verb(&self, arguments: &[&str]) -> Result<Output> {
+        run(&[], &[arguments, &["--data-dir", &self.data_dir.display().to_string()]].concat()).await
+    }
+
+    /// Waits until it has ended by itself, and gives its exit code.
+    ///
+    /// # Errors
+    /// It did not for two minutes.
+    pub async fn exit_code(mut self) -> Result<Option<i32>> {
+        let ended = async {
+            // Its pipe must not fill up while it is waited for.
+            while self.log.next_line().await?.is_some() {}
+            Ok::<_, anyhow::Error>(self.child.wait().await?.code())
+        };
+        tokio::time::timeout(PATIENCE, ended).await.context("the node did not end")?
+    }
+
+    /// Its process id, while it runs.
+    #[must_use]
+    pub fn pid(&self) -> Option<u32> {
+        self.child.id()
+    }
+}
+
+/// Runs the binary with these settings and arguments to its end.
+///
+/// # Errors
+/// There is no binary, or it did not end within two minutes.
+pub async fn run(settings: &[Setting], arguments: &[&str]) -> Result<Output> {
+    let output = command(settings)?.args(arguments).stdin(Stdio::null()).kill_on_drop(true).output();
+    Ok(tokio::time::timeout(PATIENCE, output).await.context("fermata did not end")??)
+}
+
+fn command(settings: &[Setting]) -> Result<Command> {
+    let mut command = Command::new(binary()?);
+    command.envs(settings.iter().map(|setting| (env_name(&setting.key), &setting.value)));
+    command.env("FERMATA_LOG__FORMAT", "json");
+    Ok(command)
+}
+
+/// The binary that was built beside this test.
+fn binary() -> Result<PathBuf> {
+    let test = std::env::current_exe()?;
+    let beside = test.ancestors().skip(1).take(3).map(|dir| dir.join("fermata")).find(|path| is_file(path));
+    beside.context("there is no `fermata` beside the test: build it with `cargo build --package fermata-sequencer`")
+}
+
+fn is_file(path: &Path) -> bool {
+    path.is_file()
+}

@@ -1,0 +1,154 @@
+//! An L1 with the rollup on it, and a place for the nodes' files.
+
+use std::path::PathBuf;
+use std::sync::Arc;
+
+use alloy::primitives::B256;
+use alloy::providers::DynProvider;
+use anyhow::{Context as _, Result};
+use fermata_anvil::DevChain;
+use fermata_primitives::{CheckpointNumber, SystemClock};
+use fermata_rollup::contracts::IRollup;
+use fermata_sequencer::config::{NodeConfig, Setting, Sources};
+use fermata_sequencer::dev;
+use tempfile::TempDir;
+
+use crate::{ChildNode, NetNode, Watch};
+
+/// What a test chain is like.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub struct NetOptions {
+    /// Seconds of a slot; an L1 block comes every second.
+    pub slot_secs: u64,
+    /// How many validators stake; the committee is all of them.
+    pub validators: u32,
+}
+
+impl Default for NetOptions {
+    fn default() -> Self {
+        Self { slot_secs: 3, validators: 4 }
+    }
+}
+
+/// A test chain. Dropped, its L1 ends and its files vanish.
+#[derive(Debug)]
+pub struct Net {
+    chain: DevChain,
+    dir: TempDir,
+}
+
+impl Net {
+    /// A chain with the usual options.
+    ///
+    /// # Errors
+    /// The L1 did not come up; the error names the tool that is missing and the command that installs it.
+    pub async fn start() -> Result<Self> {
+        Self::start_with(NetOptions::default()).await
+    }
+
+    /// A chain.
+    ///
+    /// # Errors
+    /// As [`Net::start`].
+    pub async fn start_with(options: NetOptions) -> Result<Self> {
+        let mut config = dev::chain_config()?;
+        config.validators = options.validators;
+        config.deploy.slot_secs = options.slot_secs;
+        config.deploy.committee_size = u64::from(options.validators);
+        let chain = DevChain::start(config, Arc::new(SystemClock)).await?;
+        let dir = tempfile::tempdir()?;
+        chain.deployment.addresses.save(&dir.path().join("addresses.json"))?;
+        Ok(Self { chain, dir })
+    }
+
+    /// The L1.
+    #[must_use]
+    pub const fn chain(&self) -> &DevChain {
+        &self.chain
+    }
+
+    /// The L1, to freeze and thaw it.
+    pub const fn chain_mut(&mut self) -> &mut DevChain {
+        &mut self.chain
+    }
+
+    /// The rollup contract.
+    #[must_use]
+    pub fn rollup(&self) -> IRollup::IRollupInstance<DynProvider> {
+        IRollup::new(self.chain.deployment.addresses.rollup, self.chain.provider.clone())
+    }
+
+    /// What the contract has as the last block of a checkpoint.
+    ///
+    /// # Errors
+    /// L1 did not answer.
+    pub async fn archive_at(&self, number: CheckpointNumber) -> Result<B256> {
+        Ok(self.rollup().archiveAt(alloy::primitives::U256::from(number.0)).call().await?)
+    }
+
+    /// The newest checkpoint in the contract.
+    ///
+    /// # Errors
+    /// L1 did not answer.
+    pub async fn pending(&self) -> Result<CheckpointNumber> {
+        Ok(CheckpointNumber(self.rollup().getPendingCheckpointNumber().call().await?.saturating_to()))
+    }
+
+    /// Where the node of that name keeps its files.
+    #[must_use]
+    pub fn data_dir(&self, name: &str) -> PathBuf {
+        self.dir.path().join(name)
+    }
+
+    /// What a node of that name is told, with `changes` on top.
+    #[must_use]
+    pub fn settings(&self, name: &str, changes: &[(&str, &str)]) -> Vec<Setting> {
+        let mut settings = dev::settings(&self.chain, &self.dir.path().join("addresses.json"));
+        let data_dir = self.data_dir(name).display().to_string();
+        let own = [("data_dir", data_dir.as_str()), ("rpc.listen", "127.0.0.1:0"), ("admin.listen", "127.0.0.1:0")];
+        for (key, value) in own.iter().chain(changes) {
+            settings.retain(|setting| setting.key != *key);
+            settings.push(Setting::new(*key, *value, "the test"));
+        }
+        settings
+    }
+
+    /// The configuration of a node of that name.
+    ///
+    /// # Errors
+    /// A change is none.
+    pub fn config(&self, name: &str, changes: &[(&str, &str)]) -> Result<NodeConfig> {
+        let sources = Sources { flags: self.settings(name, changes), ..Sources::default() };
+        Ok(NodeConfig::load(&sources)?)
+    }
+
+    /// Opens a node in this process.
+    ///
+    /// # Errors
+    /// The node did not open.
+    pub async fn open_node(&self, name: &str) -> Result<NetNode> {
+        self.open_node_with(name, &[]).await
+    }
+
+    /// Opens a node in this process, with some keys set otherwise.
+    ///
+    /// # Errors
+    /// The node did not open.
+    pub async fn open_node_with(&self, name: &str, changes: &[(&str, &str)]) -> Result<NetNode> {
+        NetNode::open(self.config(name, changes)?).await.with_context(|| format!("node {name}"))
+    }
+
+    /// Starts a node as a process of its own.
+    ///
+    /// # Errors
+    /// There is no binary, or it did not come up.
+    pub async fn spawn_node(&self, name: &str) -> Result<ChildNode> {
+        ChildNode::spawn(self.data_dir(name), &self.settings(name, &[])).await
+    }
+
+    /// Watches a node from now on.
+    #[must_use]
+    pub fn watch(&self, node: &NetNode) -> Watch {
+        Watch::new(node, self.chain.deployment.times.slot())
+    }
+}

@@ -1,0 +1,100 @@
+//! Waits for what a node does, with a deadline in slots.
+
+use std::collections::VecDeque;
+use std::time::Duration;
+
+use anyhow::{Result, bail};
+use fermata_sequencer::events::{PublishedCheckpoint, SequencerEvent};
+use tokio::sync::broadcast;
+use tokio::sync::broadcast::error::RecvError;
+
+use crate::NetNode;
+
+/// What a node did, in order, since it is watched.
+#[derive(Debug)]
+pub struct Watch {
+    events: broadcast::Receiver<SequencerEvent>,
+    seen: VecDeque<SequencerEvent>,
+    slot: Duration,
+}
+
+/// A wait that has no deadline of its own ends after this many slots without what it waits for.
+const SLOTS: u32 = 40;
+
+impl Watch {
+    pub(crate) fn new(node: &NetNode, slot: Duration) -> Self {
+        Self { events: node.node().events(), seen: VecDeque::new(), slot }
+    }
+
+    /// Waits for the checkpoint of that number to land.
+    ///
+    /// # Errors
+    /// It did not within forty slots; the error tells what happened instead.
+    pub async fn checkpoint(&mut self, number: u64) -> Result<PublishedCheckpoint> {
+        self.until(&format!("checkpoint {number}"), |event| match event {
+            SequencerEvent::CheckpointPublished { landed, .. } if landed.checkpoint.0 >= number => {
+                Some(landed.as_ref().clone())
+            }
+            SequencerEvent::CheckpointPublished { .. }
+            | SequencerEvent::PreparingCheckpoint { .. }
+            | SequencerEvent::BlockProposed { .. }
+            | SequencerEvent::BlockBuildFailed { .. }
+            | SequencerEvent::CheckpointProposed { .. }
+            | SequencerEvent::CheckpointPublishFailed { .. }
+            | SequencerEvent::SlotMissed { .. }
+            | SequencerEvent::CheckpointDiscarded { .. }
+            | SequencerEvent::L1TipMoved { .. } => None,
+        })
+        .await
+    }
+
+    /// Waits for an event that `wanted` takes.
+    ///
+    /// # Errors
+    /// There was none within forty slots; the error tells what happened instead.
+    pub async fn until<T>(&mut self, what: &str, mut wanted: impl FnMut(&SequencerEvent) -> Option<T>) -> Result<T> {
+        let waiting = async {
+            loop {
+                let event = match self.events.recv().await {
+                    Ok(event) => event,
+                    Err(RecvError::Lagged(lost)) => bail!("{lost} events were lost"),
+                    Err(RecvError::Closed) => bail!("the node is gone"),
+                };
+                let found = wanted(&event);
+                self.seen.push_back(event);
+                if let Some(found) = found {
+                    return Ok(found);
+                }
+            }
+        };
+        match tokio::time::timeout(SLOTS * self.slot, waiting).await {
+            Ok(found) => found,
+            Err(_) => bail!("no {what} within {SLOTS} slots; {}", self.timeline()),
+        }
+    }
+
+    /// What was seen so far.
+    #[must_use]
+    pub const fn seen(&self) -> &VecDeque<SequencerEvent> {
+        &self.seen
+    }
+
+    /// The failures among what was seen so far.
+    #[must_use]
+    pub fn failures(&self) -> Vec<&SequencerEvent> {
+        self.seen.iter().filter(|event| event.is_failure()).collect()
+    }
+
+    /// Fails the test where anything that was seen is a failure.
+    ///
+    /// # Panics
+    /// With the timeline, where there was a failure.
+    pub fn assert_no_failures(&self) {
+        assert!(self.failures().is_empty(), "{}", self.timeline());
+    }
+
+    fn timeline(&self) -> String {
+        let lines: Vec<_> = self.seen.iter().map(|event| format!("  {event:?}")).collect();
+        format!("what happened:\n{}", lines.join("\n"))
+    }
+}

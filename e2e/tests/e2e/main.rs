@@ -1,0 +1,6 @@
+//! Stories on a real L1: one binary, a module a story.
+
+mod bad_input;
+mod landing;
+mod recovery;
+mod users;

@@ -1,0 +1,112 @@
+//! The keys that sign and the accounts that send.
+
+use alloy::signers::local::coins_bip39::{English, Mnemonic};
+
+use crate::config::reader::Reader;
+use crate::config::{FeeConfig, KeySource, PublisherConfig, Secret, ValidatorConfig};
+
+/// The keys of one section.
+struct KeyKeys {
+    keystore_dir: &'static str,
+    password_file: &'static str,
+    mnemonic: &'static str,
+    derivation_path: &'static str,
+    first: &'static str,
+    count: &'static str,
+}
+
+fn keys(r: &mut Reader<'_>, k: &KeyKeys) -> Option<KeySource> {
+    match (r.is_set(k.keystore_dir), r.is_set(k.mnemonic)) {
+        (true, true) => {
+            r.invalid(k.mnemonic, format!("is set beside `{}`", k.keystore_dir), "set one of them");
+            None
+        }
+        (false, false) => {
+            r.missing(k.keystore_dir, &format!("name a directory of keystores, or for development set {}", k.mnemonic));
+            None
+        }
+        (true, false) => {
+            if !r.is_set(k.password_file) {
+                r.missing(
+                    k.password_file,
+                    &format!("name the file with the password of the keystores in {}", k.keystore_dir),
+                );
+            }
+            let (dir, password_file) = (r.path(k.keystore_dir), r.path(k.password_file));
+            Some(KeySource::Keystores { dir: dir?, password_file: password_file? })
+        }
+        (false, true) => mnemonic(r, k),
+    }
+}
+
+fn mnemonic(r: &mut Reader<'_>, k: &KeyKeys) -> Option<KeySource> {
+    let phrase = r.text(k.mnemonic)?;
+    let is_phrase = Mnemonic::<English>::new_from_phrase(&phrase).is_ok();
+    if !is_phrase {
+        r.invalid(k.mnemonic, "is not a mnemonic", "write 12 to 24 English BIP-39 words with a valid checksum");
+    }
+    let path = r.text(k.derivation_path)?;
+    let is_path = path.strip_prefix("m/").is_some_and(|steps| steps.split('/').all(is_path_step));
+    if !is_path {
+        r.invalid(k.derivation_path, format!("is `{path}`"), "write it like m/44'/60'/0'/0");
+    }
+    let (first, count) = (r.count(k.first, 0..=1_000_000), r.count(k.count, 1..=10_000));
+    let (first, count) = (first?, count?);
+    (is_phrase && is_path).then_some(KeySource::Mnemonic { phrase: Secret::new(phrase), path, first, count })
+}
+
+fn is_path_step(step: &str) -> bool {
+    step.strip_suffix('\'').unwrap_or(step).parse::<u32>().is_ok_and(|index| index < 1 << 31)
+}
+
+pub(super) fn validator(r: &mut Reader<'_>) -> Option<ValidatorConfig> {
+    let keys = keys(
+        r,
+        &KeyKeys {
+            keystore_dir: "validator.keystore_dir",
+            password_file: "validator.password_file",
+            mnemonic: "validator.mnemonic",
+            derivation_path: "validator.derivation_path",
+            first: "validator.first",
+            count: "validator.count",
+        },
+    );
+    let coinbase = r.address("validator.coinbase");
+    Some(ValidatorConfig { keys: keys?, coinbase })
+}
+
+pub(super) fn publisher(r: &mut Reader<'_>) -> Option<PublisherConfig> {
+    let keys = keys(
+        r,
+        &KeyKeys {
+            keystore_dir: "publisher.keystore_dir",
+            password_file: "publisher.password_file",
+            mnemonic: "publisher.mnemonic",
+            derivation_path: "publisher.derivation_path",
+            first: "publisher.first",
+            count: "publisher.count",
+        },
+    );
+    let floor = gwei(r, "publisher.tip_floor_gwei");
+    let cap = gwei(r, "publisher.tip_cap_gwei");
+    let max_fee = gwei(r, "publisher.max_fee_per_gas_gwei");
+    let max_blob_fee = gwei(r, "publisher.max_blob_fee_per_gas_gwei");
+    if let (Some(floor), Some(cap)) = (floor, cap)
+        && floor > cap
+    {
+        r.invalid("publisher.tip_floor_gwei", "is above `publisher.tip_cap_gwei`", "lower it, or raise the other");
+    }
+    if let (Some(cap), Some(max)) = (cap, max_fee)
+        && cap > max / 2
+    {
+        let remedy = "lower it, or raise the other";
+        r.invalid("publisher.tip_cap_gwei", "is above half of `publisher.max_fee_per_gas_gwei`", remedy);
+    }
+    let fees =
+        FeeConfig { tip_floor: floor?, tip_cap: cap?, max_fee_ceiling: max_fee?, blob_fee_ceiling: max_blob_fee? };
+    Some(PublisherConfig { keys: keys?, fees })
+}
+
+fn gwei(r: &mut Reader<'_>, key: &'static str) -> Option<u128> {
+    r.integer(key, 1..=1_000_000_000).map(|gwei| u128::from(gwei) * 1_000_000_000)
+}

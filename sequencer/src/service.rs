@@ -1,0 +1,174 @@
+//! A node as a process runs it: with its servers, until it is closed or told to end.
+
+use std::net::SocketAddr;
+use std::sync::Arc;
+
+use fermata_execution::rpc::{RpcError, RpcServer};
+use metrics_exporter_prometheus::PrometheusHandle;
+use tokio_util::sync::CancellationToken;
+
+use crate::catalogue::Reason;
+use crate::config::{NodeConfig, StartPolicy};
+use crate::lifecycle::Drain;
+use crate::node::{Node, NodeError};
+use crate::rpc::admin::{self, AdminContext, AdminError, AdminServer};
+use crate::signals::Signals;
+use crate::verbs::{DrainReport, StopRequest, VerbError};
+
+/// A node that is served. Dropped without [`Service::run`], it is interrupted and closed in the background.
+#[derive(Debug)]
+pub struct Service {
+    node: Node,
+    eth: RpcServer,
+    admin: AdminServer,
+}
+
+/// Why a service did not come up, or did not start.
+#[derive(Debug, thiserror::Error)]
+pub enum ServiceError {
+    /// The node did not open.
+    #[error(transparent)]
+    Node(#[from] NodeError),
+    /// The L2 RPC cannot listen.
+    #[error("the L2 RPC cannot listen; set rpc.listen to another address (port 0 lets the system choose)")]
+    Eth(#[from] RpcError),
+    /// The admin RPC cannot listen.
+    #[error(transparent)]
+    Admin(#[from] AdminError),
+    /// The first start failed.
+    #[error(transparent)]
+    Start(#[from] VerbError),
+}
+
+impl ServiceError {
+    /// The catalogue's row.
+    #[must_use]
+    pub fn reason(&self) -> Reason {
+        match self {
+            Self::Node(error) => error.reason(),
+            Self::Eth(RpcError::PortInUse { .. }) => Reason::PortInUse,
+            Self::Eth(_) => Reason::ConfigInvalid,
+            Self::Admin(error) => error.reason(),
+            Self::Start(VerbError::Start(error)) => Reason::from_word(error.reason).unwrap_or(Reason::StartFailed),
+            Self::Start(_) => Reason::StartFailed,
+        }
+    }
+}
+
+impl Service {
+    /// Opens the node and its servers. Nothing is signed or sent yet.
+    ///
+    /// # Errors
+    /// [`ServiceError`]; whatever had been opened is released again.
+    pub async fn open(config: NodeConfig, metrics: PrometheusHandle) -> Result<Self, ServiceError> {
+        let node = Node::open(config).await?;
+        match serve(&node, metrics).await {
+            Ok((eth, admin)) => Ok(Self { node, eth, admin }),
+            Err(error) => {
+                let _ = node.engine().close().await;
+                Err(error)
+            }
+        }
+    }
+
+    /// The node.
+    #[must_use]
+    pub const fn node(&self) -> &Node {
+        &self.node
+    }
+
+    /// Where the L2 RPC listens.
+    #[must_use]
+    pub const fn eth_addr(&self) -> SocketAddr {
+        self.eth.local_addr()
+    }
+
+    /// Where the admin RPC listens.
+    #[must_use]
+    pub const fn admin_addr(&self) -> SocketAddr {
+        self.admin.local_addr()
+    }
+
+    /// Cancelled once an operator has closed the node.
+    #[must_use]
+    pub const fn closed(&self) -> &CancellationToken {
+        self.admin.closed()
+    }
+
+    /// Starts as the configuration and the desired state say. An operator's stop outlives the process.
+    ///
+    /// # Errors
+    /// The start failed: the service is to be ended with [`Service::end`].
+    pub async fn start_as_desired(&self) -> Result<(), ServiceError> {
+        let policy = self.node.config().sequencer.start;
+        let wish = self.node.store().wish().await.map_err(NodeError::from)?;
+        let (running, why) = match (policy, &wish) {
+            (StartPolicy::Always, _) => (true, "sequencer.start is `always`".to_owned()),
+            (StartPolicy::Never, _) => (false, "sequencer.start is `never`".to_owned()),
+            (StartPolicy::Desired, None) => (true, "nobody has asked for a stop".to_owned()),
+            (StartPolicy::Desired, Some(wish)) => {
+                let reason = wish.author.reason.as_deref().map_or_else(String::new, |text| format!(": {text}"));
+                (wish.running, format!("as {} asked{reason}", wish.author.by))
+            }
+        };
+        tracing::info!(running, why, "desired state");
+        if running {
+            self.node.engine().start(None).await?;
+        }
+        Ok(())
+    }
+
+    /// Runs until an operator closes the node or a signal ends the process. The first signal stops gracefully within
+    /// `sequencer.stop_deadline_ms`, the second interrupts; either way everything is closed when this returns.
+    pub async fn run(self, mut signals: Signals) -> Option<DrainReport> {
+        tokio::select! {
+            () = self.admin.closed().cancelled() => tracing::info!("closed by an operator"),
+            signal = signals.next() => tracing::info!(signal, "stopping"),
+        }
+        self.end(signals).await
+    }
+
+    /// Interrupts what runs, and releases everything.
+    pub async fn close(self) {
+        let closed = self.node.engine().close().await;
+        self.eth.stop().await;
+        self.admin.stop().await;
+        if let Ok(closed) = closed {
+            tracing::info!(released = closed.closed.join(", "), "closed");
+        }
+    }
+
+    /// Stops, closes and releases everything.
+    pub async fn end(self, mut signals: Signals) -> Option<DrainReport> {
+        let engine = self.node.engine();
+        let deadline = self.node.config().sequencer.stop_deadline;
+        let graceful = engine.stop(StopRequest::of(Drain::Graceful).within(deadline));
+        let now = async {
+            signals.next().await;
+            tracing::warn!("interrupting");
+            engine.stop(StopRequest::of(Drain::Interrupt)).await
+        };
+        let answer = tokio::select! {
+            answer = graceful => answer,
+            answer = now => answer,
+        };
+        self.close().await;
+        answer.ok().and_then(|answer| answer.drain)
+    }
+}
+
+async fn serve(node: &Node, metrics: PrometheusHandle) -> Result<(RpcServer, AdminServer), ServiceError> {
+    let rpc = &node.config().rpc;
+    let eth = fermata_execution::rpc::serve(rpc.listen, node.execution().reader().clone(), rpc.limits).await?;
+    let context = AdminContext {
+        engine: node.engine().clone(),
+        status: Arc::new(node.status_source()),
+        store: Arc::clone(node.store()),
+        metrics,
+        clock: node.clock().clone(),
+    };
+    let token = node.admin_token().await?;
+    let admin = admin::serve(&node.config().admin, token, context).await?;
+    node.announce(admin.local_addr())?;
+    Ok((eth, admin))
+}
