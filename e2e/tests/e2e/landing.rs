@@ -80,7 +80,7 @@ async fn a_slot_whose_inclusion_fails_is_reported_and_the_head_goes_back_to_what
     // L1 stands still while the slot goes by; when it goes on, the slot is over.
     let slots = net.chain().deployment.times.slot();
     node.node().clock().sleep(2 * slots).await;
-    paused.resume()?;
+    drop(paused);
     let failed = |event: &SequencerEvent| matches!(event, SequencerEvent::CheckpointPublishFailed { .. }).then_some(());
     watch.until("failure", failed).await?;
     node.stop(Drain::Graceful).await?;

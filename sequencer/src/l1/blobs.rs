@@ -73,7 +73,7 @@ async fn from_anvil(client: &L1Client, hash: B256) -> Result<Vec<Blob>> {
     let call =
         client.provider().raw_request::<_, Option<Vec<Bytes>>>("anvil_getBlobsByTransactionHash".into(), (hash,));
     let blobs = client.within("anvil_getBlobsByTransactionHash", call).await?.unwrap_or_default();
-    blobs.iter().map(|bytes| to_blob(bytes)).collect()
+    to_blobs(&blobs)
 }
 
 async fn from_beacon(
@@ -89,7 +89,7 @@ async fn from_beacon(
     let hashes: Vec<_> = wanted.iter().map(B256::to_string).collect();
     let path = format!("{url}/eth/v1/beacon/blobs/{slot}?versioned_hashes={}", hashes.join(","));
     let blobs: BeaconAnswer<Vec<Bytes>> = get(client, path).await?;
-    blobs.data.iter().map(|bytes| to_blob(bytes)).collect()
+    to_blobs(&blobs.data)
 }
 
 async fn get<T: for<'de> Deserialize<'de>>(client: &L1Client, url: String) -> Result<T> {
@@ -109,8 +109,16 @@ impl From<BeaconError> for super::client::CallError {
     }
 }
 
-fn to_blob(bytes: &[u8]) -> Result<Blob> {
-    Blob::try_from(bytes).map_err(|_| unreachable("blobs", format!("a blob of {} bytes", bytes.len())))
+/// Copied in place: a blob by value is 128 KiB of stack, and some callers have little.
+fn to_blobs(all: &[Bytes]) -> Result<Vec<Blob>> {
+    let mut blobs = vec![Blob::ZERO; all.len()];
+    for (blob, bytes) in blobs.iter_mut().zip(all) {
+        if bytes.len() != blob.len() {
+            return Err(unreachable("blobs", format!("a blob of {} bytes", bytes.len())));
+        }
+        blob.copy_from_slice(bytes);
+    }
+    Ok(blobs)
 }
 
 fn unreachable(what: &'static str, source: impl Into<crate::error::Source>) -> SequencerError {

@@ -2,6 +2,9 @@
 
 use std::sync::{Arc, PoisonError};
 
+use alloy::primitives::U256;
+use alloy::providers::Provider;
+use fermata_publisher::AccountBalance;
 use futures::FutureExt;
 use futures::future::BoxFuture;
 
@@ -21,6 +24,7 @@ impl Inner {
         let workshop = &self.workshop;
         workshop.signer.start()?;
         unless_interrupted(&tokens.interrupt, async { Ok(workshop.publisher.start().await?) }).await?;
+        unless_interrupted(&tokens.interrupt, self.funded()).await?;
         unless_interrupted(&tokens.interrupt, self.followed()).await?;
         unless_interrupted(&tokens.interrupt, self.staked()).await
     }
@@ -33,6 +37,21 @@ impl Inner {
         tokio::time::timeout(patience, followed)
             .await
             .map_err(|_| SequencerError::L1Timeout { what: "the rollup's tip", after: patience })
+    }
+
+    /// A node whose every publisher is empty would miss each of its slots; one that runs dry later is told so, and goes on
+    /// when somebody sends to it.
+    async fn funded(&self) -> Result<()> {
+        let client = self.workshop.view.client();
+        let mut accounts = Vec::new();
+        for account in self.workshop.publisher.status().await?.accounts {
+            let balance = client.within("eth_getBalance", client.provider().get_balance(account.address)).await?;
+            accounts.push(AccountBalance { account: account.address, balance });
+        }
+        if accounts.iter().any(|account| !account.balance.is_zero()) {
+            return Ok(());
+        }
+        Err(fermata_publisher::Error::Unfunded { needed: U256::ONE, accounts }.into())
     }
 
     async fn staked(&self) -> Result<()> {
