@@ -10,7 +10,7 @@ use super::jobs::{Job, Jobs};
 use super::reader::ChainReader;
 use super::{Options, canonical};
 use crate::evm::{BlockEnvironment, Executed, Limits, Replayed, build_from_list, build_from_mempool, replay};
-use crate::state::{StateView, TrieNodes};
+use crate::state::StateView;
 use crate::store::Store;
 use crate::{Block, BlockId, ExecutionError, Genesis, Heads, JobId, Result, Verdict};
 
@@ -94,7 +94,7 @@ impl Engine {
         let snapshot = self.reader.store().read()?;
         let Some(header) = snapshot.header(block)? else { return Ok(None) };
         let at = BlockId { number: header.number, hash: block };
-        let view = StateView::new(TrieNodes::stored(snapshot), header.state_root, at);
+        let view = StateView::new(snapshot, header.state_root, at)?;
         Ok(Some((header, view)))
     }
 
@@ -132,7 +132,5 @@ fn ensure_genesis(store: &Store, genesis: Executed) -> Result<()> {
     }
     let head = snapshot.block(heads.unsafe_head.hash)?;
     let head = head.ok_or_else(|| ExecutionError::Missing(format!("the head {}", heads.unsafe_head)))?;
-    let state_root = head.header().state_root;
-    let state = snapshot.node(state_root)?.map(|_| ());
-    state.ok_or_else(|| ExecutionError::Missing(format!("the state {state_root} of its head")))
+    StateView::new(snapshot, head.header().state_root, head.id()).map(|_| ())
 }

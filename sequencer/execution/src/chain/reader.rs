@@ -11,7 +11,7 @@ use tokio::sync::broadcast;
 use super::{HeadsMoved, MOVES_KEPT};
 use crate::evm::{CallOutcome, GasEstimate, call, estimate_gas, next_base_fee};
 use crate::mempool::{Mempool, MempoolConfig};
-use crate::state::{StateView, TrieNodes};
+use crate::state::StateView;
 use crate::store::{Store, TxPlace};
 use crate::{Block, BlockId, ExecutionError, Heads, Result};
 
@@ -214,7 +214,7 @@ impl ChainReader {
         let snapshot = self.store.read()?;
         let header = snapshot.header(at)?.ok_or(ExecutionError::UnknownBlock(at))?;
         let id = BlockId { number: header.number, hash: at };
-        let view = StateView::new(TrieNodes::stored(snapshot), header.state_root, id);
+        let view = StateView::new(snapshot, header.state_root, id)?;
         Ok((header, view))
     }
 }

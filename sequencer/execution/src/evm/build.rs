@@ -1,6 +1,8 @@
 //! Building a block: the mempool's best, or exactly a given list.
 
-use alloy::primitives::{B256, Bytes, keccak256};
+use std::num::NonZero;
+
+use alloy::primitives::{Bytes, keccak256};
 use fermata_primitives::{SharedClock, UnixTime};
 use revm::context::result::InvalidTransaction;
 
@@ -8,10 +10,12 @@ use super::executor::{BlockExecutor, TxFailure};
 use super::{BlockEnvironment, Executed};
 use crate::mempool::{Mempool, PooledTx};
 use crate::state::StateView;
-use crate::{ExecutionError, RecoveredTx, Result};
+use crate::{ExecutionError, RecoveredTx, Result, TransactionError};
 
 /// A transaction that pays the least there is: with less gas left, the block is full.
 const LEAST_TX_GAS: u64 = 21_000;
+/// A shorter list is decoded sooner than threads are started.
+const LEAST_PARALLEL: usize = 8;
 
 /// What bounds a block that is built from the mempool, beside its gas.
 #[derive(Clone, Debug)]
@@ -92,9 +96,9 @@ pub(crate) fn build_from_list(
     transactions: &[Bytes],
 ) -> Result<Executed> {
     let mut executor = BlockExecutor::begin(parent_state, environment)?;
-    for (index, raw) in transactions.iter().enumerate() {
-        let refused = |reason| ExecutionError::InvalidTransaction { index, hash: hash_of(raw), reason };
-        let tx = RecoveredTx::decode(raw.clone()).map_err(|cause| refused(cause.to_string()))?;
+    for (index, (raw, decoded)) in transactions.iter().zip(decode_all(transactions)).enumerate() {
+        let refused = |reason| ExecutionError::InvalidTransaction { index, hash: keccak256(raw), reason };
+        let tx = decoded.map_err(|cause| refused(cause.to_string()))?;
         match executor.execute(&tx) {
             Ok(()) => {}
             Err(failure) => return Err(refused(failure.reason()?)),
@@ -103,6 +107,16 @@ pub(crate) fn build_from_list(
     executor.finish()
 }
 
-fn hash_of(raw: &Bytes) -> B256 {
-    keccak256(raw)
+/// Decodes a list on all cores: recovering senders costs more than executing their transfers.
+fn decode_all(transactions: &[Bytes]) -> Vec<std::result::Result<RecoveredTx, TransactionError>> {
+    let decode = |part: &[Bytes]| part.iter().cloned().map(RecoveredTx::decode).collect::<Vec<_>>();
+    let cores = std::thread::available_parallelism().map_or(1, NonZero::get);
+    if transactions.len() < LEAST_PARALLEL || cores == 1 {
+        return decode(transactions);
+    }
+    std::thread::scope(|scope| {
+        let parts = transactions.chunks(transactions.len().div_ceil(cores));
+        let threads: Vec<_> = parts.map(|part| scope.spawn(move || decode(part))).collect();
+        threads.into_iter().flat_map(|thread| thread.join().expect("decoding does not panic")).collect()
+    })
 }

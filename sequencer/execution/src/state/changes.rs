@@ -8,6 +8,7 @@ use eth_trie::Trie;
 use revm::database::{BundleAccount, BundleState};
 
 use super::StateView;
+use super::fresh::FreshNodes;
 use super::nodes::{StateTrie, trie_error};
 use crate::store::Writer;
 use crate::{GenesisAccount, Result};
@@ -17,7 +18,7 @@ use crate::{GenesisAccount, Result};
 pub(crate) struct StateChanges {
     /// The state root after the changes.
     pub(crate) root: B256,
-    nodes: Vec<(B256, Vec<u8>)>,
+    nodes: FreshNodes,
     code: Vec<(B256, Vec<u8>)>,
 }
 
@@ -59,7 +60,7 @@ impl StateChanges {
 
     /// Writes the nodes and the code.
     pub(crate) fn write(&mut self, writer: &mut Writer<'_>) -> Result<()> {
-        writer.put_nodes(&mut self.nodes)?;
+        self.nodes.write(writer, self.root)?;
         self.code.iter().try_for_each(|(hash, code)| writer.put_code(*hash, code))
     }
 }

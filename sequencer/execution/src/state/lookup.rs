@@ -6,7 +6,8 @@ use alloy::primitives::B256;
 use alloy::rlp::{Error, Header};
 
 use super::nodes::unreadable;
-use crate::store::Snapshot;
+use super::references::{is_list, item, payload, references};
+use crate::store::{NodeRecord, Snapshot};
 use crate::{ExecutionError, Result};
 
 /// Items of a branch: sixteen children and a value, which keys of one length never use.
@@ -24,23 +25,47 @@ enum Step<'a> {
     Absent,
 }
 
-/// The value at `key` in the trie with this root, which is not the empty one.
-pub(super) fn lookup(snapshot: &Snapshot, root: B256, key: B256) -> Result<Option<Vec<u8>>> {
+/// A leaf that was found.
+pub(super) struct Leaf {
+    pub(super) value: Vec<u8>,
+    /// Hash and number of the storage trie's root, where the leaf is an account that has one.
+    pub(super) storage: Option<(B256, u64)>,
+}
+
+/// The leaf at `key` in the trie whose root has this number.
+pub(super) fn lookup(snapshot: &Snapshot, root: u64, key: B256) -> Result<Option<Leaf>> {
     let mut path = Path { key, at: 0 };
-    let mut node = stored(snapshot, root)?;
+    let mut record = stored(snapshot, root)?;
+    let mut node = record.rlp;
     loop {
-        let next = step(node, &mut path).map_err(|cause| unreadable(&cause))?;
-        node = match next {
-            Step::Stored(hash) => stored(snapshot, hash)?,
-            Step::Inline(inner) => inner,
-            Step::Found(value) => return Ok(Some(value.to_vec())),
+        match step(node, &mut path).map_err(|cause| unreadable(&cause))? {
+            Step::Stored(hash) => {
+                record = stored(snapshot, number(&record, hash)?)?;
+                node = record.rlp;
+            }
+            Step::Inline(inner) => node = inner,
+            Step::Found(value) => {
+                let storage = if is_list(value) { known(&record)?.next() } else { None };
+                return Ok(Some(Leaf { value: value.to_vec(), storage }));
+            }
             Step::Absent => return Ok(None),
-        };
+        }
     }
 }
 
-fn stored(snapshot: &Snapshot, hash: B256) -> Result<&[u8]> {
-    snapshot.node(hash)?.ok_or_else(|| ExecutionError::Missing(format!("the trie node {hash}")))
+fn stored(snapshot: &Snapshot, id: u64) -> Result<NodeRecord<'_>> {
+    snapshot.node(id)?.ok_or_else(|| ExecutionError::Missing(format!("the trie node {id}")))
+}
+
+/// Hashes and numbers of what a node refers to.
+fn known(record: &NodeRecord<'_>) -> Result<impl Iterator<Item = (B256, u64)>> {
+    let hashes = references(record.rlp).map_err(|cause| unreadable(&cause))?;
+    Ok(hashes.into_iter().zip(record.ids()))
+}
+
+fn number(record: &NodeRecord<'_>, hash: B256) -> Result<u64> {
+    let found = known(record)?.find(|(reference, _)| *reference == hash);
+    found.map(|(_, id)| id).ok_or_else(|| ExecutionError::Missing(format!("the number of the trie node {hash}")))
 }
 
 fn step<'a>(node: &'a [u8], path: &mut Path) -> Result<Step<'a>, Error> {
@@ -80,7 +105,7 @@ fn short<'a>(compact: &[u8], follows: &'a [u8], path: &mut Path) -> Result<Step<
 
 /// A child: a hash, a node within this one, or nothing.
 fn into(reference: &[u8]) -> Result<Step<'_>, Error> {
-    if reference.first().is_some_and(|byte| *byte >= 0xc0) {
+    if is_list(reference) {
         return Ok(Step::Inline(reference));
     }
     let hash = payload(reference)?;
@@ -88,18 +113,6 @@ fn into(reference: &[u8]) -> Result<Step<'_>, Error> {
         return Ok(Step::Absent);
     }
     B256::try_from(hash).map(Step::Stored).map_err(|_| Error::UnexpectedLength)
-}
-
-/// Takes the next item off a list's payload, with its header.
-fn item<'a>(items: &mut &'a [u8]) -> Result<&'a [u8], Error> {
-    let whole = *items;
-    let header = Header::decode(items)?;
-    *items = items.get(header.payload_length..).ok_or(Error::InputTooShort)?;
-    Ok(&whole[..whole.len() - items.len()])
-}
-
-fn payload(mut item: &[u8]) -> Result<&[u8], Error> {
-    Header::decode_bytes(&mut item, false)
 }
 
 /// A key, nibble by nibble.
@@ -149,7 +162,7 @@ mod tests {
             trie.insert(key.as_slice(), value).unwrap();
         }
         let root = trie.root_hash().unwrap();
-        store.write(|writer| writer.put_nodes(&mut nodes.take_fresh())).unwrap();
+        store.write(|writer| nodes.take_fresh().write(writer, root)).unwrap();
         root
     }
 
@@ -158,15 +171,17 @@ mod tests {
 
         #[test]
         fn exactly_what_the_trie_holds_is_found(
-            leaves in prop::collection::btree_map(key(), prop::collection::vec(1u8.., 1..40), 1..60),
+            leaves in prop::collection::btree_map(key(), prop::collection::vec(1u8..0x80, 1..40), 1..60),
             others in prop::collection::vec(key(), 20),
         ) {
             let dir = tempfile::tempdir().unwrap();
             let store = Store::open(dir.path()).unwrap();
             let root = stored_trie(&store, &leaves);
             let snapshot = store.read().unwrap();
+            let root = snapshot.state_root(root).unwrap().unwrap();
             for key in leaves.keys().chain(&others) {
-                prop_assert_eq!(lookup(&snapshot, root, *key).unwrap(), leaves.get(key).cloned());
+                let found = lookup(&snapshot, root, *key).unwrap();
+                prop_assert_eq!(found.map(|leaf| leaf.value), leaves.get(key).cloned());
             }
         }
     }
@@ -175,7 +190,7 @@ mod tests {
     fn a_node_that_is_gone_is_missing_not_absent() {
         let dir = tempfile::tempdir().unwrap();
         let store = Store::open(dir.path()).unwrap();
-        let error = lookup(&store.read().unwrap(), B256::repeat_byte(1), B256::ZERO).unwrap_err();
-        assert!(matches!(error, ExecutionError::Missing(_)), "{error}");
+        let found = lookup(&store.read().unwrap(), 7, B256::ZERO);
+        assert!(matches!(found, Err(ExecutionError::Missing(_))));
     }
 }

@@ -1,4 +1,7 @@
 //! Where tries find their nodes: the store, and above it what has not been written yet.
+//!
+//! A trie asks for nodes by hash, the store knows them by number. A node tells the numbers of those it refers to, and a
+//! trie is always walked from its root: so by the time a hash is asked for, its number is known.
 
 use std::collections::HashMap;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
@@ -7,7 +10,9 @@ use alloy::consensus::EMPTY_ROOT_HASH;
 use alloy::primitives::B256;
 use eth_trie::EthTrie;
 
+use super::fresh::FreshNodes;
 use super::lookup::lookup;
+use super::references::references;
 use crate::store::Snapshot;
 use crate::{ExecutionError, Result};
 
@@ -16,20 +21,31 @@ pub(super) type StateTrie = EthTrie<TrieNodes>;
 
 /// Nodes by hash. New ones stay in memory until they are taken for the block's write transaction.
 #[derive(Debug, Default)]
-pub(crate) struct TrieNodes {
-    /// `None` for a state that begins empty: genesis. LMDB's read transactions may change threads, but not be shared.
-    stored: Option<Mutex<Snapshot>>,
-    fresh: Mutex<HashMap<B256, Vec<u8>>>,
-}
+pub(crate) struct TrieNodes(Mutex<Nodes>);
 
-fn locked<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
-    mutex.lock().unwrap_or_else(PoisonError::into_inner)
+#[derive(Debug, Default)]
+struct Nodes {
+    /// `None` for a state that begins empty: genesis.
+    stored: Option<Snapshot>,
+    /// Numbers of stored nodes that the walks so far have come across.
+    known: HashMap<B256, u64>,
+    fresh: HashMap<B256, Vec<u8>>,
 }
 
 impl TrieNodes {
-    /// The nodes of a store.
-    pub(crate) fn stored(snapshot: Snapshot) -> Self {
-        Self { stored: Some(Mutex::new(snapshot)), fresh: Mutex::default() }
+    /// The nodes of a stored state.
+    ///
+    /// # Errors
+    /// `Missing` where the store has no such state.
+    pub(crate) fn stored(snapshot: Snapshot, root: B256) -> Result<Self> {
+        let id = snapshot.state_root(root)?;
+        let id = id.ok_or_else(|| ExecutionError::Missing(format!("the state {root}")))?;
+        let known = HashMap::from([(root, id)]);
+        Ok(Self(Mutex::new(Nodes { stored: Some(snapshot), known, fresh: HashMap::new() })))
+    }
+
+    fn locked(&self) -> MutexGuard<'_, Nodes> {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     /// Opens the trie with this root.
@@ -40,22 +56,29 @@ impl TrieNodes {
         EthTrie::from(Arc::clone(self), root).map_err(|cause| trie_error(&cause))
     }
 
-    /// Reads something else from the same snapshot; `None` where there is no store.
-    pub(super) fn with_snapshot<T>(&self, read: impl FnOnce(&Snapshot) -> Result<Option<T>>) -> Result<Option<T>> {
-        self.stored.as_ref().map_or(Ok(None), |snapshot| read(&locked(snapshot)))
-    }
-
-    /// The value at `key` in a stored trie; a state that begins empty has none.
+    /// The value at `key` in a stored trie: the state's, or the storage of an account that was looked up before.
     pub(super) fn lookup(&self, root: B256, key: B256) -> Result<Option<Vec<u8>>> {
         if root == EMPTY_ROOT_HASH {
             return Ok(None);
         }
-        self.with_snapshot(|snapshot| lookup(snapshot, root, key))
+        let mut nodes = self.locked();
+        let missing = || ExecutionError::Missing(format!("the trie {root}"));
+        let id = *nodes.known.get(&root).ok_or_else(missing)?;
+        let snapshot = nodes.stored.as_ref().ok_or_else(missing)?;
+        let Some(leaf) = lookup(snapshot, id, key)? else { return Ok(None) };
+        nodes.known.extend(leaf.storage);
+        Ok(Some(leaf.value))
+    }
+
+    /// Reads something else from the same snapshot; `None` where there is no store.
+    pub(super) fn with_snapshot<T>(&self, read: impl FnOnce(&Snapshot) -> Result<Option<T>>) -> Result<Option<T>> {
+        self.locked().stored.as_ref().map_or(Ok(None), read)
     }
 
     /// Takes the nodes made since the last time.
-    pub(super) fn take_fresh(&self) -> Vec<(B256, Vec<u8>)> {
-        std::mem::take(&mut *locked(&self.fresh)).into_iter().collect()
+    pub(super) fn take_fresh(&self) -> FreshNodes {
+        let mut nodes = self.locked();
+        FreshNodes::new(std::mem::take(&mut nodes.fresh), std::mem::take(&mut nodes.known))
     }
 }
 
@@ -69,20 +92,29 @@ pub(super) fn trie_error(cause: &eth_trie::TrieError) -> ExecutionError {
     ExecutionError::Missing(format!("a part of the state trie ({cause})"))
 }
 
+fn node_hash(key: &[u8]) -> Result<B256> {
+    B256::try_from(key).map_err(|_| ExecutionError::Missing("a node whose hash has 32 bytes".to_owned()))
+}
+
 impl eth_trie::DB for TrieNodes {
     type Error = ExecutionError;
 
     fn get(&self, key: &[u8]) -> Result<Option<Vec<u8>>> {
-        let hash = B256::try_from(key).map_err(|_| ExecutionError::Missing("a node whose hash has 32 bytes".into()))?;
-        if let Some(node) = locked(&self.fresh).get(&hash) {
+        let hash = node_hash(key)?;
+        let mut nodes = self.locked();
+        if let Some(node) = nodes.fresh.get(&hash) {
             return Ok(Some(node.clone()));
         }
-        self.with_snapshot(|snapshot| Ok(snapshot.node(hash)?.map(<[u8]>::to_vec)))
+        let (Some(snapshot), Some(id)) = (&nodes.stored, nodes.known.get(&hash)) else { return Ok(None) };
+        let Some(record) = snapshot.node(*id)? else { return Ok(None) };
+        let children = references(record.rlp).map_err(|cause| unreadable(&cause))?;
+        let (children, rlp) = (children.into_iter().zip(record.ids()).collect::<Vec<_>>(), record.rlp.to_vec());
+        nodes.known.extend(children);
+        Ok(Some(rlp))
     }
 
     fn insert(&self, key: &[u8], value: Vec<u8>) -> Result<()> {
-        let hash = B256::try_from(key).map_err(|_| ExecutionError::Missing("a node whose hash has 32 bytes".into()))?;
-        locked(&self.fresh).insert(hash, value);
+        self.locked().fresh.insert(node_hash(key)?, value);
         Ok(())
     }
 

@@ -11,6 +11,7 @@ use revm::database_interface::DBErrorMarker;
 use revm::state::AccountInfo;
 
 use super::nodes::{StateTrie, TrieNodes, unreadable};
+use crate::store::Snapshot;
 use crate::{BlockId, ExecutionError, Result};
 
 /// The `BLOCKHASH` opcode reaches this far back.
@@ -29,7 +30,11 @@ pub(crate) struct StateView {
 
 impl StateView {
     /// The state with this root, after the block `at`.
-    pub(crate) fn new(nodes: TrieNodes, root: B256, at: BlockId) -> Self {
+    pub(crate) fn new(snapshot: Snapshot, root: B256, at: BlockId) -> Result<Self> {
+        Ok(Self::over(TrieNodes::stored(snapshot, root)?, root, at))
+    }
+
+    fn over(nodes: TrieNodes, root: B256, at: BlockId) -> Self {
         Self { nodes: Arc::new(nodes), root, at, read: HashMap::new(), hashes: vec![at.hash] }
     }
 
@@ -40,7 +45,7 @@ impl StateView {
 
     /// No account at all.
     pub(crate) fn empty() -> Self {
-        Self::new(TrieNodes::default(), EMPTY_ROOT_HASH, BlockId::default())
+        Self::over(TrieNodes::default(), EMPTY_ROOT_HASH, BlockId::default())
     }
 
     /// The account; `None` where there is none.

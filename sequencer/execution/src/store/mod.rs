@@ -1,13 +1,14 @@
 //! What is durable: one LMDB environment for state, blocks, indexes and heads.
 //!
-//! Trie nodes are keyed by their hash and never deleted. So every block's state stays readable, and going back to an
-//! older head costs nothing but moving the heads; the price is disk, about the size of the nodes a block touches.
+//! Trie nodes are appended and never deleted. So every block's state stays readable, and going back to an older head
+//! costs nothing but moving the heads; the price is disk, about the size of the nodes a block touches.
 //! One durable write transaction a block carries everything derived from it. Which blocks are on the chain is derived
 //! from the heads, and changes with them in one transaction.
 
 mod block_records;
 mod codec;
 mod heads_record;
+mod node_records;
 mod open;
 mod snapshot;
 mod writer;
@@ -19,6 +20,7 @@ use heed::types::{Bytes, Str, U64};
 use heed::{Database, Env, WithoutTls};
 
 pub(crate) use block_records::{ExecutedBlock, TxPlace};
+pub(crate) use node_records::NodeRecord;
 pub(crate) use snapshot::Snapshot;
 pub(crate) use writer::Writer;
 
@@ -32,8 +34,10 @@ const SCHEMA: u32 = 1;
 struct Tables {
     /// Schema version and heads.
     meta: Database<Str, Bytes>,
-    /// Trie node hash -> RLP.
-    nodes: Database<Bytes, Bytes>,
+    /// Trie node number -> the numbers it refers to, and RLP.
+    nodes: Database<U64<heed::byteorder::BE>, Bytes>,
+    /// State root -> number of its node.
+    roots: Database<Bytes, U64<heed::byteorder::BE>>,
     /// Code hash -> code.
     code: Database<Bytes, Bytes>,
     /// Block hash -> RLP of the header.

@@ -15,7 +15,7 @@ use crate::{ExecutionError, Result};
 pub(super) const MAP_BYTES: usize = 256 << 30;
 /// Concurrent read transactions: one a request of the RPC.
 const MAX_READERS: u32 = 1024;
-const TABLES: u32 = 9;
+const TABLES: u32 = 10;
 const SCHEMA_KEY: &str = "schema";
 
 impl Store {
@@ -58,7 +58,8 @@ fn create_tables(env: &Env<WithoutTls>) -> Result<Tables> {
     let mut create = |name| env.create_database(&mut txn, Some(name)).map_err(store_error);
     let tables = Tables {
         meta,
-        nodes: create("nodes")?,
+        nodes: create("nodes")?.remap_key_type(),
+        roots: create("roots")?.remap_data_type(),
         code: create("code")?,
         headers: create("headers")?,
         bodies: create("bodies")?,
@@ -91,7 +92,8 @@ fn open_tables(env: &Env<WithoutTls>, file: &Path) -> Result<Tables> {
     }
     let tables = Tables {
         meta,
-        nodes: open("nodes")?,
+        nodes: open("nodes")?.remap_key_type(),
+        roots: open("roots")?.remap_data_type(),
         code: open("code")?,
         headers: open("headers")?,
         bodies: open("bodies")?,

@@ -30,11 +30,6 @@ impl Snapshot {
         table.get(&self.txn, key.as_slice()).map_err(store_error)
     }
 
-    /// RLP of a trie node.
-    pub(crate) fn node(&self, hash: B256) -> Result<Option<&[u8]>> {
-        self.get(self.tables.nodes, hash)
-    }
-
     /// Contract code.
     pub(crate) fn code(&self, hash: B256) -> Result<Option<&[u8]>> {
         self.get(self.tables.code, hash)

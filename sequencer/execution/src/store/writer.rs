@@ -38,20 +38,10 @@ impl<'env> Writer<'env> {
         table.delete(&mut self.txn, key.as_slice()).map(|_| ()).map_err(store_error)
     }
 
-    /// Writes trie nodes. They are sorted first, so that neighbours share a page.
-    pub(crate) fn put_nodes(&mut self, nodes: &mut [(B256, Vec<u8>)]) -> Result<()> {
-        nodes.sort_unstable_by_key(|(hash, _)| *hash);
-        nodes.iter().try_for_each(|(hash, rlp)| self.put_once(self.tables.nodes, *hash, rlp))
-    }
-
-    /// Writes contract code.
+    /// Writes contract code. Keyed by its own hash, code that is there already is the same: its page stays clean.
     pub(crate) fn put_code(&mut self, hash: B256, code: &[u8]) -> Result<()> {
-        self.put_once(self.tables.code, hash, code)
-    }
-
-    /// Keyed by its own hash, a value that is there already is the same: leave its page clean.
-    fn put_once(&mut self, table: Database<Bytes, Bytes>, key: B256, value: &[u8]) -> Result<()> {
-        match table.put_with_flags(&mut self.txn, PutFlags::NO_OVERWRITE, key.as_slice(), value) {
+        let table = self.tables.code;
+        match table.put_with_flags(&mut self.txn, PutFlags::NO_OVERWRITE, hash.as_slice(), code) {
             Ok(()) | Err(heed::Error::Mdb(heed::MdbError::KeyExist)) => Ok(()),
             Err(error) => Err(store_error(error)),
         }
