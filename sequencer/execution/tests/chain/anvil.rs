@@ -157,7 +157,7 @@ async fn receipts_base_fees_and_state_are_those_of_anvil() {
         let _: serde_json::Value = referee.raw_request("evm_setNextBlockTimestamp".into(), (time,)).await.unwrap();
         let _: serde_json::Value = referee.raw_request("evm_mine".into(), ()).await.unwrap();
         let theirs = referee.get_block_by_number(block.header().number.into()).await.unwrap().unwrap().header;
-        assert_eq!(Some(u64::from(block.header().base_fee_per_gas.unwrap())), theirs.base_fee_per_gas);
+        assert_eq!(block.header().base_fee_per_gas, theirs.base_fee_per_gas);
         let (own, name) = (block.header(), block.id());
         assert_eq!(own.transactions_root, theirs.transactions_root, "transactions of {name}");
         assert_eq!(own.gas_used, theirs.gas_used, "gas of {name}");
