@@ -112,13 +112,14 @@ impl DevChain {
         let prepared = Prepared::begin(config.validators)?;
         let anvil = Anvil::start(&plan.anvil(), clock.clone()).await?;
         let provider = anvil.provider()?;
+        let warm_up = TaskTracker::new();
+        warm_up.spawn(warm_up::meet_a_blob(provider.clone(), accounts::idle()?, config.deploy.l1_chain_id));
+        warm_up.close();
         let l1_clock = L1Clock::own(provider.clone(), clock.clone()).await?;
         let Prepared { artifacts, accounts, deposits } =
             prepared.await.expect("reading and counting is not aborted")?;
         let took_anvil = watch.lap();
 
-        let warm_up = TaskTracker::new();
-        warm_up.spawn(warm_up::meet_a_blob(provider.clone(), accounts.idle.clone(), config.deploy.l1_chain_id));
         let mining = Mining::ByUs(l1_clock.clone());
         let deployer = accounts.deployer.clone();
         let access = L1Access { provider: provider.clone(), deployer, mining, clock: clock.clone() };
@@ -160,13 +161,17 @@ impl DevChain {
         times.start_of(slot).minus_secs(times.slot().as_secs() + times.ethereum_slot().as_secs())
     }
 
+    /// Waits until anvil has met its first blob, and is as quick with the next as it will ever be.
+    pub async fn warmed_up(&self) {
+        self.warm_up.wait().await;
+    }
+
     /// Stops mining, then anvil, gracefully.
     ///
     /// # Errors
     /// Those of [`Anvil::stop`].
     pub async fn stop(self) -> Result<()> {
         self.l1_clock.stop_interval().await;
-        self.warm_up.close();
         self.warm_up.wait().await;
         self.anvil.stop().await.map(drop)
     }

@@ -56,6 +56,8 @@ impl Net {
         config.deploy.slot_secs = options.slot_secs;
         config.deploy.committee_size = u64::from(options.validators);
         let chain = DevChain::start(config, Arc::new(SystemClock)).await?;
+        // A story is not about how long anvil takes for its first blob.
+        chain.warmed_up().await;
         let dir = tempfile::tempdir()?;
         chain.deployment.addresses.save(&dir.path().join("addresses.json"))?;
         Ok(Self { chain, dir })

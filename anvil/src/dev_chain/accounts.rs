@@ -15,8 +15,6 @@ pub struct DevAccounts {
     pub deployer: PrivateKeySigner,
     /// Send the node's L1 transactions. Prefunded: `m/44'/60'/0'/0/1` and up.
     pub publishers: Vec<PrivateKeySigner>,
-    /// Sends what nobody waits for. Prefunded: `m/44'/60'/0'/0/9`.
-    pub idle: PrivateKeySigner,
     /// Attest and propose. Without ether: `m/44'/60'/1'/0/0` and up.
     pub validators: Vec<PrivateKeySigner>,
 }
@@ -30,7 +28,6 @@ impl DevAccounts {
         let prefunded = |index| derive(&format!("m/44'/60'/0'/0/{index}"));
         Ok(Self {
             deployer: prefunded(0)?,
-            idle: prefunded(9)?,
             publishers: (1..=2).map(prefunded).collect::<Result<_>>()?,
             validators: (0..validators)
                 .map(|index| derive(&format!("m/44'/60'/1'/0/{index}")))
@@ -47,6 +44,11 @@ impl DevAccounts {
         };
         self.validators.iter().map(registration).collect()
     }
+}
+
+/// A prefunded account that nobody else uses: `m/44'/60'/0'/0/9`.
+pub(super) fn idle() -> Result<PrivateKeySigner> {
+    derive("m/44'/60'/0'/0/9")
 }
 
 fn bls_seed(key: &B256) -> B256 {
