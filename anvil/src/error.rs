@@ -15,7 +15,7 @@ pub type Result<T, E = AnvilError> = std::result::Result<T, E>;
 
 /// Why something about anvil, its clock, the deployment or the staking did not come about.
 #[derive(Debug, thiserror::Error)]
-#[non_exhaustive]
+
 pub enum AnvilError {
     /// Install it, then try again.
     #[error("{tool} is missing (looked at {searched}): install it with `{INSTALL}`, or set {env}")]

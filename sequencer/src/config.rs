@@ -20,8 +20,8 @@ mod tests;
 pub use error::{ConfigError, Problem, Problems};
 pub use keys::{KEYS, Key, Kind, Secrecy, markdown};
 pub use node_config::{
-    AdminConfig, BlobSource, ClockKind, ExecutionConfig, FeeConfig, GenesisSource, KeySource, L1Config, LogConfig,
-    LogFormat, NodeConfig, Prefunded, PublisherConfig, RollupLocation, RpcConfig, Secret, SequencerConfig, StartPolicy,
+    AdminConfig, BlobSource, ClockKind, ExecutionConfig, GenesisSource, KeySource, L1Config, LogConfig, LogFormat,
+    NodeConfig, Prefunded, PublisherConfig, RollupLocation, RpcConfig, Secret, SequencerConfig, StartPolicy,
     ValidatorConfig,
 };
 pub use raw::{Origin, RawConfig, RawValue};

@@ -41,7 +41,8 @@ pub fn prefunded_accounts() -> Vec<alloy::signers::local::PrivateKeySigner> {
 /// # Errors
 /// The genesis is none; never with the accounts of [`prefunded_accounts`].
 pub fn genesis_archive(prefunded: &[Address]) -> Result<B256, ExecutionError> {
-    let ether = alloy::primitives::U256::from(PREFUNDED_ETHER) * alloy::primitives::uint!(1_000_000_000_000_000_000_U256);
+    let ether =
+        alloy::primitives::U256::from(PREFUNDED_ETHER) * alloy::primitives::uint!(1_000_000_000_000_000_000_U256);
     let account = |address: &Address| GenesisAccount { address: *address, balance: ether, ..GenesisAccount::default() };
     let genesis = Genesis {
         chain_id: CHAIN_ID,

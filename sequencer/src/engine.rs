@@ -101,7 +101,7 @@ impl fmt::Debug for Engine {
 }
 
 impl Engine {
-    /// An engine at rest. Its owner and every run are tasks of the engine's tracker, which [`Engine::settle`] waits for.
+    /// An engine at rest. Its owner, and the poll loop of every run, are tasks of the engine's tracker.
     #[must_use]
     pub fn new(parts: Arc<dyn Parts>, config: EngineConfig, clock: SharedClock) -> Self {
         let (verbs, inbox) = mpsc::unbounded_channel();

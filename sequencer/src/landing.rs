@@ -102,8 +102,10 @@ fn request(
 /// Has the contract judge the call as of its slot, and says how much gas to give it.
 async fn simulate(workshop: &Workshop, turn: &ProposerTurn, request: &L1Request) -> Result<u64> {
     let at = workshop.view.times().start_of(turn.slot);
-    let simulated =
-        workshop.publisher.simulate_at(request, workshop.publisher_account, at, workshop.view.without_blob_check()).await?;
+    let simulated = workshop
+        .publisher
+        .simulate_at(request, workshop.publisher_account, at, workshop.view.without_blob_check())
+        .await?;
     if let Some(data) = simulated.revert_data {
         return Err(SequencerError::WouldRevert { reason: revert_reason(&data) });
     }

@@ -1,7 +1,7 @@
 //! A node: its stores, its parts, and the engine that starts and stops them.
 //!
 //! What is opened here outlives every run: stores, the L1 head monitor and the follower that keeps the L2 chain at what
-//! L1 says, the servers. A stopped node still tells the truth. Only [`Node::close`] releases them.
+//! L1 says, the servers. A stopped node still tells the truth. Only closing its engine releases them.
 
 mod keys;
 mod open;

@@ -75,6 +75,7 @@ pub struct Head {
 
 /// A checkpoint as far as this node knows it landed.
 #[derive(Clone, PartialEq, Eq, Debug, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
 pub struct LandedCheckpoint {
     /// Its number.
     pub number: CheckpointNumber,

@@ -21,7 +21,8 @@ fn landed(watch: &fermata_e2e::Watch) -> Vec<(Slot, usize)> {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn thirty_slots_in_a_row_land_a_checkpoint_of_several_blocks_and_a_fresh_node_rebuilds_them_from_l1_alone() -> Result {
+async fn thirty_slots_in_a_row_land_a_checkpoint_of_several_blocks_and_a_fresh_node_rebuilds_them_from_l1_alone()
+-> Result {
     let net = Net::start().await?;
     let node = net.open_node("a").await?;
     let mut watch = net.watch(&node);

@@ -13,7 +13,8 @@ use fermata_sequencer::dev::prefunded_accounts;
 use fermata_sequencer::l1::BlobSource;
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_wallets_transaction_is_mined_and_its_bytes_are_in_a_blob_of_an_accepted_l1_transaction() -> anyhow::Result<()> {
+async fn a_wallets_transaction_is_mined_and_its_bytes_are_in_a_blob_of_an_accepted_l1_transaction() -> anyhow::Result<()>
+{
     let net = Net::start().await?;
     let node = net.open_node("a").await?;
     let mut watch = net.watch(&node);

@@ -9,7 +9,8 @@ use alloy::providers::Provider;
 use alloy::signers::local::PrivateKeySigner;
 use clap::Args;
 use fermata_anvil::{
-    AnvilError, BlsSecret, DeployConfig, L1Access, Mining, ValidatorRegistration, connect, deploy, find_artifacts, stake,
+    AnvilError, BlsSecret, DeployConfig, L1Access, Mining, ValidatorRegistration, connect, deploy, find_artifacts,
+    stake,
 };
 use fermata_primitives::SystemClock;
 
@@ -37,7 +38,7 @@ pub struct DeployArgs {
     /// Print the settings and deploy nothing.
     #[arg(long)]
     pub print_settings: bool,
-    /// Hash of the L2 genesis block, instead of the one that the node's [execution] settings make.
+    /// Hash of the L2 genesis block, instead of the one that the node's `execution` settings make.
     #[arg(long, value_name = "HASH")]
     pub genesis_archive: Option<B256>,
     /// Private keys of validators to stake, one a line; the deployer may withdraw.
@@ -46,7 +47,7 @@ pub struct DeployArgs {
     /// Longest wait for a transaction to be mined, in seconds.
     #[arg(long, value_name = "SECONDS", default_value_t = 120)]
     pub wait: u64,
-    /// The node's configuration: its L2 genesis is what the rollup is deployed for.
+    /// The node that the rollup is deployed for.
     #[command(flatten)]
     pub node: GenesisArgs,
 }

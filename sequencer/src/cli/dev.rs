@@ -138,7 +138,25 @@ pub(super) const fn reason_of(error: &AnvilError) -> Reason {
         AnvilError::InvalidConfig { .. } => Reason::ConfigInvalid,
         AnvilError::WithoutFunds { .. } => Reason::Unfunded,
         AnvilError::WrongChain { .. } => Reason::WrongChain,
-        _ => Reason::L1Down,
+        AnvilError::SlotTimes(_) => Reason::ConfigInvalid,
+        AnvilError::Process { .. }
+        | AnvilError::NotListening { .. }
+        | AnvilError::BadUrl { .. }
+        | AnvilError::L1Unreachable { .. }
+        | AnvilError::L1Refused { .. }
+        | AnvilError::Reverted { .. }
+        | AnvilError::NotMined { .. }
+        | AnvilError::NoSuchContract { .. }
+        | AnvilError::Multicall { .. }
+        | AnvilError::BlsSecretZero
+        | AnvilError::DepositRefused { .. }
+        | AnvilError::StillQueued { .. }
+        | AnvilError::ClockDisobeyed { .. }
+        | AnvilError::IntervalRunning
+        | AnvilError::IntervalZero
+        | AnvilError::ReorgDepth { .. }
+        | AnvilError::CheatFailed { .. }
+        | AnvilError::Mnemonic(_) => Reason::L1Down,
     }
 }
 

@@ -9,6 +9,7 @@ use super::{
     BlobSource, ClockKind, ConfigError, L1Config, NodeConfig, Problems, RawConfig, RollupLocation, SequencerConfig,
     Sources, StartPolicy,
 };
+
 use crate::timetable::Budgets;
 
 /// A day: no interval or time limit is longer.

@@ -9,6 +9,7 @@ use alloy::primitives::{Address, U256};
 use alloy::transports::http::reqwest::Url;
 use fermata_execution::mempool::MempoolConfig;
 use fermata_execution::rpc::RpcLimits;
+use fermata_publisher::FeeConfig;
 
 use crate::timetable::Budgets;
 
@@ -173,19 +174,6 @@ pub struct PublisherConfig {
     pub keys: KeySource,
     /// What they may bid.
     pub fees: FeeConfig,
-}
-
-/// What a publisher may bid, in wei per gas.
-#[derive(Clone, Copy, PartialEq, Eq, Debug)]
-pub struct FeeConfig {
-    /// Least tip.
-    pub tip_floor: u128,
-    /// Most tip of a first send.
-    pub tip_cap: u128,
-    /// Most for gas; a first send uses at most half.
-    pub max_fee_ceiling: u128,
-    /// Most for blob gas; a first send uses at most half.
-    pub blob_fee_ceiling: u128,
 }
 
 /// The poll loop.

@@ -7,9 +7,11 @@ use alloy::providers::{Provider, ProviderBuilder};
 use alloy::signers::local::PrivateKeySigner;
 use fermata_execution::{Execution, Options, RevmExecution};
 use fermata_primitives::{CheckpointNumber, L1FollowingClock, SharedClock, SystemClock};
-use fermata_publisher::{FeeConfig, L1, PreparedBlobs, PublisherConfig, PublisherManager};
+use fermata_publisher::{L1, PreparedBlobs, PublisherConfig, PublisherManager};
 use fermata_rollup::L1Addresses;
-use fermata_validator_signer::{Domain, FarFutureGuard, SignerError, SlashingProtection, StoreOptions, ValidatorSigner};
+use fermata_validator_signer::{
+    Domain, FarFutureGuard, SignerError, SlashingProtection, StoreOptions, ValidatorSigner,
+};
 use tokio::sync::watch;
 
 use super::parts::NodeParts;
@@ -199,14 +201,8 @@ impl Ground<'_> {
     /// The manager, and one of its accounts.
     fn publisher(&self, heads: HeadReceiver) -> Result<(PublisherManager, Address), NodeError> {
         let ethereum_slot = self.view.times().ethereum_slot();
-        let bids = &self.config.publisher.fees;
         let options = PublisherConfig {
-            fees: FeeConfig {
-                tip_floor: bids.tip_floor,
-                tip_cap: bids.tip_cap,
-                max_fee_ceiling: bids.max_fee_ceiling,
-                blob_fee_ceiling: bids.blob_fee_ceiling,
-            },
+            fees: self.config.publisher.fees.clone(),
             rpc_timeout: self.config.l1.request_timeout,
             ..PublisherConfig::new(self.l1_chain_id, ethereum_slot, self.data_dir.publisher())
         };

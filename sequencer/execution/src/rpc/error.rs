@@ -29,9 +29,9 @@ pub enum RpcError {
 
 impl RpcError {
     pub(super) fn listen(addr: SocketAddr, source: std::io::Error) -> Self {
-        match source.kind() {
-            std::io::ErrorKind::AddrInUse => Self::PortInUse { addr },
-            _ => Self::Listen { addr, source },
+        if source.kind() == std::io::ErrorKind::AddrInUse {
+            return Self::PortInUse { addr };
         }
+        Self::Listen { addr, source }
     }
 }

@@ -19,9 +19,9 @@ const REVERTED: i32 = 3;
 #[derive(Debug)]
 pub(super) enum EthError {
     /// The mempool does not take the transaction.
-    Mempool(MempoolError),
+    Mempool(Box<MempoolError>),
     /// The chain could not be read, or the call not be made.
-    Execution(ExecutionError),
+    Execution(Box<ExecutionError>),
     /// There is no such block.
     BlockNotFound,
     /// A parameter that parses and still makes no sense.
@@ -38,13 +38,13 @@ pub(super) enum EthError {
 
 impl From<MempoolError> for EthError {
     fn from(error: MempoolError) -> Self {
-        Self::Mempool(error)
+        Self::Mempool(Box::new(error))
     }
 }
 
 impl From<ExecutionError> for EthError {
     fn from(error: ExecutionError) -> Self {
-        Self::Execution(error)
+        Self::Execution(Box::new(error))
     }
 }
 

@@ -3,7 +3,9 @@
 use alloy::signers::local::coins_bip39::{English, Mnemonic};
 
 use crate::config::reader::Reader;
-use crate::config::{FeeConfig, KeySource, PublisherConfig, Secret, ValidatorConfig};
+use fermata_publisher::FeeConfig;
+
+use crate::config::{KeySource, PublisherConfig, Secret, ValidatorConfig};
 
 /// The keys of one section.
 struct KeyKeys {
