@@ -145,7 +145,15 @@ impl Net {
     /// # Errors
     /// There is no binary, or it did not come up.
     pub async fn spawn_node(&self, name: &str) -> Result<ChildNode> {
-        ChildNode::spawn(self.data_dir(name), &self.settings(name, &[])).await
+        self.spawn_node_with(name, &[]).await
+    }
+
+    /// Starts a node as a process of its own, with some keys set otherwise.
+    ///
+    /// # Errors
+    /// As [`Net::spawn_node`].
+    pub async fn spawn_node_with(&self, name: &str, changes: &[(&str, &str)]) -> Result<ChildNode> {
+        ChildNode::spawn(self.data_dir(name), &self.settings(name, changes)).await
     }
 
     /// Watches a node from now on.
