@@ -19,11 +19,11 @@ async fn a_graceful_stop_lands_the_slot_in_flight_and_its_head_is_the_next_block
     assert_eq!(net.archive_at(last.number).await?, report.head.hash);
     assert_eq!(net.pending().await?, last.number);
 
-    node.start().await?;
     let block = |event: &SequencerEvent| {
-        if let SequencerEvent::BlockProposed { hash, index: 0, .. } = event { Some(*hash) } else { None }
+        if let SequencerEvent::BlockProposed { hash, .. } = event { Some(*hash) } else { None }
     };
     let mut watch = net.watch(&node);
+    node.start().await?;
     let first = watch.until("block", block).await?;
     let first = fermata_execution::Execution::block(node.node().execution().as_ref(), first).await?.expect("stored");
     assert_eq!(first.header().parent_hash, report.head.hash);
