@@ -26,6 +26,7 @@ impl StateChanges {
     /// Applies what the EVM did to the tries of `view`. Touches the paths of changed leaves, nothing else.
     pub(crate) fn apply(view: &mut StateView, bundle: &BundleState) -> Result<Self> {
         let mut accounts = view.accounts()?;
+        view.nodes.reserve(bundle.state.len());
         for (address, account) in &bundle.state {
             apply_account(view, &mut accounts, *address, account)?;
         }

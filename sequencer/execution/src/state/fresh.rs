@@ -1,8 +1,7 @@
 //! Nodes that a block has made, on their way into the store.
 
-use std::collections::HashMap;
-
 use alloy::primitives::B256;
+use alloy::primitives::map::B256Map;
 
 use super::nodes::unreadable;
 use super::references::references;
@@ -13,11 +12,11 @@ use crate::{ExecutionError, Result};
 #[derive(Debug)]
 pub(super) struct FreshNodes {
     nodes: Vec<(B256, Vec<u8>)>,
-    known: HashMap<B256, u64>,
+    known: B256Map<u64>,
 }
 
 impl FreshNodes {
-    pub(super) fn new(nodes: HashMap<B256, Vec<u8>>, known: HashMap<B256, u64>) -> Self {
+    pub(super) fn new(nodes: B256Map<Vec<u8>>, known: B256Map<u64>) -> Self {
         Self { nodes: nodes.into_iter().collect(), known }
     }
 

@@ -6,7 +6,7 @@ use alloy::primitives::B256;
 use alloy::rlp::{Error, Header};
 
 use super::nodes::unreadable;
-use super::references::{is_list, item, payload, references};
+use super::references::{is_list, item, payload, position, references};
 use crate::store::{NodeRecord, Snapshot};
 use crate::{ExecutionError, Result};
 
@@ -45,7 +45,7 @@ pub(super) fn lookup(snapshot: &Snapshot, root: u64, key: B256) -> Result<Option
             }
             Step::Inline(inner) => node = inner,
             Step::Found(value) => {
-                let storage = if is_list(value) { known(&record)?.next() } else { None };
+                let storage = if is_list(value) { storage(&record)? } else { None };
                 return Ok(Some(Leaf { value: value.to_vec(), storage }));
             }
             Step::Absent => return Ok(None),
@@ -57,15 +57,16 @@ fn stored(snapshot: &Snapshot, id: u64) -> Result<NodeRecord<'_>> {
     snapshot.node(id)?.ok_or_else(|| ExecutionError::Missing(format!("the trie node {id}")))
 }
 
-/// Hashes and numbers of what a node refers to.
-fn known(record: &NodeRecord<'_>) -> Result<impl Iterator<Item = (B256, u64)>> {
+/// Hash and number of the one node that a leaf may refer to.
+fn storage(record: &NodeRecord<'_>) -> Result<Option<(B256, u64)>> {
     let hashes = references(record.rlp).map_err(|cause| unreadable(&cause))?;
-    Ok(hashes.into_iter().zip(record.ids()))
+    Ok(hashes.into_iter().zip(record.ids()).next())
 }
 
 fn number(record: &NodeRecord<'_>, hash: B256) -> Result<u64> {
-    let found = known(record)?.find(|(reference, _)| *reference == hash);
-    found.map(|(_, id)| id).ok_or_else(|| ExecutionError::Missing(format!("the number of the trie node {hash}")))
+    let position = position(record.rlp, hash).map_err(|cause| unreadable(&cause))?;
+    let id = position.and_then(|position| record.ids().nth(position));
+    id.ok_or_else(|| ExecutionError::Missing(format!("the number of the trie node {hash}")))
 }
 
 fn step<'a>(node: &'a [u8], path: &mut Path) -> Result<Step<'a>, Error> {

@@ -3,11 +3,11 @@
 //! A trie asks for nodes by hash, the store knows them by number. A node tells the numbers of those it refers to, and a
 //! trie is always walked from its root: so by the time a hash is asked for, its number is known.
 
-use std::collections::HashMap;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use alloy::consensus::EMPTY_ROOT_HASH;
 use alloy::primitives::B256;
+use alloy::primitives::map::B256Map;
 use eth_trie::EthTrie;
 
 use super::fresh::FreshNodes;
@@ -28,8 +28,8 @@ struct Nodes {
     /// `None` for a state that begins empty: genesis.
     stored: Option<Snapshot>,
     /// Numbers of stored nodes that the walks so far have come across.
-    known: HashMap<B256, u64>,
-    fresh: HashMap<B256, Vec<u8>>,
+    known: B256Map<u64>,
+    fresh: B256Map<Vec<u8>>,
 }
 
 impl TrieNodes {
@@ -40,8 +40,8 @@ impl TrieNodes {
     pub(crate) fn stored(snapshot: Snapshot, root: B256) -> Result<Self> {
         let id = snapshot.state_root(root)?;
         let id = id.ok_or_else(|| ExecutionError::Missing(format!("the state {root}")))?;
-        let known = HashMap::from([(root, id)]);
-        Ok(Self(Mutex::new(Nodes { stored: Some(snapshot), known, fresh: HashMap::new() })))
+        let known = B256Map::from_iter([(root, id)]);
+        Ok(Self(Mutex::new(Nodes { stored: Some(snapshot), known, fresh: B256Map::default() })))
     }
 
     fn locked(&self) -> MutexGuard<'_, Nodes> {
@@ -75,6 +75,11 @@ impl TrieNodes {
         self.locked().stored.as_ref().map_or(Ok(None), read)
     }
 
+    /// Makes room for what changing this many leaves comes across: a handful of branches each, of sixteen children.
+    pub(super) fn reserve(&self, leaves: usize) {
+        self.locked().known.reserve(leaves * 64);
+    }
+
     /// Takes the nodes made since the last time.
     pub(super) fn take_fresh(&self) -> FreshNodes {
         let mut nodes = self.locked();
@@ -101,16 +106,15 @@ impl eth_trie::DB for TrieNodes {
 
     fn get(&self, key: &[u8]) -> Result<Option<Vec<u8>>> {
         let hash = node_hash(key)?;
-        let mut nodes = self.locked();
-        if let Some(node) = nodes.fresh.get(&hash) {
+        let Nodes { stored, known, fresh } = &mut *self.locked();
+        if let Some(node) = fresh.get(&hash) {
             return Ok(Some(node.clone()));
         }
-        let (Some(snapshot), Some(id)) = (&nodes.stored, nodes.known.get(&hash)) else { return Ok(None) };
+        let (Some(snapshot), Some(id)) = (stored, known.get(&hash)) else { return Ok(None) };
         let Some(record) = snapshot.node(*id)? else { return Ok(None) };
         let children = references(record.rlp).map_err(|cause| unreadable(&cause))?;
-        let (children, rlp) = (children.into_iter().zip(record.ids()).collect::<Vec<_>>(), record.rlp.to_vec());
-        nodes.known.extend(children);
-        Ok(Some(rlp))
+        known.extend(children.into_iter().zip(record.ids()));
+        Ok(Some(record.rlp.to_vec()))
     }
 
     fn insert(&self, key: &[u8], value: Vec<u8>) -> Result<()> {

@@ -7,41 +7,53 @@ use alloy::rlp::{Error, Header};
 /// Hashes of the nodes that this one refers to, in the order they appear in its RLP.
 pub(super) fn references(node: &[u8]) -> Result<Vec<B256>, Error> {
     let mut found = Vec::with_capacity(17);
-    collect(node, &mut found)?;
+    visit(node, &mut |hash| found.push(hash))?;
     Ok(found)
 }
 
-fn collect(mut node: &[u8], found: &mut Vec<B256>) -> Result<(), Error> {
+/// Where among its references a node refers to `hash`.
+pub(super) fn position(node: &[u8], hash: B256) -> Result<Option<usize>, Error> {
+    let (mut at, mut found) = (0, None);
+    visit(node, &mut |reference| {
+        if reference == hash && found.is_none() {
+            found = Some(at);
+        }
+        at += 1;
+    })?;
+    Ok(found)
+}
+
+fn visit(mut node: &[u8], found: &mut impl FnMut(B256)) -> Result<(), Error> {
     let mut items = Header::decode_bytes(&mut node, true)?;
     let (first, second) = (item(&mut items)?, item(&mut items)?);
     if items.is_empty() {
         let is_leaf = payload(first)?.first().is_some_and(|flags| flags & 0x20 != 0);
-        return if is_leaf { collect_of_leaf(payload(second)?, found) } else { collect_of_child(second, found) };
+        return if is_leaf { visit_leaf(payload(second)?, found) } else { visit_child(second, found) };
     }
-    collect_of_child(first, found)?;
-    collect_of_child(second, found)?;
+    visit_child(first, found)?;
+    visit_child(second, found)?;
     while !items.is_empty() {
         // The last item is the branch's value, always empty here: keys have one length.
-        collect_of_child(item(&mut items)?, found)?;
+        visit_child(item(&mut items)?, found)?;
     }
     Ok(())
 }
 
 /// A child is a hash, a node that lies within this one, or nothing.
-fn collect_of_child(reference: &[u8], found: &mut Vec<B256>) -> Result<(), Error> {
+fn visit_child(reference: &[u8], found: &mut impl FnMut(B256)) -> Result<(), Error> {
     if is_list(reference) {
-        return collect(reference, found);
+        return visit(reference, found);
     }
     let hash = payload(reference)?;
     if !hash.is_empty() {
-        found.push(B256::try_from(hash).map_err(|_| Error::UnexpectedLength)?);
+        found(B256::try_from(hash).map_err(|_| Error::UnexpectedLength)?);
     }
     Ok(())
 }
 
 /// A leaf of the account trie holds a list: nonce, balance, storage root, code hash. One of a storage trie holds a
 /// number, and refers to nothing.
-fn collect_of_leaf(mut value: &[u8], found: &mut Vec<B256>) -> Result<(), Error> {
+fn visit_leaf(mut value: &[u8], found: &mut impl FnMut(B256)) -> Result<(), Error> {
     if !is_list(value) {
         return Ok(());
     }
@@ -50,7 +62,7 @@ fn collect_of_leaf(mut value: &[u8], found: &mut Vec<B256>) -> Result<(), Error>
     item(&mut fields)?;
     let storage_root = B256::try_from(payload(item(&mut fields)?)?).map_err(|_| Error::UnexpectedLength)?;
     if storage_root != EMPTY_ROOT_HASH {
-        found.push(storage_root);
+        found(storage_root);
     }
     Ok(())
 }
