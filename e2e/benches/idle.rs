@@ -29,10 +29,16 @@ async fn main() -> Result<()> {
     let slots = (net.pending().await?.0 - from.0) as f64;
     let per_slot = (l1.calls() - calls) as f64 / slots;
     let baseline = net.chain().deployment.times.slot().as_secs_f64() * BASELINE_CALLS_PER_SECOND;
-    println!("L1 calls per idle slot: {per_slot:.1}; head polled twice a second: {baseline:.1}; ratio {:.2}", per_slot / baseline);
+    println!(
+        "L1 calls per idle slot: {per_slot:.1}; head polled twice a second: {baseline:.1}; ratio {:.2}",
+        per_slot / baseline
+    );
     let node_rss = resident(node.pid().context("it runs")?)?;
     let anvil_rss = resident(net.chain().anvil.pid().context("it runs")?)?;
-    println!("resident memory: node {node_rss:.1} MB, anvil {anvil_rss:.1} MB; ratio {:.2}; goal 60 MB", node_rss / anvil_rss);
+    println!(
+        "resident memory: node {node_rss:.1} MB, anvil {anvil_rss:.1} MB; ratio {:.2}; goal 60 MB",
+        node_rss / anvil_rss
+    );
     node.kill().await
 }
 
