@@ -18,6 +18,7 @@ mod execution;
 mod genesis;
 pub mod mempool;
 pub mod rpc;
+mod sender_recovery;
 mod state;
 mod store;
 mod transaction;

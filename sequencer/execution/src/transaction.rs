@@ -1,10 +1,11 @@
 //! A raw transaction, decoded and with its sender recovered.
 
-use alloy::consensus::transaction::SignerRecoverable;
 use alloy::consensus::{Transaction, TxEnvelope};
 use alloy::eips::Decodable2718;
 use alloy::primitives::{Address, B256, Bytes};
 use thiserror::Error;
+
+use crate::sender_recovery::sender_of;
 
 /// Why raw bytes are not a transaction of this chain, whatever its state.
 #[derive(Clone, PartialEq, Eq, Debug, Error)]
@@ -44,7 +45,7 @@ impl RecoveredTx {
         if envelope.is_eip4844() {
             return Err(TransactionError::Blob);
         }
-        let signer = envelope.recover_signer().map_err(|_| TransactionError::InvalidSignature)?;
+        let signer = sender_of(&envelope).ok_or(TransactionError::InvalidSignature)?;
         Ok(Self { envelope, signer, raw })
     }
 

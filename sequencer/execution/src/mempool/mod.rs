@@ -111,9 +111,8 @@ impl Mempool {
     /// Learns the nonces that accounts have at the new head, also where they went back. What they have used up leaves the
     /// pool. `nonces` must hold every account whose nonce the change of head has touched, EIP-7702 authorities too.
     pub fn on_canonical(&self, nonces: &[(Address, u64)]) {
-        let mut pool = self.pool();
         for (sender, next_nonce) in nonces {
-            pool.set_next_nonce(*sender, *next_nonce);
+            self.pool().set_next_nonce(*sender, *next_nonce);
         }
     }
 
@@ -121,9 +120,8 @@ impl Mempool {
     /// Those whose nonce another waiting transaction has stay out. Where the pool is full, the usual order of eviction
     /// decides. Call [`Mempool::on_canonical`] afterwards: it drops those that the new chain holds too.
     pub fn reinject(&self, transactions: Vec<PooledTx>) {
-        let mut pool = self.pool();
         for tx in transactions {
-            pool.put_back(tx, &self.config);
+            self.pool().put_back(tx, &self.config);
         }
     }
 

@@ -65,15 +65,20 @@ impl Context {
         self.run(&self.validations, work).await
     }
 
+    /// The turn belongs to the work, not to the caller: a caller that goes away does not let another one in early.
     async fn run<T: Send + 'static>(
         &self,
-        turns: &Semaphore,
+        turns: &Arc<Semaphore>,
         work: impl FnOnce(&ChainReader) -> Result<T, EthError> + Send + 'static,
     ) -> Result<T, EthError> {
-        let _turn = turns.acquire().await.map_err(|_| EthError::Stopping)?;
+        let turn = Arc::clone(turns).acquire_owned().await.map_err(|_| EthError::Stopping)?;
         let reader = self.reader.clone();
+        let worked = self.tracker.spawn_blocking(move || {
+            let _turn = turn;
+            work(&reader)
+        });
         // An error means that the runtime is going down, or that `work` panicked, which the runtime has reported.
-        self.tracker.spawn_blocking(move || work(&reader)).await.map_err(|_| EthError::Stopping)?
+        worked.await.map_err(|_| EthError::Stopping)?
     }
 }
 

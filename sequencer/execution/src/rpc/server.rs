@@ -1,10 +1,12 @@
 //! The listener: HTTP and WebSocket on one port, and a stop that leaves nothing running.
 
 use std::net::SocketAddr;
+use std::time::Duration;
 
 use jsonrpsee::Methods;
 use jsonrpsee::server::middleware::rpc::RpcServiceBuilder;
 use jsonrpsee::server::{BatchRequestConfig, RpcModule, Server, ServerConfig, ServerHandle};
+use tokio::time::timeout;
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 
@@ -19,6 +21,9 @@ use super::subscription_api::{HexIds, SubscriptionApiServer};
 use super::transaction_api::TransactionApiServer;
 use super::{RpcError, RpcLimits};
 use crate::ChainReader;
+
+/// How long a stop waits for clients.
+const LONGEST_DRAIN: Duration = Duration::from_secs(5);
 
 /// A running RPC server. Dropping it tells it to stop and waits for nothing; [`RpcServer::stop`] waits.
 #[derive(Debug)]
@@ -37,7 +42,8 @@ impl RpcServer {
     }
 
     /// Takes no further connection or request, ends subscriptions, answers what is in progress, and returns when nothing
-    /// of it runs any more. A second call joins the first.
+    /// of it runs any more. A client that does not finish its request is waited for 5 seconds. A second call joins the
+    /// first.
     ///
     /// # Cancel safety
     /// Dropped, the server stops all the same; nobody waits for it.
@@ -45,9 +51,14 @@ impl RpcServer {
         self.stop.cancel();
         // An error means that it has stopped already.
         let _ = self.handle.stop();
-        self.handle.clone().stopped().await;
         self.tracker.close();
-        self.tracker.wait().await;
+        let ended = async {
+            self.handle.clone().stopped().await;
+            self.tracker.wait().await;
+        };
+        if timeout(LONGEST_DRAIN, ended).await.is_err() {
+            tracing::warn!(local_addr = %self.local_addr, "a client of the eth RPC did not finish; stopped without it");
+        }
     }
 }
 

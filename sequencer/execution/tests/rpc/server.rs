@@ -7,7 +7,8 @@ use fermata_execution::rpc::{RpcError, RpcLimits, serve};
 use jsonrpsee::core::client::{Subscription, SubscriptionClientT};
 use jsonrpsee::rpc_params;
 use serde_json::Value;
-use tokio::net::TcpListener;
+use tokio::io::AsyncWriteExt;
+use tokio::net::{TcpListener, TcpStream};
 use tokio::time::timeout;
 
 use crate::support::{DEADLINE, Node};
@@ -51,4 +52,15 @@ async fn a_closed_chain_is_an_error_and_no_hang() {
     node.execution.close().await.unwrap();
     let refused = node.provider().get_block_number().await.unwrap_err();
     assert!(refused.to_string().contains("the node is stopping"), "{refused}");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_client_that_never_finishes_its_request_does_not_hold_a_stop_up() {
+    let node = Node::start().await;
+    let mut client = TcpStream::connect(node.server.local_addr()).await.unwrap();
+    let head = "POST / HTTP/1.1\r\nhost: localhost\r\ncontent-type: application/json\r\ncontent-length: 100\r\n\r\n[";
+    client.write_all(head.as_bytes()).await.unwrap();
+    node.provider().get_block_number().await.expect("the server has accepted by now");
+    timeout(DEADLINE, node.server.stop()).await.expect("the stop ends");
+    drop(client);
 }
