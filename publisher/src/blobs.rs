@@ -2,6 +2,7 @@
 
 use std::sync::Arc;
 
+use alloy::eips::eip4844::c_kzg::{KzgSettings, ethereum_kzg_settings};
 use alloy::eips::eip4844::{Blob, Bytes48};
 use alloy::eips::eip7594::{BlobTransactionSidecarEip7594, CELLS_PER_EXT_BLOB};
 use alloy::primitives::B256;
@@ -13,17 +14,23 @@ const STORED_LEN: usize = BLOB_LEN + POINT_LEN + CELLS_PER_EXT_BLOB * POINT_LEN;
 const BLOB_LEN: usize = 131_072;
 const POINT_LEN: usize = 48;
 
+/// The trusted setup without precomputed tables. Those would make a proof faster, and cost seconds of a core at the start and
+/// a hundred megabytes for as long as the process lives.
+pub(crate) fn trusted_setup() -> &'static KzgSettings {
+    ethereum_kzg_settings(0)
+}
+
 /// Blobs with commitments and cell proofs; cheap to clone.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct PreparedBlobs(Arc<BlobTransactionSidecarEip7594>);
 
 impl PreparedBlobs {
-    /// Makes commitments and proofs: about 0.2 s of this thread a blob, and 2 s more the first time, for the trusted setup.
+    /// Makes commitments and proofs: some tenths of a second of this thread a blob, and as much again the first time, for the trusted setup.
     ///
     /// # Errors
     /// [`Error::Blob`] when a blob is no sequence of field elements.
     pub fn compute(blobs: Vec<Blob>) -> Result<Self, Error> {
-        let sidecar = BlobTransactionSidecarEip7594::try_from_blobs(blobs);
+        let sidecar = BlobTransactionSidecarEip7594::try_from_blobs_with_settings(blobs, trusted_setup());
         Ok(Self(Arc::new(sidecar.map_err(|error| Error::Blob(error.to_string()))?)))
     }
 

@@ -3,7 +3,7 @@
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
-use alloy::eips::eip4844::{Blob, env_settings::EnvKzgSettings};
+use alloy::eips::eip4844::Blob;
 use alloy::primitives::{Address, B256};
 use alloy::rpc::types::state::StateOverride;
 use alloy::signers::local::PrivateKeySigner;
@@ -62,7 +62,7 @@ impl PublisherManager {
         let store = Store::open(&config.data_dir, config.chain_id, config.keep_settled)?;
         let core = Arc::new(Core::new(config, l1, clock, store));
         // The trusted setup takes seconds to load: do it beside, before the first blob needs it.
-        core.proof_work.spawn_blocking(|| EnvKzgSettings::Default.get());
+        core.proof_work.spawn_blocking(|| crate::blobs::trusted_setup());
         Ok(Self {
             signers,
             verbs: tokio::sync::Mutex::default(),

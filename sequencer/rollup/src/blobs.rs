@@ -4,8 +4,7 @@
 //! 31 bytes of all elements of all blobs, in order, are one stream: version (1 byte), length (8 bytes, big-endian), the
 //! bytes, zeros.
 
-use alloy::eips::eip4844::c_kzg::KzgSettings;
-use alloy::eips::eip4844::env_settings::EnvKzgSettings;
+use alloy::eips::eip4844::c_kzg::{KzgSettings, ethereum_kzg_settings};
 use alloy::eips::eip4844::{
     AsCkzg, BYTES_PER_COMMITMENT, Blob, Bytes48, FIELD_ELEMENT_BYTES_USIZE, FIELD_ELEMENTS_PER_BLOB,
     kzg_to_versioned_hash,
@@ -114,7 +113,7 @@ impl BlobCommitments {
     /// # Errors
     /// [`RollupError::Kzg`] where a blob holds a field element out of range; those of [`pack_blobs`] never do.
     pub fn of_blobs(blobs: &[Blob]) -> Result<Self> {
-        let settings = EnvKzgSettings::Default.get();
+        let settings = ethereum_kzg_settings(0);
         let commit = |(index, blob)| commit(settings, blob).map_err(|source| RollupError::Kzg { index, source });
         Ok(Self(blobs.iter().enumerate().map(commit).collect::<Result<_>>()?))
     }

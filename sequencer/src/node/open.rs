@@ -7,7 +7,7 @@ use alloy::providers::{Provider, ProviderBuilder};
 use alloy::signers::local::PrivateKeySigner;
 use fermata_execution::{Execution, Options, RevmExecution};
 use fermata_primitives::{CheckpointNumber, L1FollowingClock, SharedClock, SystemClock};
-use fermata_publisher::{L1, PreparedBlobs, PublisherConfig, PublisherManager};
+use fermata_publisher::{L1, PublisherConfig, PublisherManager};
 use fermata_rollup::L1Addresses;
 use fermata_validator_signer::{
     Domain, FarFutureGuard, SignerError, SlashingProtection, StoreOptions, ValidatorSigner,
@@ -269,7 +269,5 @@ fn begin_background(
     let follower = Follower::new(workshop.view.clone(), committees, chain, head, clock.clone());
     background.tasks.spawn(monitor.run(background.ended.clone()));
     background.tasks.spawn(follower.run(background.ended.clone()));
-    // The first proof loads the trusted setup, which takes a second or two: not in the first slot.
-    background.tasks.spawn_blocking(|| drop(PreparedBlobs::compute(vec![Default::default()])));
     background
 }
