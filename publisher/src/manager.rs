@@ -62,7 +62,7 @@ impl PublisherManager {
         let store = Store::open(&config.data_dir, config.chain_id, config.keep_settled)?;
         let core = Arc::new(Core::new(config, l1, clock, store));
         // The trusted setup takes seconds to load: do it beside, before the first blob needs it.
-        core.proof_work.spawn_blocking(|| crate::blobs::trusted_setup());
+        core.proof_work.spawn_blocking(crate::blobs::trusted_setup);
         Ok(Self {
             signers,
             verbs: tokio::sync::Mutex::default(),

@@ -110,3 +110,61 @@ impl BlockChecker {
         Ok(head)
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use std::path::Path;
+
+    use fermata_execution::mempool::MempoolConfig;
+    use fermata_execution::{BlockAttributes, Genesis, Options, RevmExecution};
+    use fermata_primitives::SystemClock;
+
+    use super::*;
+
+    async fn engine(dir: &Path) -> RevmExecution {
+        let genesis = Genesis::dev(7, 0, &[Address::repeat_byte(1)]);
+        let mempool = MempoolConfig::default();
+        let options = Options { dir: dir.to_owned(), genesis, clock: Arc::new(SystemClock), mempool };
+        RevmExecution::open(options).await.expect("a fresh store opens")
+    }
+
+    /// Two blocks of another node, and the genesis they are built on.
+    async fn blocks_of(proposer: &RevmExecution) -> (B256, Vec<Block>) {
+        let genesis = proposer.reader().genesis().hash;
+        let (mut parent, mut blocks) = (genesis, Vec::new());
+        for _ in 0..2 {
+            let attributes = BlockAttributes {
+                timestamp: 12,
+                beneficiary: Address::repeat_byte(9),
+                prev_randao: B256::ZERO,
+                gas_limit: 30_000_000,
+                max_payload_bytes: 1_000,
+                transactions: Some(Vec::new()),
+                deadline: None,
+            };
+            let job = proposer.begin(parent, attributes).await.expect("the parent is stored");
+            let block = proposer.seal(job).await.expect("an empty block can be built");
+            parent = block.hash();
+            blocks.push(block);
+        }
+        (genesis, blocks)
+    }
+
+    #[tokio::test]
+    async fn a_validator_executes_what_came_from_elsewhere_before_it_attests() {
+        let dirs = [tempfile::tempdir().expect("a directory"), tempfile::tempdir().expect("a directory")];
+        let proposer = engine(dirs[0].path()).await;
+        let validator = Arc::new(engine(dirs[1].path()).await);
+        let (genesis, blocks) = blocks_of(&proposer).await;
+        let checker = BlockChecker::new(Arc::<RevmExecution>::clone(&validator) as Arc<dyn Execution>);
+        assert_eq!(checker.check(genesis, &blocks).await.expect("they are valid"), blocks[1].hash());
+
+        let mut header = blocks[1].header().clone();
+        header.state_root = B256::repeat_byte(3);
+        let forged = [blocks[0].clone(), Block::new(header, Vec::new())];
+        let refused = checker.check(genesis, &forged).await.expect_err("its state root is false");
+        assert!(matches!(&refused, SequencerError::BadProposal(why) if why.contains("state")), "{refused}");
+        let skipped = checker.check(genesis, &blocks[1..]).await;
+        assert!(matches!(skipped, Err(SequencerError::BadProposal(_))), "its parent is not the base");
+    }
+}

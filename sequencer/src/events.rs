@@ -115,6 +115,22 @@ pub struct PublishedCheckpoint {
 }
 
 impl SequencerEvent {
+    /// Its name in the RPC, the metrics and the log.
+    #[must_use]
+    pub const fn name(&self) -> &'static str {
+        match self {
+            Self::PreparingCheckpoint { .. } => "preparing-checkpoint",
+            Self::BlockProposed { .. } => "block-proposed",
+            Self::BlockBuildFailed { .. } => "block-build-failed",
+            Self::CheckpointProposed { .. } => "checkpoint-proposed",
+            Self::CheckpointPublished { .. } => "checkpoint-published",
+            Self::CheckpointPublishFailed { .. } => "checkpoint-publish-failed",
+            Self::SlotMissed { .. } => "slot-missed",
+            Self::CheckpointDiscarded { .. } => "checkpoint-discarded",
+            Self::L1TipMoved { .. } => "l1-tip-moved",
+        }
+    }
+
     /// Whether a healthy chain never sees it.
     #[must_use]
     pub const fn is_failure(&self) -> bool {
@@ -140,8 +156,9 @@ impl Events {
     /// Events kept for a listener that is behind.
     const KEPT: usize = 1_024;
 
-    /// Tells everyone who listens.
+    /// Tells everyone who listens, and counts.
     pub fn emit(&self, event: SequencerEvent) {
+        metrics::counter!("fermata_events_total", "event" => event.name()).increment(1);
         tracing::debug!(?event, "event");
         // No listener is not an error.
         let _ = self.0.send(event);
@@ -157,5 +174,27 @@ impl Events {
 impl Default for Events {
     fn default() -> Self {
         Self(broadcast::Sender::new(Self::KEPT))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn an_event_has_one_name_in_the_rpc_and_in_the_metrics() {
+        let event = SequencerEvent::SlotMissed { slot: Slot(1), reason: String::new() };
+        let told = serde_json::to_value(&event).expect("plain data");
+        assert_eq!(told["event"], event.name());
+    }
+
+    #[tokio::test]
+    async fn a_listener_hears_what_is_emitted_from_then_on() {
+        let events = Events::default();
+        events.emit(SequencerEvent::L1TipMoved { l1_block: 1, checkpoint: CheckpointNumber(1) });
+        let mut listener = events.subscribe();
+        let second = SequencerEvent::L1TipMoved { l1_block: 2, checkpoint: CheckpointNumber(1) };
+        events.emit(second.clone());
+        assert_eq!(listener.recv().await, Ok(second));
     }
 }
