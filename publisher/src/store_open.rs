@@ -34,7 +34,15 @@ pub(crate) struct Databases {
 
 /// Ownership of a data directory, as long as it lives.
 #[derive(Debug)]
-pub(crate) struct DirLock(#[expect(dead_code, reason = "held for its lock, which ends with it")] File);
+pub(crate) struct DirLock(File);
+
+impl Drop for DirLock {
+    /// Unlocked by name: a child that is being started has a copy of the file until it runs its program, and would keep the
+    /// lock.
+    fn drop(&mut self) {
+        let _ = self.0.unlock();
+    }
+}
 
 impl DirLock {
     /// Takes the directory, which is made when it is missing.

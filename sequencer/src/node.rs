@@ -72,6 +72,13 @@ impl Background {
     }
 }
 
+impl Drop for Background {
+    /// A node that is dropped without a close asks L1 nothing more.
+    fn drop(&mut self) {
+        self.ended.cancel();
+    }
+}
+
 impl Node {
     /// The verbs.
     #[must_use]

@@ -46,9 +46,10 @@ impl Committees {
         Ok(committee)
     }
 
-    /// The committee of the slot's epoch, if it has been read.
-    pub async fn known(&self, slot: Slot) -> Option<Arc<Committee>> {
-        self.cached.lock().await.get(&self.view.times().epoch_of(slot)).cloned()
+    /// The committee of the slot's epoch, if it has been read. Never waits: not for L1, nor for one who waits for L1.
+    #[must_use]
+    pub fn known(&self, slot: Slot) -> Option<Arc<Committee>> {
+        self.cached.try_lock().ok()?.get(&self.view.times().epoch_of(slot)).cloned()
     }
 
     /// Forgets all: L1 was reorganised.

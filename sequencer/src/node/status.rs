@@ -42,7 +42,7 @@ impl NodeStatusSource {
             },
             last_checkpoint,
             l1: Some(l1),
-            slot: Some(self.slot().await),
+            slot: Some(self.slot()),
             publishers: self.publishers().await,
             signer: SignerStatus { keys: inner.workshop.signer.addresses() },
             requests: self.0.engine.live_requests().await.iter().map(RequestStatus::from).collect(),
@@ -58,11 +58,11 @@ impl NodeStatusSource {
     }
 
     /// Told without asking L1 for a committee it has not told before.
-    async fn slot(&self) -> SlotStatus {
+    fn slot(&self) -> SlotStatus {
         let workshop = &self.0.inner.workshop;
         let now = workshop.clock.now();
         let target = workshop.timetable.target_slot(now);
-        let proposer = workshop.committees.known(target).await.and_then(|committee| committee.proposer(target));
+        let proposer = workshop.committees.known(target).and_then(|committee| committee.proposer(target));
         let ours = proposer.is_some_and(|proposer| workshop.signer.addresses().contains(&proposer));
         SlotStatus { current: workshop.timetable.times().slot_at_time(now), target, proposer, ours }
     }
