@@ -5,7 +5,7 @@ use fermata_sequencer::config::NodeConfig;
 use fermata_sequencer::lifecycle::Drain;
 use fermata_sequencer::node::Node;
 use fermata_sequencer::service::Service;
-use fermata_sequencer::verbs::{DrainReport, StopRequest};
+use fermata_sequencer::verbs::{DrainReport, StartRequest, StopRequest};
 
 /// A node and its servers. Dropped, it is interrupted and closed in the background.
 #[derive(Debug)]
@@ -35,7 +35,7 @@ impl NetNode {
     /// # Errors
     /// The start was refused or failed.
     pub async fn start(&self) -> Result<()> {
-        self.node().engine().start(None).await?;
+        self.node().engine().start(StartRequest::default()).await?;
         Ok(())
     }
 

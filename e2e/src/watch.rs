@@ -37,6 +37,7 @@ impl Watch {
             }
             SequencerEvent::CheckpointPublished { .. }
             | SequencerEvent::PreparingCheckpoint { .. }
+            | SequencerEvent::PhaseEntered { .. }
             | SequencerEvent::BlockProposed { .. }
             | SequencerEvent::BlockBuildFailed { .. }
             | SequencerEvent::CheckpointProposed { .. }

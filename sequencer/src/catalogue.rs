@@ -58,6 +58,10 @@ catalogue! {
         "wait until the stop has answered, then start again";
     HeadMismatch "HEAD_MISMATCH" Some(-32011), 200, 11, "a start at a head that is not the node's",
         "compare with head.unsafe of admin_status; start without a hash to start at the node's head";
+    CalledOff "CALLED_OFF" Some(-32012), 200, 12, "a planned stop that a start called off before its slot or block",
+        "ask for the stop again if it is still wanted";
+    NotSynced "NOT_SYNCED" Some(-32014), 200, 14, "a start at a head that the node has not synced to in time",
+        "wait until `fermata status` shows the head, or give the start more time with waitMs";
     Closed "CLOSED" Some(-32016), 200, 16, "a verb after a close",
         "start a new process with `fermata node`";
     Unfunded "UNFUNDED" Some(-32018), 200, 18, "no publisher account can pay for an L1 transaction",

@@ -3,7 +3,10 @@
 //! Each caller gets the outcome of its own verb. A caller that goes away aborts nothing: the owner has the verb already.
 //! A verb from inside the run (a tick, a tracked request) is accepted and answered before the drain, which waits for it.
 
+mod contained;
+mod draining;
 mod owner;
+mod starting;
 
 use std::fmt;
 use std::sync::Arc;
@@ -15,32 +18,47 @@ use serde::{Deserialize, Serialize};
 use tokio::sync::{mpsc, oneshot, watch};
 use tokio_util::task::TaskTracker;
 
+pub use contained::PARTS_PATIENCE;
+
 use crate::inside::is_inside_run;
 use crate::lifecycle::{Drain, Lifecycle, Then};
-use crate::poll_loop::Tick;
+use crate::poll_loop::{Beat, Polling, Tick};
 use crate::requests_tracker::LiveRequest;
 use crate::run::RunTokens;
 use crate::verbs::{
-    Author, CloseAnswer, Head, LandedCheckpoint, PartsError, StartAnswer, StopAnswer, StopRequest, VerbError,
+    Author, CloseAnswer, Head, LandedCheckpoint, PartsError, StartAnswer, StartRequest, StopAnswer, StopAt,
+    StopRequest, VerbError,
 };
 
 /// What a run is made of, and what outlives it. The engine decides when; the parts know how.
+///
+/// A part that panics, or does not return within [`PARTS_PATIENCE`], is given up and reported; the engine goes on.
 pub trait Parts: Send + Sync + fmt::Debug + 'static {
-    /// Brings up what a run needs, in order, and gives what is to be polled. On an error, or when `tokens.interrupt` is
-    /// cancelled, what had come up is taken down again before this returns.
-    fn start(&self, tokens: RunTokens) -> BoxFuture<'_, Result<Arc<dyn Tick>, PartsError>>;
+    /// Brings up what a run needs, in order, and gives what is to be polled; where `request` names a head, only at that
+    /// head. Ends early when `tokens.interrupt` is cancelled. However it ends, [`Parts::stop`] follows.
+    fn start(&self, tokens: RunTokens, request: StartRequest) -> BoxFuture<'_, Result<Arc<dyn Tick>, PartsError>>;
 
-    /// Takes down what [`Parts::start`] brought up. The poll loop and all tracked requests have ended. Stores stay open.
+    /// Takes down what [`Parts::start`] brought up, also where that came only part of the way. The poll loop and all
+    /// tracked requests have ended. Stores stay open.
     fn stop(&self) -> BoxFuture<'_, ()>;
 
-    /// Where the node has come to rest: the head and the newest confirmed checkpoint.
-    fn rest(&self) -> BoxFuture<'_, (Head, Option<LandedCheckpoint>)>;
+    /// Where the node has come to rest.
+    fn rest(&self) -> BoxFuture<'_, Result<Rest, PartsError>>;
 
     /// Makes the wish survive the process, durably, before it returns.
     fn record(&self, wish: Wish) -> BoxFuture<'_, Result<(), PartsError>>;
 
     /// Releases every store and lock this node owns, and names them.
     fn close(&self) -> BoxFuture<'_, Vec<String>>;
+}
+
+/// Where a node is.
+#[derive(Clone, PartialEq, Eq, Default, Debug)]
+pub struct Rest {
+    /// The L2 head.
+    pub head: Head,
+    /// The newest checkpoint of ours that L1 confirmed.
+    pub last_checkpoint: Option<LandedCheckpoint>,
 }
 
 /// The state an operator wants.
@@ -52,6 +70,20 @@ pub struct Wish {
     pub author: Author,
     /// When it was made.
     pub since: UnixTime,
+}
+
+impl Wish {
+    /// That the node run.
+    #[must_use]
+    pub const fn running(author: Author, since: UnixTime) -> Self {
+        Self { running: true, author, since }
+    }
+
+    /// That it stand still.
+    #[must_use]
+    pub const fn stopped(author: Author, since: UnixTime) -> Self {
+        Self { running: false, author, since }
+    }
 }
 
 /// What the engine tells about itself.
@@ -67,8 +99,33 @@ pub struct EngineStatus {
     pub starting: bool,
     /// How many runs there have been.
     pub runs: u64,
+    /// Where a planned stop takes effect.
+    pub stop_at: Option<StopAt>,
+    /// The drain under way.
+    pub drain: Option<DrainProgress>,
     /// Why the last run ended, where nobody asked it to.
     pub failure: Option<String>,
+}
+
+impl EngineStatus {
+    /// An engine that has never run.
+    #[must_use]
+    pub const fn at_rest(since: UnixTime) -> Self {
+        let lifecycle = Lifecycle::Idle;
+        Self { lifecycle, since, starting: false, runs: 0, stop_at: None, drain: None, failure: None }
+    }
+}
+
+/// A drain under way.
+#[derive(Clone, Copy, PartialEq, Eq, Debug, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub struct DrainProgress {
+    /// How hard.
+    pub mode: Drain,
+    /// Since when.
+    pub since: UnixTime,
+    /// When it becomes an interrupt, where it does.
+    pub deadline: Option<UnixTime>,
 }
 
 /// The engine's settings.
@@ -79,10 +136,10 @@ pub struct EngineConfig {
 }
 
 enum Verb {
-    Start { author: Option<Author>, answer: oneshot::Sender<Result<StartAnswer, VerbError>> },
+    Start { request: StartRequest, answer: oneshot::Sender<Result<StartAnswer, VerbError>> },
     Stop { request: StopRequest, answer: oneshot::Sender<Result<StopAnswer, VerbError>> },
     Close { answer: oneshot::Sender<Result<CloseAnswer, VerbError>> },
-    Trigger,
+    Trigger { done: oneshot::Sender<()> },
     LiveRequests { answer: oneshot::Sender<Vec<LiveRequest>> },
 }
 
@@ -91,6 +148,7 @@ enum Verb {
 pub struct Engine {
     verbs: mpsc::UnboundedSender<Verb>,
     status: watch::Receiver<EngineStatus>,
+    pulse: watch::Receiver<Beat>,
     tasks: TaskTracker,
 }
 
@@ -106,33 +164,44 @@ impl Engine {
     pub fn new(parts: Arc<dyn Parts>, config: EngineConfig, clock: SharedClock) -> Self {
         let (verbs, inbox) = mpsc::unbounded_channel();
         let tasks = TaskTracker::new();
-        let (owner, status) = owner::Owner::new(parts, config, clock, tasks.clone());
+        let pulse = watch::Sender::new(Beat::default());
+        let heard = pulse.subscribe();
+        let polling = Polling { every: config.poll_interval, clock, pulse };
+        let (owner, status) = owner::Owner::new(parts, polling, tasks.clone());
         tasks.spawn(owner.own(inbox));
-        Self { verbs, status, tasks }
+        Self { verbs, status, pulse: heard, tasks }
     }
 
-    /// Starts a run; a node that runs already answers `changed: false`.
+    /// Starts a run; a node that runs already answers `changed: false`, and a planned stop is called off.
     ///
     /// # Errors
     /// [`VerbError::Refused`] while a stop is under way and after a close; [`VerbError::Start`] when a part did not come
-    /// up; [`VerbError::Interrupted`] when a stop came in between.
+    /// up, or the head is not the one that was asked for; [`VerbError::Interrupted`] when a stop came in between;
+    /// [`VerbError::NotRecorded`] when somebody's wish could not be stored: then nothing was started.
     ///
     /// # Cancel safety
     /// Dropping the future does not undo the start.
-    pub async fn start(&self, author: Option<Author>) -> Result<StartAnswer, VerbError> {
-        self.ask(|answer| Verb::Start { author, answer }).await
+    pub async fn start(&self, request: StartRequest) -> Result<StartAnswer, VerbError> {
+        self.ask(|answer| Verb::Start { request, answer }).await
     }
 
-    /// Stops the run and waits until nothing of it is left. A stop during a stop joins it, or escalates it.
+    /// Stops the run and waits until nothing of it is left. A stop during a stop joins it, or escalates it. One that names
+    /// a slot or a block waits until the run has come there.
     ///
     /// # Errors
-    /// [`VerbError::NotRecorded`] when an operator's wish could not be stored; the node is stopped all the same.
+    /// [`VerbError::Invalid`] where the request contradicts itself; [`VerbError::CalledOff`] where a start came before the
+    /// slot or block; [`VerbError::NotRecorded`] when somebody's wish could not be stored: the node is stopped all the
+    /// same.
     ///
     /// # Cancel safety
     /// Dropping the future does not undo the stop; a later stop joins it.
     pub async fn stop(&self, request: StopRequest) -> Result<StopAnswer, VerbError> {
+        request.check()?;
         if is_inside_run() {
-            let state = Lifecycle::Stopping { drain: request.drain, then: Then::Stopped };
+            let state = match request.at {
+                None => Lifecycle::Stopping { drain: request.drain, then: Then::Stopped },
+                Some(_) => Lifecycle::Running,
+            };
             let (answer, _) = oneshot::channel();
             self.verbs.send(Verb::Stop { request, answer }).map_err(|_| VerbError::Gone)?;
             return Ok(StopAnswer { changed: true, state, drain: None });
@@ -156,9 +225,27 @@ impl Engine {
         self.ask(|answer| Verb::Close { answer }).await
     }
 
-    /// Asks the run, if there is one, for one more tick.
-    pub fn trigger(&self) {
-        let _ = self.verbs.send(Verb::Trigger);
+    /// Asks the run for one more tick and waits until it has ended; several callers may be served by the same. From
+    /// inside the run it does not wait.
+    ///
+    /// # Errors
+    /// [`VerbError::NotRunning`] where there is no run, or it ends first.
+    ///
+    /// # Cancel safety
+    /// Dropping the future does not take the tick back.
+    pub async fn trigger(&self) -> Result<(), VerbError> {
+        let (done, heard) = oneshot::channel();
+        self.verbs.send(Verb::Trigger { done }).map_err(|_| VerbError::Gone)?;
+        if is_inside_run() {
+            return Ok(());
+        }
+        heard.await.map_err(|_| VerbError::NotRunning)
+    }
+
+    /// What the poll loop has done last.
+    #[must_use]
+    pub fn pulse(&self) -> watch::Receiver<Beat> {
+        self.pulse.clone()
     }
 
     /// The run's tracked requests.
@@ -184,14 +271,6 @@ impl Engine {
         let (answer, reply) = oneshot::channel();
         self.verbs.send(verb(answer)).map_err(|_| VerbError::Gone)?;
         reply.await.map_err(|_| VerbError::Gone)?
-    }
-}
-
-/// How hard the more insistent of two drains is.
-const fn harder(a: Drain, b: Drain) -> Drain {
-    match (a, b) {
-        (Drain::Graceful, Drain::Graceful) => Drain::Graceful,
-        (Drain::Interrupt, _) | (_, Drain::Interrupt) => Drain::Interrupt,
     }
 }
 

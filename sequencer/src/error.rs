@@ -5,6 +5,7 @@ use std::time::Duration;
 use alloy::primitives::{Address, B256};
 use fermata_primitives::CheckpointNumber;
 
+use crate::drain::Head;
 use crate::pipeline::NoPlace;
 
 /// A source error of whatever kind.
@@ -121,6 +122,28 @@ pub enum SequencerError {
     /// Ended early because the run was interrupted.
     #[error("interrupted")]
     Interrupted,
+    /// Interrupted after the L1 transaction may have gone out: read L1 to learn whether it landed.
+    #[error("interrupted while its L1 transaction {l1_tx} was in flight")]
+    CutInFlight {
+        /// The transaction.
+        l1_tx: B256,
+    },
+    /// Refuse to start: the chain goes on from another block.
+    #[error("the L2 head is block {} {}, a start at {want} was asked for; start without a head to go on from here", have.number, have.hash)]
+    HeadMismatch {
+        /// The head there is.
+        have: Head,
+        /// The head that was asked for.
+        want: B256,
+    },
+    /// Refuse to start: the block is not here, and did not come in time.
+    #[error("block {want} has not come, the L2 head is block {} {}; wait until the node has synced, or check the hash", have.number, have.hash)]
+    HeadNotSynced {
+        /// The head there is.
+        have: Head,
+        /// The head that was asked for.
+        want: B256,
+    },
     /// Skip the slot: no sub-slot was left, or there were too few transactions.
     #[error("no block was built: no sub-slot was left, or each had fewer transactions than sequencer.min_transactions")]
     NothingToBuild,

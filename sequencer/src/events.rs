@@ -5,6 +5,8 @@ use fermata_primitives::{CheckpointNumber, Slot};
 use serde::{Deserialize, Serialize};
 use tokio::sync::broadcast;
 
+use crate::phases::Phase;
+
 /// Something that happened. A slow listener loses the oldest and is told how many.
 #[derive(Clone, PartialEq, Eq, Debug, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case", tag = "event")]
@@ -17,6 +19,13 @@ pub enum SequencerEvent {
         checkpoint: CheckpointNumber,
         /// Whose turn it is.
         proposer: Address,
+    },
+    /// A slot of ours is busy with something else.
+    PhaseEntered {
+        /// The slot.
+        slot: Slot,
+        /// With this.
+        phase: Phase,
     },
     /// A block of ours was built.
     BlockProposed {
@@ -120,6 +129,7 @@ impl SequencerEvent {
     pub const fn name(&self) -> &'static str {
         match self {
             Self::PreparingCheckpoint { .. } => "preparing-checkpoint",
+            Self::PhaseEntered { .. } => "phase-entered",
             Self::BlockProposed { .. } => "block-proposed",
             Self::BlockBuildFailed { .. } => "block-build-failed",
             Self::CheckpointProposed { .. } => "checkpoint-proposed",
@@ -140,6 +150,7 @@ impl SequencerEvent {
             | Self::SlotMissed { .. }
             | Self::CheckpointDiscarded { .. } => true,
             Self::PreparingCheckpoint { .. }
+            | Self::PhaseEntered { .. }
             | Self::BlockProposed { .. }
             | Self::CheckpointProposed { .. }
             | Self::CheckpointPublished { .. }

@@ -9,6 +9,7 @@ use fermata_rollup::{BlobCommitments, Propose};
 use tokio_util::sync::CancellationToken;
 
 use crate::attestations::SignedAttestations;
+use crate::drain::Ending;
 use crate::error::{Result, SequencerError};
 use crate::events::{PublishedCheckpoint, SequencerEvent};
 use crate::l1::{revert_reason, unless_interrupted};
@@ -18,7 +19,7 @@ use crate::verbs::LandedCheckpoint;
 
 impl PublishedCheckpoint {
     /// Tells that the slot's checkpoint is on L1.
-    pub(crate) fn tell(self, workshop: &Workshop, slot: Slot) {
+    pub(crate) fn tell(self, workshop: &Workshop, slot: Slot) -> Ending {
         tracing::info!(
             slot = slot.0,
             checkpoint = self.checkpoint.0,
@@ -34,14 +35,17 @@ impl PublishedCheckpoint {
             l1_tx: self.l1_tx,
             l1_block: self.l1_block,
         }));
+        let l1_tx = self.l1_tx;
         workshop.events.emit(SequencerEvent::CheckpointPublished { slot, landed: Box::new(self) });
+        Ending::Landed { l1_tx }
     }
 }
 
 /// Sends the checkpoint so that it lands in its slot, and reads back from the contract that it has.
 ///
 /// # Errors
-/// [`SequencerError::NotLanded`] and its reason; the contract would refuse it; [`SequencerError::Interrupted`].
+/// [`SequencerError::NotLanded`] and its reason; the contract would refuse it; [`SequencerError::Interrupted`] before
+/// anything was sent, [`SequencerError::CutInFlight`] afterwards.
 pub(crate) async fn land(
     workshop: &Workshop,
     turn: &ProposerTurn,
@@ -54,7 +58,10 @@ pub(crate) async fn land(
     let request = L1Request { gas_limit: Some(gas_limit), ..request };
     let outcome = workshop.publisher.send(request, interrupt.clone()).await?;
     let mined = mined(outcome)?;
-    unless_interrupted(&interrupt, confirm(workshop, turn, proposal)).await?;
+    match unless_interrupted(&interrupt, confirm(workshop, turn, proposal)).await {
+        Err(SequencerError::Interrupted) => Err(SequencerError::CutInFlight { l1_tx: mined.tx_hash }),
+        confirmed => confirmed,
+    }?;
     Ok(PublishedCheckpoint {
         checkpoint: turn.place.number,
         blocks: proposal.blocks.len(),
@@ -124,7 +131,8 @@ fn mined(outcome: Outcome) -> Result<MinedTx> {
             Err(SequencerError::NotLanded(format!("{} in block {} reverted: {why}", tx.tx_hash, tx.block_number)))
         }
         Outcome::Expired => Err(SequencerError::NotLanded("its slot ended before it was mined".into())),
-        Outcome::Interrupted { .. } => Err(SequencerError::Interrupted),
+        Outcome::Interrupted { sent: None } => Err(SequencerError::Interrupted),
+        Outcome::Interrupted { sent: Some(l1_tx) } => Err(SequencerError::CutInFlight { l1_tx }),
         Outcome::Rejected { reason } => Err(SequencerError::NotLanded(reason.to_string())),
     }
 }

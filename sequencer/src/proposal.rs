@@ -11,8 +11,10 @@ use fermata_rollup::{
 };
 use fermata_validator_signer::{Duty, DutyKind};
 
+use crate::drain::Head;
 use crate::error::{Result, SequencerError, Source};
 use crate::events::SequencerEvent;
+use crate::limit::Limit;
 use crate::slot::{ProposerTurn, Workshop};
 use crate::timetable::SubSlot;
 
@@ -51,6 +53,13 @@ impl CheckpointProposal {
         keccak256([b"fermata checkpoint proposal".as_slice(), self.payload_digest().as_slice()].concat())
     }
 
+    /// Where the L2 head is with it.
+    #[must_use]
+    pub fn head(&self) -> Head {
+        let number = self.blocks.last().map_or(0, |block| block.header().number);
+        Head { number, hash: self.archive }
+    }
+
     /// Transactions in all its blocks.
     #[must_use]
     pub fn transactions(&self) -> usize {
@@ -58,11 +67,14 @@ impl CheckpointProposal {
     }
 }
 
-/// Builds a block in each sub-slot that is left; one with too few transactions is left out, they wait for the next. A block that cannot be built is reported, and ends the building: the
-/// checkpoint then has the blocks before it.
-pub(crate) async fn build_blocks(workshop: &Workshop, turn: &ProposerTurn) -> Result<BuiltBlocks> {
+/// Builds a block in each sub-slot that is left, up to `limit`; one with too few transactions is left out, they wait for
+/// the next. A block that cannot be built is reported, and ends the building: the checkpoint then has the blocks before it.
+pub(crate) async fn build_blocks(workshop: &Workshop, turn: &ProposerTurn, limit: &Limit) -> Result<BuiltBlocks> {
     let mut built = BuiltBlocks { blocks: Vec::new(), payload: PayloadEncoder::new(MAX_BLOBS_PER_CHECKPOINT)? };
     while let Some(sub_slot) = workshop.timetable.next_sub_slot(turn.slot, workshop.clock.now()) {
+        if is_at_limit(workshop, limit).await? {
+            break;
+        }
         workshop.clock.sleep_until(workshop.timetable.seal_time(turn.slot, sub_slot.index)).await;
         if let Err(error) = build_block(workshop, turn, sub_slot, &mut built).await {
             if built.blocks.is_empty() || matches!(error, SequencerError::NoPlace(_)) {
@@ -77,6 +89,12 @@ pub(crate) async fn build_blocks(workshop: &Workshop, turn: &ProposerTurn) -> Re
         }
     }
     if built.blocks.is_empty() { Err(SequencerError::NothingToBuild) } else { Ok(built) }
+}
+
+/// Whether the next block lies beyond the block of a planned stop.
+async fn is_at_limit(workshop: &Workshop, limit: &Limit) -> Result<bool> {
+    let bounds = limit.bounds();
+    Ok(!bounds.is_open() && !bounds.admits_block(workshop.chain.heads().await?.unsafe_head.number + 1))
 }
 
 async fn build_block(

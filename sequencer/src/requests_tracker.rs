@@ -13,9 +13,11 @@ use std::time::Duration;
 use fermata_primitives::{SharedClock, Slot};
 use futures::FutureExt;
 use serde::{Deserialize, Serialize};
+use tokio::task::AbortHandle;
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 
+use crate::drain::{DrainedWork, Ending, WorkKind};
 use crate::inside::inside_run;
 
 /// What a tracked request does, and whether a graceful stop lets it end by itself.
@@ -44,27 +46,15 @@ struct Entry {
     kind: RequestKind,
     slot: Slot,
     since: Duration,
-    interrupt: CancellationToken,
+    task: Option<AbortHandle>,
 }
 
 #[derive(Debug, Default)]
 struct Live {
     next_id: u64,
     entries: BTreeMap<u64, Entry>,
-    finished: u64,
-    interrupted: u64,
-    failed: u64,
-}
-
-/// How tracked requests ended, for the drain report.
-#[derive(Clone, Copy, PartialEq, Eq, Default, Debug, Serialize, Deserialize)]
-pub struct RequestCounts {
-    /// Ended by themselves.
-    pub finished: u64,
-    /// Ended after they were interrupted.
-    pub interrupted: u64,
-    /// Panicked; contained and reported.
-    pub failed: u64,
+    /// What has ended since the drain began; nothing is kept before.
+    drained: Option<Vec<DrainedWork>>,
 }
 
 /// The tracked requests of one run. Clones share the same requests.
@@ -89,28 +79,57 @@ impl RequestsTracker {
     /// cancelled. A panic is contained, logged and counted.
     pub fn track<F>(&self, kind: RequestKind, slot: Slot, request: impl FnOnce(CancellationToken) -> F)
     where
-        F: Future<Output = ()> + Send + 'static,
+        F: Future<Output = Ending> + Send + 'static,
     {
         let parent = match kind {
             RequestKind::Checkpoint => &self.interrupt,
             RequestKind::Fallback => &self.fallbacks,
         };
-        let interrupt = parent.child_token();
-        let id = self.enter(Entry { kind, slot, since: self.clock.monotonic(), interrupt: interrupt.clone() });
-        let request = AssertUnwindSafe(inside_run(request(interrupt)));
-        let live = Arc::clone(&self.live);
-        self.tasks.spawn(async move {
-            let ended = request.catch_unwind().await;
-            leave(&live, id, &ended);
+        let request = AssertUnwindSafe(inside_run(request(parent.child_token())));
+        let mut leaving = self.enter(kind, slot);
+        let id = leaving.id;
+        let task = self.tasks.spawn(async move {
+            leaving.ending = request.catch_unwind().await.unwrap_or(Ending::Panicked);
+            drop(leaving);
         });
+        if let Some(entry) = self.live.lock().unwrap_or_else(PoisonError::into_inner).entries.get_mut(&id) {
+            entry.task = Some(task.abort_handle());
+        }
     }
 
-    fn enter(&self, entry: Entry) -> u64 {
+    fn enter(&self, kind: RequestKind, slot: Slot) -> Leaving {
         let mut live = self.live.lock().unwrap_or_else(PoisonError::into_inner);
         live.next_id += 1;
         let id = live.next_id;
-        live.entries.insert(id, entry);
-        id
+        live.entries.insert(id, Entry { kind, slot, since: self.clock.monotonic(), task: None });
+        let ending = Ending::Failed { reason: "it did not end when it was interrupted, and was aborted".to_owned() };
+        Leaving { id, live: Arc::clone(&self.live), ending }
+    }
+
+    /// From now on what ends is kept for the report.
+    pub fn begin_drain(&self) {
+        self.live.lock().unwrap_or_else(PoisonError::into_inner).drained.get_or_insert_default();
+    }
+
+    /// Work that ended within the tick, for the report of a drain under way.
+    pub fn note(&self, work: DrainedWork) {
+        if let Some(drained) = &mut self.live.lock().unwrap_or_else(PoisonError::into_inner).drained {
+            drained.push(work);
+        }
+    }
+
+    /// What has ended since the drain began, oldest slot first.
+    #[must_use]
+    pub fn drained(&self) -> Vec<DrainedWork> {
+        let mut drained = self.live.lock().unwrap_or_else(PoisonError::into_inner).drained.clone().unwrap_or_default();
+        drained.sort_by_key(|work| (work.slot, work.kind));
+        drained
+    }
+
+    /// Ends every request at its next wait, whatever it does: for those that an interrupt did not end.
+    pub fn abort(&self) {
+        let live = self.live.lock().unwrap_or_else(PoisonError::into_inner);
+        live.entries.values().filter_map(|entry| entry.task.as_ref()).for_each(AbortHandle::abort);
     }
 
     /// Interrupts what only sleeps until its slot.
@@ -136,32 +155,44 @@ impl RequestsTracker {
         let shown = |e: &Entry| LiveRequest { kind: e.kind, slot: e.slot, age: now.saturating_sub(e.since) };
         live.entries.values().map(shown).collect()
     }
+}
 
-    /// How the requests so far have ended.
-    #[must_use]
-    pub fn counts(&self) -> RequestCounts {
-        let live = self.live.lock().unwrap_or_else(PoisonError::into_inner);
-        RequestCounts { finished: live.finished, interrupted: live.interrupted, failed: live.failed }
+/// Takes a request off the list when it ends, however it ends.
+#[derive(Debug)]
+struct Leaving {
+    id: u64,
+    live: Arc<Mutex<Live>>,
+    ending: Ending,
+}
+
+impl Drop for Leaving {
+    fn drop(&mut self) {
+        let mut live = self.live.lock().unwrap_or_else(PoisonError::into_inner);
+        let Some(entry) = live.entries.remove(&self.id) else { return };
+        let (slot, kind) = (entry.slot, WorkKind::from(entry.kind));
+        if self.ending == Ending::Panicked {
+            tracing::error!(slot = slot.0, ?kind, "a tracked request panicked");
+        }
+        metrics::counter!("fermata_requests_total", "kind" => kind.word(), "ending" => self.ending.word()).increment(1);
+        let ending = self.ending.clone();
+        if let Some(drained) = &mut live.drained {
+            drained.push(DrainedWork { kind, slot, ending });
+        }
     }
 }
 
-fn leave(live: &Mutex<Live>, id: u64, ended: &std::thread::Result<()>) {
-    let mut live = live.lock().unwrap_or_else(PoisonError::into_inner);
-    let Some(entry) = live.entries.remove(&id) else { return };
-    if ended.is_err() {
-        tracing::error!(slot = entry.slot.0, kind = ?entry.kind, "a tracked request panicked");
-        live.failed += 1;
-    } else if entry.interrupt.is_cancelled() {
-        live.interrupted += 1;
-    } else {
-        live.finished += 1;
+impl From<RequestKind> for WorkKind {
+    fn from(kind: RequestKind) -> Self {
+        match kind {
+            RequestKind::Checkpoint => Self::Checkpoint,
+            RequestKind::Fallback => Self::Fallback,
+        }
     }
 }
 
 #[cfg(test)]
 mod tests {
-    use std::sync::Arc;
-
+    use alloy::primitives::B256;
     use fermata_primitives::{ManualClock, UnixTime};
     use tokio::sync::oneshot;
 
@@ -173,27 +204,54 @@ mod tests {
         (RequestsTracker::new(interrupt.clone(), clock), interrupt)
     }
 
+    const LANDED: Ending = Ending::Landed { l1_tx: B256::ZERO };
+
+    fn work(kind: WorkKind, slot: u64, ending: Ending) -> DrainedWork {
+        DrainedWork { kind, slot: Slot(slot), ending }
+    }
+
+    async fn until_cancelled(token: CancellationToken) -> Ending {
+        token.cancelled().await;
+        Ending::Cut
+    }
+
     #[tokio::test]
     async fn a_request_removes_itself_when_it_ends() {
         let (tracker, _) = tracker();
         let (go, gone) = oneshot::channel::<()>();
         tracker.track(RequestKind::Checkpoint, Slot(3), |_| async move {
             let _ = gone.await;
+            LANDED
         });
         assert_eq!(tracker.live().len(), 1);
+        tracker.begin_drain();
         go.send(()).expect("the request waits");
         tracker.settle().await;
         assert!(tracker.live().is_empty());
-        assert_eq!(tracker.counts(), RequestCounts { finished: 1, ..Default::default() });
+        assert_eq!(tracker.drained(), [work(WorkKind::Checkpoint, 3, LANDED)]);
+    }
+
+    #[tokio::test]
+    async fn what_ended_before_the_drain_is_not_in_its_report() {
+        let (tracker, _) = tracker();
+        tracker.track(RequestKind::Checkpoint, Slot(1), |_| async { LANDED });
+        while !tracker.live().is_empty() {
+            tokio::task::yield_now().await;
+        }
+        tracker.begin_drain();
+        tracker.note(work(WorkKind::Build, 2, Ending::Cut));
+        tracker.settle().await;
+        assert_eq!(tracker.drained(), [work(WorkKind::Build, 2, Ending::Cut)]);
     }
 
     #[tokio::test]
     async fn a_request_tracked_after_the_interrupt_is_born_interrupted() {
         let (tracker, interrupt) = tracker();
         interrupt.cancel();
-        tracker.track(RequestKind::Checkpoint, Slot(1), |token| async move { token.cancelled().await });
+        tracker.begin_drain();
+        tracker.track(RequestKind::Checkpoint, Slot(1), until_cancelled);
         tracker.settle().await;
-        assert_eq!(tracker.counts().interrupted, 1);
+        assert_eq!(tracker.drained(), [work(WorkKind::Checkpoint, 1, Ending::Cut)]);
     }
 
     #[tokio::test]
@@ -201,7 +259,8 @@ mod tests {
         let (tracker, interrupt) = tracker();
         let inner = tracker.clone();
         tracker.track(RequestKind::Checkpoint, Slot(1), |_| async move {
-            inner.track(RequestKind::Checkpoint, Slot(2), |token| async move { token.cancelled().await });
+            inner.track(RequestKind::Checkpoint, Slot(2), until_cancelled);
+            LANDED
         });
         let settle = tracker.settle();
         futures::pin_mut!(settle);
@@ -212,18 +271,19 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn a_panic_in_a_request_is_contained_and_counted() {
+    async fn a_panic_in_a_request_is_contained_and_reported() {
         let (tracker, _) = tracker();
+        tracker.begin_drain();
         tracker.track(RequestKind::Checkpoint, Slot(1), |_| async { panic!("on purpose") });
         tracker.settle().await;
-        assert_eq!(tracker.counts().failed, 1);
+        assert_eq!(tracker.drained(), [work(WorkKind::Checkpoint, 1, Ending::Panicked)]);
     }
 
     #[tokio::test]
     async fn interrupting_the_fallbacks_leaves_the_checkpoint_alone() {
         let (tracker, interrupt) = tracker();
         for kind in [RequestKind::Fallback, RequestKind::Checkpoint] {
-            tracker.track(kind, Slot(1), |token| async move { token.cancelled().await });
+            tracker.track(kind, Slot(1), until_cancelled);
         }
         tracker.interrupt_fallbacks();
         while tracker.live().len() > 1 {
@@ -232,5 +292,16 @@ mod tests {
         assert_eq!(tracker.live()[0].kind, RequestKind::Checkpoint);
         interrupt.cancel();
         tracker.settle().await;
+    }
+
+    #[tokio::test]
+    async fn a_request_that_no_interrupt_ends_is_aborted_and_reported() {
+        let (tracker, interrupt) = tracker();
+        tracker.begin_drain();
+        tracker.track(RequestKind::Checkpoint, Slot(1), |_| std::future::pending());
+        interrupt.cancel();
+        tracker.abort();
+        tracker.settle().await;
+        assert!(matches!(&tracker.drained()[0].ending, Ending::Failed { reason } if reason.contains("aborted")));
     }
 }

@@ -13,7 +13,7 @@ use crate::lifecycle::Drain;
 use crate::node::{Node, NodeError};
 use crate::rpc::admin::{self, AdminContext, AdminError, AdminServer};
 use crate::signals::Signals;
-use crate::verbs::{DrainReport, StopRequest, VerbError};
+use crate::verbs::{DrainReport, StartRequest, StopRequest, VerbError};
 
 /// A node that is served. Dropped without [`Service::run`], it is interrupted and closed in the background.
 #[derive(Debug)]
@@ -49,7 +49,7 @@ impl ServiceError {
             Self::Eth(RpcError::PortInUse { .. }) => Reason::PortInUse,
             Self::Eth(_) => Reason::ConfigInvalid,
             Self::Admin(error) => error.reason(),
-            Self::Start(VerbError::Start(error)) => Reason::from_word(error.reason).unwrap_or(Reason::StartFailed),
+            Self::Start(VerbError::Start(error)) => error.reason,
             Self::Start(_) => Reason::StartFailed,
         }
     }
@@ -113,7 +113,7 @@ impl Service {
         };
         tracing::info!(running, why, "desired state");
         if running {
-            self.node.engine().start(None).await?;
+            self.node.engine().start(StartRequest::default()).await?;
         }
         Ok(())
     }

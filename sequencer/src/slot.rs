@@ -18,10 +18,12 @@ use tokio::sync::watch;
 
 use crate::attestations::attest;
 use crate::chain::Chain;
+use crate::drain::{DrainedWork, Ending, WorkKind};
 use crate::error::{Result, SequencerError};
 use crate::events::{Events, SequencerEvent};
-use crate::l1::{Committees, RollupView};
+use crate::l1::{Committees, RollupView, unless_interrupted};
 use crate::landing::land;
+use crate::phases::{Phase, Phases, SlotPhase};
 use crate::pipeline::Place;
 use crate::poll_loop::{Tick, TickContext, TickError, chain as error_chain};
 use crate::proposal::{CheckpointProposal, assemble, build_blocks, sign};
@@ -63,6 +65,8 @@ pub struct Workshop {
     pub publisher_account: Address,
     /// Tells what happens.
     pub events: Events,
+    /// What the slots under way are busy with.
+    pub phases: Phases,
     /// The proposer's own choices.
     pub settings: ProposerSettings,
     /// The newest checkpoint of ours that L1 confirmed.
@@ -70,7 +74,7 @@ pub struct Workshop {
 }
 
 /// A slot that is ours, with a place in the chain for its checkpoint.
-#[derive(Clone, Debug)]
+#[derive(Debug)]
 pub struct ProposerTurn {
     /// The slot.
     pub slot: Slot,
@@ -80,6 +84,8 @@ pub struct ProposerTurn {
     pub committee: Arc<Committee>,
     /// What it is built on.
     pub place: Place,
+    /// What it is busy with.
+    pub phase: SlotPhase,
 }
 
 /// The tick of one run.
@@ -101,13 +107,31 @@ impl SlotTick {
     /// Works on the slot whose build frame is open, once.
     async fn run_slot(&self, context: TickContext) -> Result<()> {
         let slot = self.workshop.timetable.target_slot(self.workshop.clock.now());
+        if self.is_at_limit(slot, &context).await? {
+            return Ok(());
+        }
         let Some(turn) = self.proposer_turn(slot, &context).await? else { return Ok(()) };
         let proposed = self.propose(&turn, &context).await;
         match proposed {
             Ok(proposal) => self.track(turn, proposal, &context),
-            Err(error) => self.give_up(slot, &error).await?,
+            Err(error) => self.give_up(slot, &error, &context).await?,
         }
         Ok(())
+    }
+
+    /// Whether a planned stop leaves nothing more to do; the engine then hears of it.
+    async fn is_at_limit(&self, slot: Slot, context: &TickContext) -> Result<bool> {
+        let bounds = context.limit.bounds();
+        if bounds.is_open() {
+            return Ok(false);
+        }
+        let next_block = self.workshop.chain.heads().await?.unsafe_head.number + 1;
+        let is_last_done = bounds.ends_with(slot) && self.is_attempted(slot);
+        let at_limit = is_last_done || !bounds.admits_slot(slot) || !bounds.admits_block(next_block);
+        if at_limit {
+            context.limit.reach(bounds);
+        }
+        Ok(at_limit)
     }
 
     async fn proposer_turn(&self, slot: Slot, context: &TickContext) -> Result<Option<ProposerTurn>> {
@@ -115,7 +139,7 @@ impl SlotTick {
             return Ok(None);
         }
         let workshop = &self.workshop;
-        let committee = interruptible(context, workshop.committees.of_slot(slot)).await?;
+        let committee = unless_interrupted(&context.interrupt, workshop.committees.of_slot(slot)).await?;
         let Some(proposer) = our_proposer(&committee, slot, &workshop.signer.addresses()) else {
             self.mark_attempted(slot);
             return Ok(None);
@@ -127,17 +151,19 @@ impl SlotTick {
         }
         let place = workshop.chain.open(slot).await?;
         self.mark_attempted(slot);
-        let checkpoint = place.number;
+        let (checkpoint, phase) = (place.number, workshop.phases.begin(slot));
         workshop.events.emit(SequencerEvent::PreparingCheckpoint { slot, checkpoint, proposer });
-        Ok(Some(ProposerTurn { slot, proposer, committee, place }))
+        Ok(Some(ProposerTurn { slot, proposer, committee, place, phase }))
     }
 
     async fn propose(&self, turn: &ProposerTurn, context: &TickContext) -> Result<CheckpointProposal> {
         let workshop = &self.workshop;
-        let blocks = unless_ended(turn, context, build_blocks(workshop, turn)).await?;
+        turn.phase.enter(Phase::Building);
+        let blocks = unless_ended(turn, context, build_blocks(workshop, turn, &context.limit)).await?;
         crash_point!("sequencer.after_build");
+        turn.phase.enter(Phase::Proposing);
         let unsigned = unless_ended(turn, context, assemble(workshop, turn, blocks)).await?;
-        let proposal = sign(workshop, turn, unsigned).await?;
+        let proposal = unless_ended(turn, context, sign(workshop, turn, unsigned)).await?;
         crash_point!("sequencer.after_proposal");
         workshop.chain.proposed(turn.slot).await?;
         let (slot, checkpoint, blocks) = (turn.slot, turn.place.number, proposal.blocks.len());
@@ -149,24 +175,28 @@ impl SlotTick {
         let workshop = Arc::clone(&self.workshop);
         context.requests.track(RequestKind::Checkpoint, turn.slot, |interrupt| async move {
             let landed = async {
-                let attestations = attest(&workshop, &turn, &proposal).await?;
+                turn.phase.enter(Phase::Collecting);
+                let attestations = unless_interrupted(&interrupt, attest(&workshop, &turn, &proposal)).await?;
                 crash_point!("sequencer.after_attest");
-                land(&workshop, &turn, &proposal, attestations, interrupt).await
+                turn.phase.enter(Phase::Publishing);
+                land(&workshop, &turn, &proposal, attestations, interrupt.clone()).await
             };
             match landed.await {
                 Ok(published) => published.tell(&workshop, turn.slot),
-                Err(error) => fail(&workshop, &turn, &error).await,
+                Err(error) => fail(&workshop, &turn, &proposal, &error).await,
             }
         });
     }
 
-    async fn give_up(&self, slot: Slot, error: &SequencerError) -> Result<()> {
+    async fn give_up(&self, slot: Slot, error: &SequencerError, context: &TickContext) -> Result<()> {
+        let reason = error_chain(error);
         if let SequencerError::NoPlace(_) = error {
-            let reason = error_chain(error);
-            self.workshop.events.emit(SequencerEvent::CheckpointDiscarded { slot, reason });
+            self.workshop.events.emit(SequencerEvent::CheckpointDiscarded { slot, reason: reason.clone() });
         } else if !matches!(error, SequencerError::Interrupted | SequencerError::NothingToBuild) {
-            self.miss(slot, &error_chain(error));
+            self.miss(slot, &reason);
         }
+        let ending = Ending::of(error);
+        context.requests.note(DrainedWork { kind: WorkKind::Build, slot, ending });
         self.workshop.chain.abandon(slot).await
     }
 
@@ -207,10 +237,6 @@ fn our_proposer(committee: &Committee, slot: Slot, ours: &[Address]) -> Option<A
     }
 }
 
-async fn interruptible<T>(context: &TickContext, work: impl Future<Output = Result<T>>) -> Result<T> {
-    context.interrupt.run_until_cancelled(work).await.unwrap_or(Err(SequencerError::Interrupted))
-}
-
 /// Awaits `work`; ends early when the run is interrupted or the checkpoint has lost its place.
 async fn unless_ended<T>(
     turn: &ProposerTurn,
@@ -224,11 +250,28 @@ async fn unless_ended<T>(
     }
 }
 
-async fn fail(workshop: &Workshop, turn: &ProposerTurn, error: &SequencerError) {
+/// The checkpoint did not land, or it is not known to have: the L2 head goes back to where L1 is.
+async fn fail(
+    workshop: &Workshop,
+    turn: &ProposerTurn,
+    proposal: &CheckpointProposal,
+    error: &SequencerError,
+) -> Ending {
     let (slot, checkpoint, reason) = (turn.slot, turn.place.number, error_chain(error));
     tracing::warn!(slot = slot.0, checkpoint = checkpoint.0, reason, "the checkpoint did not land");
     if let Err(error) = workshop.chain.abandon(slot).await {
         tracing::error!(error = %error_chain(&error), "the L2 head could not be moved back; the next L1 block will");
     }
-    workshop.events.emit(SequencerEvent::CheckpointPublishFailed { slot, checkpoint, reason });
+    workshop.events.emit(SequencerEvent::CheckpointPublishFailed { slot, checkpoint, reason: reason.clone() });
+    if let SequencerError::CutInFlight { l1_tx } = *error {
+        return Ending::InFlight { l1_tx, head: proposal.head() };
+    }
+    Ending::of(error)
+}
+
+impl Ending {
+    /// How work ended that did not succeed, where nothing of it was sent.
+    fn of(error: &SequencerError) -> Self {
+        if let SequencerError::Interrupted = error { Self::Cut } else { Self::Failed { reason: error_chain(error) } }
+    }
 }

@@ -263,10 +263,9 @@ mod tests {
     fn status(lifecycle: Lifecycle, failure: Option<&str>) -> NodeStatus {
         let engine = EngineStatus {
             lifecycle,
-            since: UnixTime::from_millis(5),
-            starting: false,
             runs: 2,
             failure: failure.map(str::to_owned),
+            ..EngineStatus::at_rest(UnixTime::from_millis(5))
         };
         NodeStatus::of_engine(&engine, UnixTime::from_millis(9))
     }

@@ -1,6 +1,6 @@
 //! Time is an argument: the one home of `now` and of sleeping.
 //!
-//! A clock that jumps wakes its sleepers, and each looks again whether its moment has come. So a warp of the L1 clock
+//! A clock that jumps wakes those who sleep until a moment, and each looks again whether it has come. So a warp of the L1 clock
 //! under a running engine ends the sleeps it should end, and none of them sleeps for a time that is no more.
 
 use std::fmt;
@@ -85,10 +85,11 @@ pub trait Clock: Send + Sync + fmt::Debug + 'static {
     /// Dropping the future ends the sleep.
     fn sleep_until(&self, at: UnixTime) -> BoxFuture<'_, ()>;
 
-    /// Resolves after `span` of this clock's time.
-    fn sleep(&self, span: Duration) -> BoxFuture<'_, ()> {
-        self.sleep_until(self.now() + span)
-    }
+    /// Resolves after `span` of [`Clock::monotonic`] time, whatever `now` does meanwhile.
+    ///
+    /// # Cancel safety
+    /// Dropping the future ends the sleep.
+    fn sleep(&self, span: Duration) -> BoxFuture<'_, ()>;
 }
 
 /// A clock as it is handed around.
@@ -114,56 +115,78 @@ impl Clock for SystemClock {
         START.get_or_init(std::time::Instant::now).elapsed()
     }
 
-    #[expect(clippy::disallowed_methods, reason = "the one home of sleeping")]
     fn sleep_until(&self, at: UnixTime) -> BoxFuture<'_, ()> {
         Box::pin(async move {
             while self.now() < at {
-                tokio::time::sleep(at.since(self.now()).min(LONGEST_NAP)).await;
+                self.sleep(at.since(self.now()).min(LONGEST_NAP)).await;
             }
         })
+    }
+
+    #[expect(clippy::disallowed_methods, reason = "the one home of sleeping")]
+    fn sleep(&self, span: Duration) -> BoxFuture<'_, ()> {
+        Box::pin(tokio::time::sleep(span))
     }
 }
 
 /// A clock wound by hand: it stands still until it is told to move. For tests without an L1.
 #[derive(Debug)]
 pub struct ManualClock {
-    now: watch::Sender<UnixTime>,
-    start: UnixTime,
+    hands: watch::Sender<Hands>,
+}
+
+/// What a clock shows.
+#[derive(Clone, Copy, Debug)]
+struct Hands {
+    now: UnixTime,
+    monotonic: Duration,
 }
 
 impl ManualClock {
     /// A clock that stands at `now`.
     #[must_use]
     pub fn new(now: UnixTime) -> Self {
-        Self { now: watch::Sender::new(now), start: now }
+        Self { hands: watch::Sender::new(Hands { now, monotonic: Duration::ZERO }) }
     }
 
-    /// Moves the clock to `at`, forwards or back, and wakes every sleeper.
+    /// A jump: `now` is `at`, forwards or back, while no monotonic time passes. Wakes every sleeper.
     pub fn set(&self, at: UnixTime) {
-        self.now.send_replace(at);
+        self.hands.send_modify(|hands| hands.now = at);
     }
 
-    /// Moves the clock forwards.
+    /// Lets `span` pass.
     pub fn advance(&self, span: Duration) {
-        self.now.send_modify(|now| *now = *now + span);
+        self.hands.send_modify(|hands| {
+            hands.now = hands.now + span;
+            hands.monotonic += span;
+        });
+    }
+
+    fn wait_for(&self, reached: impl Fn(&Hands) -> bool + Send + 'static) -> BoxFuture<'_, ()> {
+        let mut hands = self.hands.subscribe();
+        Box::pin(async move {
+            // An error means that the clock is gone; whoever sleeps on it borrows it, so that cannot be.
+            let _ = hands.wait_for(reached).await;
+        })
     }
 }
 
 impl Clock for ManualClock {
     fn now(&self) -> UnixTime {
-        *self.now.borrow()
+        self.hands.borrow().now
     }
 
     fn monotonic(&self) -> Duration {
-        self.now().since(self.start)
+        self.hands.borrow().monotonic
     }
 
     fn sleep_until(&self, at: UnixTime) -> BoxFuture<'_, ()> {
-        let mut now = self.now.subscribe();
-        Box::pin(async move {
-            // An error means that the clock is gone; whoever sleeps on it borrows it, so that cannot be.
-            let _ = now.wait_for(|now| *now >= at).await;
-        })
+        self.wait_for(move |hands| hands.now >= at)
+    }
+
+    fn sleep(&self, span: Duration) -> BoxFuture<'_, ()> {
+        let end = self.monotonic() + span;
+        self.wait_for(move |hands| hands.monotonic >= end)
     }
 }
 
@@ -222,6 +245,10 @@ impl Clock for L1FollowingClock {
             }
         })
     }
+
+    fn sleep(&self, span: Duration) -> BoxFuture<'_, ()> {
+        SystemClock.sleep(span)
+    }
 }
 
 #[cfg(test)]
@@ -237,6 +264,18 @@ mod tests {
         futures::pin_mut!(sleep);
         assert!(sleep.as_mut().now_or_never().is_none());
         clock.set(UnixTime::from_millis(61_000));
+        sleep.await;
+    }
+
+    #[tokio::test]
+    async fn a_sleep_for_a_span_is_neither_cut_nor_drawn_out_by_a_jump() {
+        let clock = ManualClock::new(UnixTime::from_millis(60_000));
+        let sleep = clock.sleep(Duration::from_secs(1));
+        futures::pin_mut!(sleep);
+        clock.set(UnixTime::from_millis(90_000));
+        assert!(sleep.as_mut().now_or_never().is_none());
+        clock.set(UnixTime::from_millis(1_000));
+        clock.advance(Duration::from_secs(1));
         sleep.await;
     }
 

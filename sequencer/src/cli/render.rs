@@ -12,7 +12,9 @@ use crate::lifecycle::Lifecycle;
 use crate::node_store::JournalEntry;
 use crate::requests_tracker::RequestKind;
 use crate::status::{Desired, HealthStatus, NodeStatus, PublisherStatus, SlotStatus};
-use crate::verbs::{CloseAnswer, DrainOutcome, DrainReport, Head, LandedCheckpoint, StartAnswer, StopAnswer};
+use crate::verbs::{
+    CloseAnswer, DrainOutcome, DrainReport, DrainedWork, Head, LandedCheckpoint, StartAnswer, StopAnswer,
+};
 
 pub(super) fn started(answer: &StartAnswer) -> String {
     if answer.changed { "started".to_owned() } else { format!("{} already", answer.state) }
@@ -43,12 +45,10 @@ fn drained(verb: &str, drain: &DrainReport) -> String {
         DrainOutcome::Interrupted => "what was in flight was interrupted",
         DrainOutcome::Deadline => "the deadline passed, and what was left was interrupted",
     };
-    let counts = &drain.requests;
     let took = words(Duration::from_millis(drain.took_ms));
     let mut text = format!("{verb} in {took}: {how}");
-    let sends = [(counts.finished, "finished"), (counts.interrupted, "interrupted"), (counts.failed, "failed")];
-    for (count, word) in sends.iter().filter(|(count, _)| *count > 0) {
-        let _ = write!(text, ", {count} {word}");
+    for DrainedWork { kind, slot, ending } in &drain.work {
+        let _ = write!(text, "\n{} of slot {slot}: {}", kind.word(), ending.word());
     }
     let _ = write!(text, "\nhead {}", head(&drain.head));
     if let Some(landed) = &drain.last_checkpoint {
@@ -209,17 +209,14 @@ mod tests {
 
     use super::*;
     use crate::engine::EngineStatus;
-    use crate::requests_tracker::RequestCounts;
     use crate::status::{DesiredState, Health, InFlightTx, L1Status, RequestStatus};
 
     fn busy() -> NodeStatus {
         let at = |number, byte| Head { number, hash: B256::repeat_byte(byte) };
         let engine = EngineStatus {
             lifecycle: Lifecycle::Running,
-            since: UnixTime::from_millis(100_000),
-            starting: false,
             runs: 2,
-            failure: None,
+            ..EngineStatus::at_rest(UnixTime::from_millis(100_000))
         };
         let mut status = NodeStatus::of_engine(&engine, UnixTime::from_millis(825_000));
         status.version = "1.2.3".to_owned();
@@ -278,12 +275,13 @@ mod tests {
             outcome: DrainOutcome::Deadline,
             head: busy().head.unsafe_head,
             last_checkpoint: busy().last_checkpoint,
-            requests: RequestCounts { finished: 1, interrupted: 2, failed: 0 },
+            work: Vec::new(),
+            failures: Vec::new(),
             took_ms: 30_012,
         };
         let answer = StopAnswer { changed: true, state: Lifecycle::Stopped, drain: Some(drain) };
         let expected = "\
-stopped in 30.0 s: the deadline passed, and what was left was interrupted, 1 finished, 2 interrupted
+stopped in 30.0 s: the deadline passed, and what was left was interrupted
 head #1042 0xabababab…abab, last checkpoint 87 of slot 91 in L1 block 1203, 0x5c5c5c5c…5c5c";
         assert_eq!(stopped(&answer), expected);
     }

@@ -135,7 +135,7 @@ async fn with_json_the_answer_is_what_the_rpc_answers() {
 #[tokio::test]
 async fn each_refusal_has_its_exit_code_its_cause_and_a_hint() {
     let bench = Bench::new().await;
-    let fail = PartsError { reason: "UNFUNDED", message: "publisher 0xab has 0 ETH".to_owned() };
+    let fail = PartsError::new(crate::catalogue::Reason::Unfunded, "publisher 0xab has 0 ETH".to_owned());
     *bench.parts.refuse_start.lock().unwrap() = Some(fail.clone());
     let unfunded = on(&bench, &["start"]).await;
     assert_eq!((unfunded.exit, unfunded.out.as_str()), (18, ""));

@@ -1,71 +1,42 @@
 //! The one task that owns the lifecycle.
 
-use std::collections::VecDeque;
 use std::sync::Arc;
 use std::time::Duration;
 
-use fermata_primitives::{SharedClock, UnixTime, crash_point};
+use fermata_primitives::UnixTime;
 use futures::FutureExt;
-use futures::future::{BoxFuture, pending};
+use futures::future::pending;
 use tokio::sync::{mpsc, oneshot, watch};
 use tokio_util::task::TaskTracker;
 
-use super::{EngineConfig, EngineStatus, Parts, Verb, Wish, harder};
+use super::contained::Contained;
+use super::draining::{Answer, Deadline, Draining, Planned, Waiter};
+use super::starting::Starting;
+use super::{DrainProgress, EngineStatus, Parts, Rest, Verb, Wish};
+use crate::drain::{DrainOutcome, DrainReport};
 use crate::lifecycle::{Command, Drain, Effect, Lifecycle, next};
-use crate::poll_loop::{LoopEnd, Tick};
-use crate::requests_tracker::RequestsTracker;
-use crate::run::{Run, RunTokens};
+use crate::poll_loop::{LoopEnd, Polling, Tick};
+use crate::run::{Run, RunTokens, Settled};
 use crate::verbs::{
-    Author, CloseAnswer, DrainOutcome, DrainReport, PartsError, StartAnswer, StopAnswer, StopRequest, VerbError,
+    Author, CloseAnswer, PartsError, StartAnswer, StartRequest, StopAnswer, StopAt, StopRequest, VerbError,
 };
 
-type Answer<T> = oneshot::Sender<Result<T, VerbError>>;
-
-/// A start under way.
-struct Starting {
-    tokens: RunTokens,
-    parts: BoxFuture<'static, Result<Arc<dyn Tick>, PartsError>>,
-    waiters: Vec<Answer<StartAnswer>>,
-    author: Option<Author>,
-    /// Verbs that came meanwhile and must wait for its end.
-    deferred: VecDeque<Verb>,
-}
-
-/// A drain under way.
-struct Draining {
-    tokens: RunTokens,
-    drain: Drain,
-    by_deadline: bool,
-    began: Duration,
-    requests: RequestsTracker,
-    settled: BoxFuture<'static, RequestsTracker>,
-    deadline: Option<Deadline>,
-    waiters: Vec<Waiter>,
-}
-
-/// When a graceful drain becomes an interrupt.
-struct Deadline {
-    at: UnixTime,
-    passed: BoxFuture<'static, ()>,
-}
-
-enum Waiter {
-    Stop { answer: Answer<StopAnswer>, unrecorded: Option<PartsError> },
-    Close(Answer<CloseAnswer>),
-}
-
 pub(super) struct Owner {
-    parts: Arc<dyn Parts>,
-    config: EngineConfig,
-    clock: SharedClock,
+    parts: Contained,
+    polling: Polling,
     tasks: TaskTracker,
     status: watch::Sender<EngineStatus>,
     lifecycle: Lifecycle,
     starting: Option<Starting>,
     run: Option<Run>,
+    planned: Option<Planned>,
     draining: Option<Draining>,
+    /// The last place that was known.
+    rest: Rest,
     /// Nobody can ask for anything any more: bring what runs to its end.
     handles_gone: bool,
+    /// The stores were released.
+    released: bool,
 }
 
 /// What woke the owner.
@@ -74,22 +45,34 @@ enum Woken {
     HandlesGone,
     PartsCameUp(Result<Arc<dyn Tick>, PartsError>),
     LoopEnded(LoopEnd),
-    Settled(RequestsTracker),
+    LimitReached,
+    Settled(Settled),
     DeadlinePassed,
 }
 
 impl Owner {
     pub(super) fn new(
         parts: Arc<dyn Parts>,
-        config: EngineConfig,
-        clock: SharedClock,
+        polling: Polling,
         tasks: TaskTracker,
     ) -> (Self, watch::Receiver<EngineStatus>) {
-        let lifecycle = Lifecycle::Idle;
-        let first = EngineStatus { lifecycle, since: clock.now(), starting: false, runs: 0, failure: None };
-        let (status, receiver) = watch::channel(first);
-        let (starting, run, draining, handles_gone) = (None, None, None, false);
-        (Self { parts, config, clock, tasks, status, lifecycle, starting, run, draining, handles_gone }, receiver)
+        let parts = Contained::new(parts, polling.clock.clone());
+        let (status, receiver) = watch::channel(EngineStatus::at_rest(polling.clock.now()));
+        let owner = Self {
+            parts,
+            polling,
+            tasks,
+            status,
+            lifecycle: Lifecycle::Idle,
+            starting: None,
+            run: None,
+            planned: None,
+            draining: None,
+            rest: Rest::default(),
+            handles_gone: false,
+            released: false,
+        };
+        (owner, receiver)
     }
 
     /// Carries out verbs until every handle is gone; a run that is left is interrupted and drained.
@@ -103,26 +86,28 @@ impl Owner {
                 }
                 Woken::PartsCameUp(outcome) => self.on_parts(outcome).await,
                 Woken::LoopEnded(end) => self.on_loop_ended(end),
-                Woken::Settled(requests) => self.on_settled(&requests).await,
+                Woken::LimitReached => self.apply(Command::Stop(Drain::Graceful)),
+                Woken::Settled(settled) => self.on_settled(settled).await,
                 Woken::DeadlinePassed => self.on_deadline(),
             }
         }
     }
 
-    fn is_at_rest(&self) -> bool {
+    const fn is_at_rest(&self) -> bool {
         self.starting.is_none() && self.run.is_none() && self.draining.is_none()
     }
 
     async fn wait(&mut self, inbox: &mut mpsc::UnboundedReceiver<Verb>) -> Woken {
-        let Self { starting, run, draining, handles_gone, .. } = self;
+        let Self { starting, run, planned, draining, handles_gone, .. } = self;
+        let reached = run.as_ref().filter(|_| planned.is_some()).map(|run| run.limit().clone());
+        let reached = reached.map_or_else(|| pending().boxed(), |limit| async move { limit.reached().await }.boxed());
         let came_up = starting.as_mut().map_or_else(|| pending().boxed(), |s| (&mut s.parts).boxed());
         let loop_ended = run.as_mut().map_or_else(|| pending().boxed(), |run| run.ended_by_itself().boxed());
-        let (settled, deadline) = match draining.as_mut() {
-            None => (pending().boxed(), pending().boxed()),
-            Some(d) => {
-                let deadline = d.deadline.as_mut().map_or_else(|| pending().boxed(), |d| (&mut d.passed).boxed());
-                ((&mut d.settled).boxed(), deadline)
-            }
+        let mut none = Deadline::default();
+        let (settled, deadline) = match (draining.as_mut(), planned.as_mut()) {
+            (Some(draining), _) => ((&mut draining.settled).boxed(), &mut draining.deadline),
+            (None, Some(planned)) => (pending().boxed(), &mut planned.deadline),
+            (None, None) => (pending().boxed(), &mut none),
         };
         tokio::select! {
             // Verbs first: an interrupt must not wait behind what it interrupts.
@@ -130,8 +115,9 @@ impl Owner {
             verb = inbox.recv(), if !*handles_gone => verb.map_or(Woken::HandlesGone, Woken::Verb),
             outcome = came_up => Woken::PartsCameUp(outcome),
             end = loop_ended => Woken::LoopEnded(end),
-            requests = settled => Woken::Settled(requests),
-            () = deadline => Woken::DeadlinePassed,
+            () = reached => Woken::LimitReached,
+            settled = settled => Woken::Settled(settled),
+            () = deadline.passed() => Woken::DeadlinePassed,
         }
     }
 
@@ -140,55 +126,57 @@ impl Owner {
             return starting.defer(verb);
         }
         match verb {
-            Verb::Start { author, answer } => self.start(author, answer),
+            Verb::Start { request, answer } => self.start(request, answer).await,
             Verb::Stop { request, answer } => self.stop(request, answer).await,
             Verb::Close { answer } => self.close(answer).await,
-            Verb::Trigger => {
+            Verb::Trigger { done } => {
                 if let Some(run) = &self.run {
-                    run.trigger().trigger();
+                    run.trigger(done);
                 }
             }
             Verb::LiveRequests { answer } => {
                 let live = self.run.as_ref().map(|run| run.requests().live());
-                let draining = self.draining.as_ref().map(|d| d.requests.live());
+                let draining = self.draining.as_ref().map(|draining| draining.requests.live());
                 let _ = answer.send(live.or(draining).unwrap_or_default());
             }
         }
     }
 
-    fn start(&mut self, author: Option<Author>, answer: Answer<StartAnswer>) {
+    async fn start(&mut self, request: StartRequest, answer: Answer<StartAnswer>) {
         match next(self.lifecycle, Command::Start) {
             Err(refused) => drop(answer.send(Err(refused.into()))),
-            Ok((state, Effect::Begin)) => {
-                debug_assert_eq!(state, Lifecycle::Running);
-                self.begin(author, answer);
+            Ok((_, Effect::Begin)) => self.begin(request, answer),
+            Ok((state, _)) => {
+                let recorded = self.record(Wish::running, request.author).await;
+                if recorded.is_ok() {
+                    self.call_off();
+                }
+                let started = self.started(state).await;
+                let answered = recorded.map_or_else(
+                    |error| Err(VerbError::NotRecorded(error)),
+                    |()| Ok(StartAnswer { changed: false, ..started }),
+                );
+                let _ = answer.send(answered);
             }
-            Ok((state, _)) => drop(answer.send(Ok(StartAnswer { changed: false, state }))),
         }
     }
 
-    fn begin(&mut self, author: Option<Author>, answer: Answer<StartAnswer>) {
+    fn begin(&mut self, request: StartRequest, answer: Answer<StartAnswer>) {
         let tokens = RunTokens::default();
-        let parts = {
-            let (parts, tokens) = (Arc::clone(&self.parts), tokens.clone());
-            async move { parts.start(tokens).await }.boxed()
-        };
-        self.starting = Some(Starting { tokens, parts, waiters: vec![answer], author, deferred: VecDeque::new() });
+        let parts = self.parts.start(tokens.clone(), request.clone());
+        self.starting = Some(Starting { tokens, parts, request, waiters: vec![answer], deferred: [].into() });
         self.status.send_modify(|status| status.starting = true);
     }
 
     async fn on_parts(&mut self, outcome: Result<Arc<dyn Tick>, PartsError>) {
-        let Some(starting) = self.starting.take() else { return };
+        let Some(mut starting) = self.starting.take() else { return };
         self.status.send_modify(|status| status.starting = false);
         let answer = match outcome {
-            Ok(tick) => self.poll(starting.tokens.clone(), tick, starting.author).await,
+            Ok(tick) => self.poll(starting.tokens.clone(), tick, starting.request.author.take()).await,
             Err(_) if starting.tokens.interrupt.is_cancelled() => Err(VerbError::Interrupted),
             Err(error) => Err(VerbError::Start(error)),
         };
-        for waiter in starting.waiters {
-            let _ = waiter.send(answer.clone());
-        }
-        for verb in starting.deferred {
+        for verb in starting.answer(&answer) {
             Box::pin(self.carry_out(verb)).await;
         }
         if self.handles_gone {
@@ -202,115 +190,145 @@ impl Owner {
         tick: Arc<dyn Tick>,
         author: Option<Author>,
     ) -> Result<StartAnswer, VerbError> {
-        if let Some(author) = author
-            && let Err(error) = record(&self.parts, Wish { running: true, author, since: self.clock.now() }).await
-        {
-            self.parts.stop().await;
+        if let Err(error) = self.record(Wish::running, author).await {
+            if let Err(failure) = self.parts.stop().await {
+                tracing::error!(failure, "a start that could not be recorded was not rolled back");
+            }
             return Err(VerbError::NotRecorded(error));
         }
-        let every = self.config.poll_interval;
-        self.run = Some(Run::begin(tokens, tick, every, self.clock.clone(), &self.tasks));
+        let answer = self.started(Lifecycle::Running).await;
+        self.run = Some(Run::begin(tokens, tick, self.polling.clone(), &self.tasks));
         self.status.send_modify(|status| {
             status.runs += 1;
             status.failure = None;
         });
         self.become_state(Lifecycle::Running);
-        Ok(StartAnswer { changed: true, state: Lifecycle::Running })
+        Ok(answer)
+    }
+
+    async fn started(&mut self, state: Lifecycle) -> StartAnswer {
+        // A head that cannot be read now is told at the stop; what is told here is the last that was known.
+        if let Ok(rest) = self.parts.rest().await {
+            self.rest = rest;
+        }
+        StartAnswer { changed: true, state, head: self.rest.head }
     }
 
     async fn stop(&mut self, request: StopRequest, answer: Answer<StopAnswer>) {
-        let unrecorded = match request.author {
-            Some(author) if self.lifecycle != Lifecycle::Closed => {
-                let wish = Wish { running: false, author, since: self.clock.now() };
-                record(&self.parts, wish).await.err()
-            }
-            Some(_) | None => None,
-        };
-        let (state, effect) = next(self.lifecycle, Command::Stop(request.drain)).expect("no state refuses a stop");
-        self.become_state(state);
-        match effect {
-            Effect::Halt(drain) => self.halt(drain),
-            Effect::Escalate => self.escalate(),
-            Effect::Nothing | Effect::Begin | Effect::Join | Effect::Release | Effect::Settle => {}
+        let StopRequest { drain, deadline, at, author } = request;
+        match (at, self.lifecycle) {
+            (Some(at), Lifecycle::Running) => self.plan(at),
+            (Some(_) | None, _) => self.apply(Command::Stop(drain)),
         }
+        let author = author.filter(|_| self.lifecycle != Lifecycle::Closed);
+        let unrecorded = self.record(Wish::stopped, author).await.err();
         let waiter = Waiter::Stop { answer, unrecorded };
-        match &mut self.draining {
-            Some(draining) => {
-                draining.waiters.push(waiter);
-                if let Some(span) = request.deadline {
-                    draining.due_within(&self.clock, span);
-                }
-            }
-            None => waiter.answer(state, None, &[]),
+        let clock = self.polling.clock.clone();
+        let Some((waiters, due)) = self.end_in_sight() else { return waiter.answer(self.lifecycle, None, &[]) };
+        waiters.push(waiter);
+        if let Some(span) = deadline {
+            due.within(&clock, span);
         }
+        self.show_end();
+    }
+
+    /// Those who wait for the drain under way or planned, and its deadline.
+    fn end_in_sight(&mut self) -> Option<(&mut Vec<Waiter>, &mut Deadline)> {
+        match (&mut self.draining, &mut self.planned) {
+            (Some(Draining { waiters, deadline, .. }), _) | (None, Some(Planned { waiters, deadline })) => {
+                Some((waiters, deadline))
+            }
+            (None, None) => None,
+        }
+    }
+
+    /// The run goes on until `at`.
+    fn plan(&mut self, at: StopAt) {
+        let Some(run) = &self.run else { return };
+        run.limit().tighten(at);
+        self.planned.get_or_insert_default();
+        // The limit may lie behind already: have the tick look.
+        run.trigger(oneshot::channel().0);
+        self.status.send_modify(|status| status.stop_at = Some(at));
+    }
+
+    /// The run goes on without end.
+    fn call_off(&mut self) {
+        let Some(planned) = self.planned.take() else { return };
+        if let Some(run) = &self.run {
+            run.limit().lift();
+        }
+        planned.waiters.into_iter().for_each(Waiter::call_off);
+        self.show_end();
     }
 
     async fn close(&mut self, answer: Answer<CloseAnswer>) {
-        let (state, effect) = next(self.lifecycle, Command::Close).expect("no state refuses a close");
-        match effect {
-            Effect::Release => {
-                let closed = self.parts.close().await;
+        self.apply(Command::Close);
+        match &mut self.draining {
+            Some(draining) => draining.waiters.push(Waiter::Close(answer)),
+            None => {
+                let closed = self.release().await;
                 let _ = answer.send(Ok(CloseAnswer { closed, drain: None }));
             }
-            Effect::Halt(drain) => self.halt_for(drain, Waiter::Close(answer)),
-            Effect::Escalate | Effect::Join => {
-                self.escalate();
-                if let Some(draining) = &mut self.draining {
-                    draining.waiters.push(Waiter::Close(answer));
-                }
-            }
-            Effect::Nothing | Effect::Begin | Effect::Settle => {
-                let _ = answer.send(Ok(CloseAnswer { closed: Vec::new(), drain: None }));
-            }
         }
-        self.become_state(state);
     }
 
-    fn halt_for(&mut self, drain: Drain, waiter: Waiter) {
-        self.halt(drain);
-        if let Some(draining) = &mut self.draining {
-            draining.waiters.push(waiter);
+    /// Releases the stores, once.
+    async fn release(&mut self) -> Vec<String> {
+        if std::mem::replace(&mut self.released, true) {
+            return Vec::new();
         }
+        self.parts.close().await
+    }
+
+    /// Does what the table says about a command that no state refuses; releasing is left to the caller, who can wait.
+    fn apply(&mut self, command: Command) {
+        let Ok((state, effect)) = next(self.lifecycle, command) else { return };
+        match effect {
+            Effect::Halt(drain) => self.halt(drain),
+            Effect::Escalate => {
+                if let Some(draining) = &mut self.draining {
+                    draining.escalate();
+                }
+            }
+            Effect::Nothing | Effect::Begin | Effect::Join | Effect::Release | Effect::Settle => {}
+        }
+        self.become_state(state);
+        self.show_end();
     }
 
     fn halt(&mut self, drain: Drain) {
-        let run = self.run.take().expect("a running engine has a run");
+        let Some(run) = self.run.take() else { return };
         let (tokens, requests) = (run.tokens().clone(), run.requests().clone());
+        requests.begin_drain();
         tokens.end(drain);
-        let parts = Arc::clone(&self.parts);
+        let parts = self.parts.clone();
         let settled = async move {
-            let requests = run.settle().await;
-            parts.stop().await;
-            requests
+            let mut settled = run.settle().await;
+            settled.failures.extend(parts.stop().await.err());
+            settled
         };
+        let Planned { deadline, waiters } = self.planned.take().unwrap_or_default();
         self.draining = Some(Draining {
             tokens,
             drain,
             by_deadline: false,
-            began: self.clock.monotonic(),
+            began: self.polling.clock.monotonic(),
             requests,
             settled: settled.boxed(),
-            deadline: None,
-            waiters: Vec::new(),
+            deadline,
+            waiters,
         });
     }
 
-    fn escalate(&mut self) {
-        if let Some(draining) = &mut self.draining {
-            draining.drain = harder(draining.drain, Drain::Interrupt);
-            draining.tokens.end(Drain::Interrupt);
-        }
-    }
-
     fn on_deadline(&mut self) {
+        let was_graceful = self.draining.as_ref().is_none_or(|draining| draining.drain == Drain::Graceful);
+        self.apply(Command::Stop(Drain::Interrupt));
         if let Some(draining) = &mut self.draining {
-            draining.deadline = None;
-            draining.by_deadline |= draining.drain == Drain::Graceful;
+            draining.by_deadline |= was_graceful;
+            draining.deadline = Deadline::default();
         }
-        if let Ok((state, _)) = next(self.lifecycle, Command::Stop(Drain::Interrupt)) {
-            self.become_state(state);
-        }
-        self.escalate();
+        self.show_end();
     }
 
     fn on_loop_ended(&mut self, end: LoopEnd) {
@@ -320,47 +338,60 @@ impl Owner {
         };
         tracing::error!(failure, "the run ended without being asked to");
         self.status.send_modify(|status| status.failure = Some(failure.to_owned()));
-        if let Ok((state, Effect::Halt(drain))) = next(self.lifecycle, Command::Stop(Drain::Interrupt)) {
-            self.halt(drain);
-            self.become_state(state);
-        }
+        self.apply(Command::Stop(Drain::Interrupt));
     }
 
     fn interrupt_all(&mut self) {
         if let Some(starting) = &self.starting {
             starting.tokens.end(Drain::Interrupt);
         }
-        if let Ok((state, effect)) = next(self.lifecycle, Command::Stop(Drain::Interrupt)) {
-            if let Effect::Halt(drain) = effect {
-                self.halt(drain);
-            }
-            self.escalate();
-            self.become_state(state);
-        }
+        self.apply(Command::Stop(Drain::Interrupt));
     }
 
-    async fn on_settled(&mut self, requests: &RequestsTracker) {
+    async fn on_settled(&mut self, settled: Settled) {
         let Some(draining) = self.draining.take() else { return };
-        let (head, last_checkpoint) = self.parts.rest().await;
-        let report = DrainReport {
-            outcome: draining.outcome(),
-            head,
-            last_checkpoint,
-            requests: requests.counts(),
-            took_ms: self.clock.monotonic().saturating_sub(draining.began).as_millis() as u64,
-        };
-        let (state, effect) = next(self.lifecycle, Command::Drained).expect("a drain was under way");
-        let closed = match effect {
-            Effect::Release => self.parts.close().await,
-            Effect::Nothing | Effect::Begin | Effect::Halt(_) | Effect::Join | Effect::Escalate | Effect::Settle => {
-                Vec::new()
-            }
-        };
+        let report = self.report(draining.outcome(), draining.began, settled).await;
+        let Ok((state, effect)) = next(self.lifecycle, Command::Drained) else { return };
+        let closed = if effect == Effect::Release { self.release().await } else { Vec::new() };
         self.become_state(state);
-        tracing::info!(outcome = ?report.outcome, head = report.head.number, took_ms = report.took_ms, "drained");
+        self.show_end();
+        let DrainReport { outcome, head, took_ms, ref failures, .. } = report;
+        tracing::info!(?outcome, head = head.number, took_ms, ?failures, "drained");
         for waiter in draining.waiters {
             waiter.answer(state, Some(&report), &closed);
         }
+    }
+
+    async fn report(&mut self, outcome: DrainOutcome, began: Duration, settled: Settled) -> DrainReport {
+        let Settled { work, mut failures } = settled;
+        match self.parts.rest().await {
+            Ok(rest) => self.rest = rest,
+            Err(why) => failures.push(format!("the head could not be read, and the one told is of before: {why}")),
+        }
+        let Rest { head, last_checkpoint } = self.rest.clone();
+        let took_ms = self.polling.clock.monotonic().saturating_sub(began).as_millis() as u64;
+        DrainReport { outcome, head, last_checkpoint, work, failures, took_ms }
+    }
+
+    /// Records the wish of an author; without one there is none.
+    async fn record(&mut self, wish: fn(Author, UnixTime) -> Wish, author: Option<Author>) -> Result<(), PartsError> {
+        let Some(author) = author else { return Ok(()) };
+        self.parts.record(wish(author, self.polling.clock.now())).await
+    }
+
+    /// The drain under way or planned, in the status.
+    fn show_end(&self) {
+        let clock = &self.polling.clock;
+        let drain = self.draining.as_ref().map(|draining| DrainProgress {
+            mode: draining.drain,
+            since: clock.now() - clock.monotonic().saturating_sub(draining.began),
+            deadline: draining.deadline.left(clock).map(|left| clock.now() + left),
+        });
+        let is_planned = self.planned.is_some();
+        self.status.send_modify(|status| {
+            status.drain = drain;
+            status.stop_at = status.stop_at.filter(|_| is_planned);
+        });
     }
 
     fn become_state(&mut self, state: Lifecycle) {
@@ -373,65 +404,10 @@ impl Owner {
         for word in Lifecycle::WORDS {
             metrics::gauge!("fermata_lifecycle", "state" => word).set(f64::from(u8::from(word == state.word())));
         }
-        let since = self.clock.now();
+        let since = self.polling.clock.now();
         self.status.send_modify(|status| {
             status.lifecycle = state;
             status.since = since;
         });
-    }
-}
-
-async fn record(parts: &Arc<dyn Parts>, wish: Wish) -> Result<(), PartsError> {
-    let recorded = parts.record(wish).await;
-    crash_point!("sequencer.after_desired_state");
-    recorded
-}
-
-impl Starting {
-    fn defer(&mut self, verb: Verb) {
-        match verb {
-            Verb::Start { answer, author } if self.deferred.is_empty() => {
-                self.waiters.push(answer);
-                self.author = self.author.take().or(author);
-            }
-            Verb::Stop { .. } | Verb::Close { .. } => {
-                // The start is given up; the stop then finds nothing running, or what had just begun to.
-                self.tokens.end(Drain::Interrupt);
-                self.deferred.push_back(verb);
-            }
-            Verb::Start { .. } => self.deferred.push_back(verb),
-            Verb::Trigger => {}
-            Verb::LiveRequests { answer } => drop(answer.send(Vec::new())),
-        }
-    }
-}
-
-impl Draining {
-    fn due_within(&mut self, clock: &SharedClock, span: Duration) {
-        let at = clock.now() + span;
-        if self.deadline.as_ref().is_none_or(|sooner| at < sooner.at) {
-            let clock = clock.clone();
-            self.deadline = Some(Deadline { at, passed: async move { clock.sleep_until(at).await }.boxed() });
-        }
-    }
-
-    const fn outcome(&self) -> DrainOutcome {
-        match (self.by_deadline, self.drain) {
-            (true, _) => DrainOutcome::Deadline,
-            (false, Drain::Interrupt) => DrainOutcome::Interrupted,
-            (false, Drain::Graceful) => DrainOutcome::Drained,
-        }
-    }
-}
-
-impl Waiter {
-    /// Something has changed exactly where there was a run to drain.
-    fn answer(self, state: Lifecycle, drain: Option<&DrainReport>, closed: &[String]) {
-        let (changed, drain) = (drain.is_some(), drain.cloned());
-        match self {
-            Self::Stop { answer, unrecorded: None } => drop(answer.send(Ok(StopAnswer { changed, state, drain }))),
-            Self::Stop { answer, unrecorded: Some(error) } => drop(answer.send(Err(VerbError::NotRecorded(error)))),
-            Self::Close(answer) => drop(answer.send(Ok(CloseAnswer { closed: closed.to_vec(), drain }))),
-        }
     }
 }

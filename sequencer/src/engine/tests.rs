@@ -8,6 +8,8 @@ use futures::FutureExt;
 use tokio::sync::Notify;
 
 use super::*;
+use crate::catalogue::Reason;
+use crate::drain::Ending;
 use crate::lifecycle::Refused;
 use crate::poll_loop::{TickContext, TickError};
 use crate::requests_tracker::RequestKind;
@@ -68,11 +70,10 @@ impl Fake {
                 () = context.interrupt.cancelled() => {}
             },
             Behaviour::Track => {
-                context.requests.track(
-                    RequestKind::Checkpoint,
-                    Slot(1),
-                    |token| async move { token.cancelled().await },
-                );
+                context.requests.track(RequestKind::Checkpoint, Slot(1), |token| async move {
+                    token.cancelled().await;
+                    Ending::Cut
+                });
             }
             Behaviour::Panic => panic!("on purpose"),
             Behaviour::StopFromInside => {
@@ -104,7 +105,7 @@ impl Tick for FakeTick {
 struct FakeParts(Arc<Fake>);
 
 impl Parts for FakeParts {
-    fn start(&self, tokens: RunTokens) -> BoxFuture<'_, Result<Arc<dyn Tick>, PartsError>> {
+    fn start(&self, tokens: RunTokens, _: StartRequest) -> BoxFuture<'_, Result<Arc<dyn Tick>, PartsError>> {
         async move {
             self.0.starts.fetch_add(1, Ordering::SeqCst);
             let hold = self.0.hold_start.lock().unwrap().clone();
@@ -112,7 +113,7 @@ impl Parts for FakeParts {
                 tokio::select! {
                     () = hold.notified() => {}
                     () = tokens.interrupt.cancelled() => {
-                        return Err(PartsError { reason: "INTERRUPTED", message: "interrupted".into() });
+                        return Err(PartsError::new(Reason::Interrupted, "interrupted".into()));
                     }
                 }
             }
@@ -129,8 +130,8 @@ impl Parts for FakeParts {
         async {}.boxed()
     }
 
-    fn rest(&self) -> BoxFuture<'_, (Head, Option<LandedCheckpoint>)> {
-        async { (Head { number: 7, ..Head::default() }, None) }.boxed()
+    fn rest(&self) -> BoxFuture<'_, Result<Rest, PartsError>> {
+        async { Ok(Rest { head: Head { number: 7, ..Head::default() }, last_checkpoint: None }) }.boxed()
     }
 
     fn record(&self, wish: Wish) -> BoxFuture<'_, Result<(), PartsError>> {
@@ -168,13 +169,13 @@ fn lifecycle(engine: &Engine) -> Lifecycle {
 #[tokio::test]
 async fn many_starts_at_once_make_one_loop() {
     let (engine, fake, _) = engine(Behaviour::UntilReleased);
-    let starts = (0..20).map(|_| engine.start(None));
+    let starts = (0..20).map(|_| engine.start(StartRequest::default()));
     let answers = futures::future::join_all(starts).await;
     assert!(answers.iter().all(Result::is_ok));
     fake.began.notified().await;
     assert_eq!(fake.starts.load(Ordering::SeqCst), 1);
     assert_eq!(engine.tasks_alive(), 2, "the owner and one poll loop");
-    assert!(!engine.start(None).await.expect("a no-op").changed);
+    assert!(!engine.start(StartRequest::default()).await.expect("a no-op").changed);
 }
 
 #[tokio::test]
@@ -188,7 +189,7 @@ async fn a_stop_before_any_start_changes_nothing() {
 #[tokio::test]
 async fn a_graceful_stop_lets_the_tick_end_by_itself() {
     let (engine, fake, _) = engine(Behaviour::UntilReleased);
-    engine.start(None).await.expect("starts");
+    engine.start(StartRequest::default()).await.expect("starts");
     fake.began.notified().await;
     let stop = engine.stop(graceful());
     futures::pin_mut!(stop);
@@ -203,7 +204,7 @@ async fn a_graceful_stop_lets_the_tick_end_by_itself() {
 #[tokio::test]
 async fn a_stop_during_a_drain_joins_it() {
     let (engine, fake, _) = engine(Behaviour::UntilReleased);
-    engine.start(None).await.expect("starts");
+    engine.start(StartRequest::default()).await.expect("starts");
     fake.began.notified().await;
     let both = futures::future::join(engine.stop(graceful()), engine.stop(graceful()));
     futures::pin_mut!(both);
@@ -217,7 +218,7 @@ async fn a_stop_during_a_drain_joins_it() {
 #[tokio::test]
 async fn an_interrupt_during_a_graceful_drain_escalates_it() {
     let (engine, fake, _) = engine(Behaviour::UntilReleased);
-    engine.start(None).await.expect("starts");
+    engine.start(StartRequest::default()).await.expect("starts");
     fake.began.notified().await;
     let both = futures::future::join(engine.stop(graceful()), engine.stop(interrupt()));
     let (first, second) = both.await;
@@ -228,7 +229,7 @@ async fn an_interrupt_during_a_graceful_drain_escalates_it() {
 #[tokio::test]
 async fn a_graceful_stop_past_its_deadline_interrupts_and_says_so() {
     let (engine, fake, clock) = engine(Behaviour::UntilReleased);
-    engine.start(None).await.expect("starts");
+    engine.start(StartRequest::default()).await.expect("starts");
     fake.began.notified().await;
     let stop = engine.stop(graceful().within(Duration::from_secs(3)));
     futures::pin_mut!(stop);
@@ -244,15 +245,15 @@ async fn a_graceful_stop_past_its_deadline_interrupts_and_says_so() {
 #[tokio::test]
 async fn a_start_during_a_stop_is_refused_and_works_afterwards() {
     let (engine, fake, _) = engine(Behaviour::UntilReleased);
-    engine.start(None).await.expect("starts");
+    engine.start(StartRequest::default()).await.expect("starts");
     fake.began.notified().await;
     let stop = engine.stop(graceful());
     futures::pin_mut!(stop);
     assert!(stop.as_mut().now_or_never().is_none());
-    assert!(matches!(engine.start(None).await, Err(VerbError::Refused(Refused::Stopping))));
+    assert!(matches!(engine.start(StartRequest::default()).await, Err(VerbError::Refused(Refused::Stopping))));
     fake.release.notify_one();
     stop.await.expect("stops");
-    assert!(engine.start(None).await.expect("starts again").changed);
+    assert!(engine.start(StartRequest::default()).await.expect("starts again").changed);
     fake.began.notified().await;
     assert_eq!(engine.status().borrow().runs, 2);
 }
@@ -260,10 +261,10 @@ async fn a_start_during_a_stop_is_refused_and_works_afterwards() {
 #[tokio::test]
 async fn a_failed_start_can_be_retried() {
     let (engine, fake, _) = engine(Behaviour::Return);
-    *fake.refuse_start.lock().unwrap() = Some(PartsError { reason: "L1_DOWN", message: "no L1".into() });
-    assert!(matches!(engine.start(None).await, Err(VerbError::Start(_))));
+    *fake.refuse_start.lock().unwrap() = Some(PartsError::new(Reason::L1Down, "no L1".into()));
+    assert!(matches!(engine.start(StartRequest::default()).await, Err(VerbError::Start(_))));
     assert_eq!(lifecycle(&engine), Lifecycle::Idle);
-    assert!(engine.start(None).await.expect("starts").changed);
+    assert!(engine.start(StartRequest::default()).await.expect("starts").changed);
     assert_eq!(fake.starts.load(Ordering::SeqCst), 2);
 }
 
@@ -271,7 +272,7 @@ async fn a_failed_start_can_be_retried() {
 async fn a_stop_during_a_start_gives_the_start_up() {
     let (engine, fake, _) = engine(Behaviour::Return);
     *fake.hold_start.lock().unwrap() = Some(Arc::default());
-    let both = futures::future::join(engine.start(None), engine.stop(interrupt()));
+    let both = futures::future::join(engine.start(StartRequest::default()), engine.stop(interrupt()));
     let (start, stop) = both.await;
     assert!(matches!(start, Err(VerbError::Interrupted)));
     assert!(!stop.expect("nothing runs").changed);
@@ -282,12 +283,12 @@ async fn a_stop_during_a_start_gives_the_start_up() {
 #[tokio::test]
 async fn a_panic_in_a_tick_stops_the_run_and_a_start_begins_a_new_one() {
     let (engine, fake, _) = engine(Behaviour::Panic);
-    engine.start(None).await.expect("starts");
+    engine.start(StartRequest::default()).await.expect("starts");
     let mut status = engine.status();
     status.wait_for(|s| s.lifecycle == Lifecycle::Stopped).await.expect("the owner lives");
     assert!(status.borrow().failure.is_some());
     *fake.behaviour.lock().unwrap() = Behaviour::UntilReleased;
-    engine.start(None).await.expect("starts again");
+    engine.start(StartRequest::default()).await.expect("starts again");
     fake.began.notified().await;
     assert_eq!(engine.status().borrow().failure, None);
 }
@@ -296,14 +297,14 @@ async fn a_panic_in_a_tick_stops_the_run_and_a_start_begins_a_new_one() {
 async fn a_stop_from_inside_a_tick_does_not_deadlock() {
     let (engine, fake, _) = engine(Behaviour::StopFromInside);
     *fake.engine.lock().unwrap() = Some(engine.clone());
-    engine.start(None).await.expect("starts");
+    engine.start(StartRequest::default()).await.expect("starts");
     engine.status().wait_for(|s| s.lifecycle == Lifecycle::Stopped).await.expect("the owner lives");
 }
 
 #[tokio::test]
 async fn a_caller_that_goes_away_does_not_abort_its_stop() {
     let (engine, fake, _) = engine(Behaviour::UntilReleased);
-    engine.start(None).await.expect("starts");
+    engine.start(StartRequest::default()).await.expect("starts");
     fake.began.notified().await;
     assert!(engine.stop(graceful()).now_or_never().is_none(), "polled once, then dropped");
     fake.release.notify_one();
@@ -313,25 +314,25 @@ async fn a_caller_that_goes_away_does_not_abort_its_stop() {
 #[tokio::test]
 async fn tracked_requests_are_drained_and_counted() {
     let (engine, fake, _) = engine(Behaviour::Track);
-    engine.start(None).await.expect("starts");
+    engine.start(StartRequest::default()).await.expect("starts");
     fake.began.notified().await;
     while engine.live_requests().await.is_empty() {
         tokio::task::yield_now().await;
     }
     let report = engine.stop(interrupt()).await.expect("stops").drain.expect("drained");
-    assert_eq!(report.requests.interrupted, 1);
+    assert!(report.work.iter().any(|work| work.ending == Ending::Cut));
     assert_eq!(engine.live_requests().await, []);
 }
 
 #[tokio::test]
 async fn a_close_while_running_stops_first_and_nothing_starts_after_it() {
     let (engine, fake, _) = engine(Behaviour::UntilReleased);
-    engine.start(None).await.expect("starts");
+    engine.start(StartRequest::default()).await.expect("starts");
     fake.began.notified().await;
     let answer = engine.close().await.expect("closes");
     assert_eq!(answer.closed, ["store"]);
     assert!(answer.drain.is_some());
-    assert!(matches!(engine.start(None).await, Err(VerbError::Refused(Refused::Closed))));
+    assert!(matches!(engine.start(StartRequest::default()).await, Err(VerbError::Refused(Refused::Closed))));
     assert!(engine.close().await.expect("a no-op").closed.is_empty());
     assert_eq!(fake.closes.load(Ordering::SeqCst), 1);
 }
@@ -339,9 +340,9 @@ async fn a_close_while_running_stops_first_and_nothing_starts_after_it() {
 #[tokio::test]
 async fn an_operators_wish_is_recorded_and_a_signals_is_not() {
     let (engine, fake, _) = engine(Behaviour::Return);
-    engine.start(Some(Author::new("alice"))).await.expect("starts");
+    engine.start(StartRequest::by(Author::new("alice"))).await.expect("starts");
     engine.stop(graceful()).await.expect("stops");
-    engine.start(None).await.expect("starts");
+    engine.start(StartRequest::default()).await.expect("starts");
     engine.stop(StopRequest { author: Some(Author::new("bob")), ..graceful() }).await.expect("stops");
     let wishes: Vec<_> = fake.wishes.lock().unwrap().iter().map(|w| (w.running, w.author.by.clone())).collect();
     assert_eq!(wishes, [(true, "alice".to_owned()), (false, "bob".to_owned())]);
@@ -350,7 +351,7 @@ async fn an_operators_wish_is_recorded_and_a_signals_is_not() {
 #[tokio::test]
 async fn when_the_last_handle_goes_the_run_is_drained() {
     let (engine, fake, _) = engine(Behaviour::UntilReleased);
-    engine.start(None).await.expect("starts");
+    engine.start(StartRequest::default()).await.expect("starts");
     fake.began.notified().await;
     let tasks = engine.tasks.clone();
     drop(engine);
@@ -363,7 +364,7 @@ async fn when_the_last_handle_goes_the_run_is_drained() {
 async fn a_thousand_starts_and_stops_leave_only_the_owner() {
     let (engine, fake, _) = engine(Behaviour::Return);
     for _ in 0..1_000 {
-        engine.start(None).await.expect("starts");
+        engine.start(StartRequest::default()).await.expect("starts");
         engine.stop(interrupt()).await.expect("stops");
     }
     assert_eq!(engine.tasks_alive(), 1);

@@ -25,6 +25,7 @@ use crate::error::SequencerError;
 use crate::events::Events;
 use crate::l1::{BlobSource, Committees, Follower, HeadMonitor, HeadReceiver, L1Client, RollupView, Sync};
 use crate::node_store::{NodeStore, NodeStoreError};
+use crate::phases::Phases;
 use crate::slot::{ProposerSettings, Workshop};
 use crate::timetable::{Timetable, TimetableError};
 
@@ -242,6 +243,7 @@ fn workshop(
         signer: Arc::new(ground.signer()?),
         publisher: Arc::new(publisher),
         publisher_account,
+        phases: Phases::new(events.clone()),
         events,
         settings: ground.proposer_settings(),
         last_landed: watch::Sender::new(None),

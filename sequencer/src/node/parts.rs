@@ -1,32 +1,69 @@
 //! How a run's parts are started and stopped, and what closing releases.
 
 use std::sync::{Arc, PoisonError};
+use std::time::Duration;
 
-use alloy::primitives::U256;
+use alloy::primitives::{B256, U256};
 use alloy::providers::Provider;
+use fermata_execution::Execution as _;
 use fermata_publisher::AccountBalance;
 use futures::FutureExt;
 use futures::future::BoxFuture;
 
 use super::{Held, Inner};
 use crate::catalogue::Reason;
-use crate::engine::{Parts, Wish};
+use crate::engine::{Parts, Rest, Wish};
 use crate::error::{Result, SequencerError};
 use crate::l1::unless_interrupted;
 use crate::poll_loop::{Tick, chain as error_chain};
 use crate::run::RunTokens;
 use crate::slot::SlotTick;
-use crate::verbs::{Head, LandedCheckpoint, PartsError};
+use crate::verbs::{Head, HeadGap, PartsError, StartRequest};
 
 impl Inner {
     /// Signer, then publisher (in-flight transactions reconciled), then the chain at what L1 says.
-    async fn bring_up(&self, tokens: &RunTokens) -> Result<()> {
+    async fn bring_up(&self, request: &StartRequest) -> Result<()> {
         let workshop = &self.workshop;
+        if let Some(want) = request.at {
+            self.synced_to(want, request.wait).await?;
+        }
         workshop.signer.start()?;
-        unless_interrupted(&tokens.interrupt, async { Ok(workshop.publisher.start().await?) }).await?;
-        unless_interrupted(&tokens.interrupt, self.funded()).await?;
-        unless_interrupted(&tokens.interrupt, self.followed()).await?;
-        unless_interrupted(&tokens.interrupt, self.staked()).await
+        workshop.publisher.start().await?;
+        self.funded().await?;
+        self.followed().await?;
+        self.staked().await?;
+        // The reader has gone on meanwhile.
+        match request.at {
+            Some(want) => self.synced_to(want, Duration::ZERO).await,
+            None => Ok(()),
+        }
+    }
+
+    /// Waits until `want` is the L2 head, no longer than `wait`. A block that is here and is not the head never will be.
+    async fn synced_to(&self, want: B256, wait: Duration) -> Result<()> {
+        let waited = self.clock.sleep(wait);
+        futures::pin_mut!(waited);
+        let mut tip = self.workshop.chain.tip();
+        loop {
+            tip.mark_unchanged();
+            let have = self.head().await?;
+            if have.hash == want {
+                return Ok(());
+            }
+            if self.execution.block(want).await?.is_some() {
+                return Err(SequencerError::HeadMismatch { have, want });
+            }
+            tokio::select! {
+                biased;
+                () = &mut waited => return Err(SequencerError::HeadNotSynced { have, want }),
+                _ = tip.changed() => {}
+            }
+        }
+    }
+
+    async fn head(&self) -> Result<Head> {
+        let heads = self.workshop.chain.heads().await?;
+        Ok(Head { number: heads.unsafe_head.number, hash: heads.unsafe_head.hash })
     }
 
     /// Waits until the chain has been at what L1 says once.
@@ -88,22 +125,23 @@ impl Inner {
 }
 
 /// How long a start waits for the first look at the rollup's tip; rebuilding a long chain from L1 takes its time.
-const FOLLOW_PATIENCE: std::time::Duration = std::time::Duration::from_secs(600);
+const FOLLOW_PATIENCE: Duration = Duration::from_secs(600);
 
 /// The parts of a node, as the engine knows them.
 #[derive(Debug)]
 pub(super) struct NodeParts(pub(super) Arc<Inner>);
 
 impl Parts for NodeParts {
-    fn start(&self, tokens: RunTokens) -> BoxFuture<'_, std::result::Result<Arc<dyn Tick>, PartsError>> {
+    fn start(
+        &self,
+        tokens: RunTokens,
+        request: StartRequest,
+    ) -> BoxFuture<'_, std::result::Result<Arc<dyn Tick>, PartsError>> {
         async move {
-            match self.0.bring_up(&tokens).await {
-                Ok(()) => Ok(Arc::new(SlotTick::new(Arc::clone(&self.0.workshop))) as Arc<dyn Tick>),
-                Err(error) => {
-                    self.0.take_down().await;
-                    Err(parts_error(&error))
-                }
-            }
+            unless_interrupted(&tokens.interrupt, self.0.bring_up(&request))
+                .await
+                .map_err(|error| parts_error(&error))?;
+            Ok(Arc::new(SlotTick::new(Arc::clone(&self.0.workshop))) as Arc<dyn Tick>)
         }
         .boxed()
     }
@@ -112,11 +150,10 @@ impl Parts for NodeParts {
         self.0.take_down().boxed()
     }
 
-    fn rest(&self) -> BoxFuture<'_, (Head, Option<LandedCheckpoint>)> {
+    fn rest(&self) -> BoxFuture<'_, std::result::Result<Rest, PartsError>> {
         async {
-            let heads = self.0.workshop.chain.heads().await.unwrap_or_default();
-            let head = Head { number: heads.unsafe_head.number, hash: heads.unsafe_head.hash };
-            (head, self.0.workshop.last_landed.borrow().clone())
+            let head = self.0.head().await.map_err(|error| parts_error(&error))?;
+            Ok(Rest { head, last_checkpoint: self.0.workshop.last_landed.borrow().clone() })
         }
         .boxed()
     }
@@ -124,7 +161,7 @@ impl Parts for NodeParts {
     fn record(&self, wish: Wish) -> BoxFuture<'_, std::result::Result<(), PartsError>> {
         async move {
             let recorded = self.0.store.record_wish(wish).await;
-            recorded.map_err(|error| PartsError { reason: Reason::NotRecorded.word(), message: error_chain(&error) })
+            recorded.map_err(|error| PartsError::new(Reason::NotRecorded, error_chain(&error)))
         }
         .boxed()
     }
@@ -135,5 +172,9 @@ impl Parts for NodeParts {
 }
 
 fn parts_error(error: &SequencerError) -> PartsError {
-    PartsError { reason: error.reason().word(), message: error_chain(error) }
+    let mut of_parts = PartsError::new(error.reason(), error_chain(error));
+    if let SequencerError::HeadMismatch { have, want } | SequencerError::HeadNotSynced { have, want } = *error {
+        of_parts.heads = Some(HeadGap { have, want });
+    }
+    of_parts
 }

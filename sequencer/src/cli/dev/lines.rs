@@ -41,6 +41,7 @@ fn line(event: &SequencerEvent) -> Option<String> {
         SequencerEvent::SlotMissed { slot, reason } => format!("slot {slot} ✗ missed: {reason}"),
         SequencerEvent::CheckpointDiscarded { slot, reason } => format!("slot {slot} ✗ discarded: {reason}"),
         SequencerEvent::PreparingCheckpoint { .. }
+        | SequencerEvent::PhaseEntered { .. }
         | SequencerEvent::CheckpointProposed { .. }
         | SequencerEvent::L1TipMoved { .. } => return None,
     })

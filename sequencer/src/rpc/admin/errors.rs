@@ -29,14 +29,11 @@ pub(super) fn invalid_params(what: &str) -> ErrorObjectOwned {
     error(Reason::InvalidParams, &format!("the parameters are not what the method takes: {what}"))
 }
 
-pub(super) fn head_mismatch(have: B256, want: B256) -> ErrorObjectOwned {
-    let reason = Reason::HeadMismatch;
-    let data = Data { reason: reason.word(), hint: reason.hint(), have: Some(have), want: Some(want) };
-    object(reason, &format!("the node's head is {have}, a start at {want} was asked for"), data)
-}
-
 pub(super) fn of_verb(refused: &VerbError) -> ErrorObjectOwned {
-    error(reason_of(refused), &chain(refused))
+    let reason = reason_of(refused);
+    let heads = if let VerbError::Start(parts) = refused { parts.heads } else { None };
+    let (have, want) = (heads.map(|heads| heads.have.hash), heads.map(|heads| heads.want));
+    object(reason, &chain(refused), Data { reason: reason.word(), hint: reason.hint(), have, want })
 }
 
 pub(super) fn of_store(refused: &NodeStoreError) -> ErrorObjectOwned {
@@ -49,8 +46,11 @@ pub(super) fn reason_of(refused: &VerbError) -> Reason {
         VerbError::Refused(Refused::Stopping) => Reason::Stopping,
         VerbError::Refused(Refused::Closed) | VerbError::Gone => Reason::Closed,
         VerbError::Refused(Refused::NotDraining) => Reason::Internal,
-        VerbError::Start(parts) => Reason::from_word(parts.reason).unwrap_or(Reason::StartFailed),
+        VerbError::Invalid { .. } => Reason::InvalidParams,
+        VerbError::Start(parts) => parts.reason,
         VerbError::Interrupted => Reason::Interrupted,
+        VerbError::CalledOff => Reason::CalledOff,
+        VerbError::NotRunning => Reason::StartFailed,
         VerbError::NotRecorded(_) => Reason::NotRecorded,
     }
 }

@@ -16,7 +16,7 @@ use super::params::{AuthorParams, JournalParams, StopMode, StopParams, one};
 use crate::lifecycle::{Drain, Lifecycle};
 use crate::node_store::JournalEntry;
 use crate::status::NodeStatus;
-use crate::verbs::{Author, CloseAnswer, StartAnswer, StopAnswer, StopRequest, VerbError};
+use crate::verbs::{Author, CloseAnswer, StartAnswer, StartRequest, StopAnswer, StopRequest, VerbError};
 
 type Answer<T> = Result<T, ErrorObjectOwned>;
 
@@ -32,11 +32,9 @@ pub(super) struct Methods {
 /// Every method under its name.
 pub(super) fn module(methods: Methods) -> RpcModule<Methods> {
     let mut module = RpcModule::new(methods);
-    register(
-        &mut module,
-        "admin_start",
-        |m, p| async move { m.start("admin_start", one(&p)?.unwrap_or_default()).await },
-    );
+    register(&mut module, "admin_start", |m, p| async move {
+        m.start("admin_start", one(&p)?.unwrap_or_default(), None).await
+    });
     register(&mut module, "admin_stop", |m, p| async move { m.stop("admin_stop", one(&p)?.unwrap_or_default()).await });
     register(&mut module, "admin_close", |m, p| async move { m.close(one(&p)?.unwrap_or_default()).await });
     register(&mut module, "admin_status", |m, p| async move {
@@ -75,10 +73,16 @@ fn nothing(params: &Params<'_>) -> Answer<()> {
 }
 
 impl Methods {
-    async fn start(&self, verb: &'static str, params: AuthorParams) -> Answer<StartAnswer> {
+    async fn start(&self, verb: &'static str, params: AuthorParams, at: Option<B256>) -> Answer<StartAnswer> {
         let author = author(params.by, params.reason);
         let engine = self.context.engine.clone();
-        self.carry_out(verb, author.clone(), async move { engine.start(Some(author)).await }, started).await
+        self.carry_out(
+            verb,
+            author.clone(),
+            async move { engine.start(StartRequest { author: Some(author), at, wait: Duration::ZERO }).await },
+            started,
+        )
+        .await
     }
 
     async fn stop(&self, verb: &'static str, params: StopParams) -> Answer<StopAnswer> {
@@ -92,7 +96,7 @@ impl Methods {
             }
         };
         let deadline = deadline_ms.map(Duration::from_millis);
-        let request = StopRequest { drain, deadline, author: Some(author.clone()) };
+        let request = StopRequest { drain, deadline, at: None, author: Some(author.clone()) };
         let engine = self.context.engine.clone();
         self.carry_out(verb, author, async move { engine.stop(request).await }, stopped).await
     }
@@ -114,14 +118,8 @@ impl Methods {
         self.context.store.journal(params.most).await.map_err(|error| errors::of_store(&error))
     }
 
-    async fn start_sequencer(&self, want: Option<B256>) -> Answer<()> {
-        if let Some(want) = want {
-            let have = self.head().await;
-            if have != want {
-                return Err(errors::head_mismatch(have, want));
-            }
-        }
-        self.start("admin_startSequencer", AuthorParams::default()).await.map(|_| ())
+    async fn start_sequencer(&self, at: Option<B256>) -> Answer<()> {
+        self.start("admin_startSequencer", AuthorParams::default(), at).await.map(|_| ())
     }
 
     async fn stop_sequencer(&self) -> Answer<B256> {

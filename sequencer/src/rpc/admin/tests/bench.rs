@@ -1,6 +1,5 @@
 //! A node without L1: engine, store, data directory and admin RPC are real, the parts of a run are not.
 
-use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex};
 
 use alloy::primitives::B256;
@@ -12,15 +11,16 @@ use metrics_exporter_prometheus::PrometheusBuilder;
 use serde_json::{Value, json};
 use tokio::sync::Notify;
 
+use crate::catalogue::Reason;
 use crate::config::AdminConfig;
 use crate::data_dir::{AdminToken, DataDir, EndpointFile, find_token};
-use crate::engine::{Engine, EngineConfig, Parts, Wish};
+use crate::engine::{Engine, EngineConfig, Parts, Rest, Wish};
 use crate::node_store::NodeStore;
 use crate::poll_loop::{Tick, TickContext, TickError};
 use crate::rpc::admin::{AdminContext, AdminServer, serve};
 use crate::run::RunTokens;
 use crate::status::{DesiredState, Health, NodeStatus, StatusSource};
-use crate::verbs::{Head, LandedCheckpoint, PartsError};
+use crate::verbs::{Head, HeadGap, PartsError, StartRequest};
 
 pub(crate) const HEAD: Head = Head { number: 1_042, hash: B256::repeat_byte(0xab) };
 
@@ -29,7 +29,6 @@ pub(crate) const HEAD: Head = Head { number: 1_042, hash: B256::repeat_byte(0xab
 pub(crate) struct FakeParts {
     pub(crate) ticking: Notify,
     pub(crate) release: Notify,
-    pub(crate) starts: AtomicU64,
     pub(crate) refuse_start: Mutex<Option<PartsError>>,
     store: Arc<NodeStore>,
 }
@@ -54,9 +53,12 @@ impl Tick for FakeTick {
 struct Shared(Arc<FakeParts>);
 
 impl Parts for Shared {
-    fn start(&self, _: RunTokens) -> BoxFuture<'_, Result<Arc<dyn Tick>, PartsError>> {
-        self.0.starts.fetch_add(1, Ordering::SeqCst);
-        let refused = self.0.refuse_start.lock().unwrap().take();
+    fn start(&self, _: RunTokens, request: StartRequest) -> BoxFuture<'_, Result<Arc<dyn Tick>, PartsError>> {
+        let elsewhere = request.at.filter(|want| *want != HEAD.hash).map(|want| PartsError {
+            heads: Some(HeadGap { have: HEAD, want }),
+            ..PartsError::new(Reason::HeadMismatch, "the head is another".to_owned())
+        });
+        let refused = self.0.refuse_start.lock().unwrap().take().or(elsewhere);
         let started = refused.map_or_else(|| Ok(Arc::new(FakeTick(Arc::clone(&self.0))) as Arc<dyn Tick>), Err);
         async move { started }.boxed()
     }
@@ -65,14 +67,14 @@ impl Parts for Shared {
         async {}.boxed()
     }
 
-    fn rest(&self) -> BoxFuture<'_, (Head, Option<LandedCheckpoint>)> {
-        async { (HEAD, None) }.boxed()
+    fn rest(&self) -> BoxFuture<'_, Result<Rest, PartsError>> {
+        async { Ok(Rest { head: HEAD, last_checkpoint: None }) }.boxed()
     }
 
     fn record(&self, wish: Wish) -> BoxFuture<'_, Result<(), PartsError>> {
         async move {
             let recorded = self.0.store.record_wish(wish).await;
-            recorded.map_err(|error| PartsError { reason: "NOT_RECORDED", message: error.to_string() })
+            recorded.map_err(|error| PartsError::new(Reason::NotRecorded, error.to_string()))
         }
         .boxed()
     }
@@ -139,7 +141,6 @@ impl Bench {
         let parts = Arc::new(FakeParts {
             ticking: Notify::new(),
             release: Notify::new(),
-            starts: AtomicU64::new(0),
             refuse_start: Mutex::default(),
             store: Arc::clone(&store),
         });
@@ -170,7 +171,7 @@ impl Bench {
     /// A node that runs and is in the middle of a tick.
     pub(crate) async fn running() -> Self {
         let bench = Self::new().await;
-        bench.engine.start(None).await.expect("starts");
+        bench.engine.start(StartRequest::default()).await.expect("starts");
         bench.parts.ticking.notified().await;
         bench
     }

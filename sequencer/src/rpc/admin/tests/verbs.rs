@@ -1,11 +1,10 @@
 //! Each verb, op-node's names for them, and what becomes of callers that go away.
 
-use std::sync::atomic::Ordering;
-
 use futures::FutureExt as _;
 use serde_json::{Value, json};
 
 use super::bench::{Bench, HEAD};
+use crate::catalogue::Reason;
 use crate::lifecycle::Lifecycle;
 use crate::verbs::PartsError;
 
@@ -20,7 +19,7 @@ async fn a_start_and_a_stop_change_the_state_once_and_are_remembered() {
     let bench = Bench::new().await;
     let by = json!({ "by": "alice", "reason": "go" });
     let started = bench.call("admin_start", by.clone()).await.expect("starts");
-    assert_eq!(started, json!({ "changed": true, "lifecycle": "running" }));
+    assert_eq!(started, json!({ "changed": true, "lifecycle": "running", "head": HEAD }));
     assert_eq!(bench.call("admin_start", json!([by])).await.expect("again")["changed"], false);
     bench.parts.ticking.notified().await;
 
@@ -91,11 +90,11 @@ async fn a_caller_that_goes_away_does_not_abort_its_stop() {
 #[tokio::test]
 async fn a_start_that_fails_tells_the_reason_and_can_be_repeated() {
     let bench = Bench::new().await;
-    let fail = |reason| PartsError { reason, message: "publisher 0xab has 0 ETH; send to it".to_owned() };
-    for (reason, code) in [("UNFUNDED", -32018), ("L1_DOWN", -32022), ("SOMETHING_ELSE", -32020)] {
-        *bench.parts.refuse_start.lock().unwrap() = Some(fail(reason));
+    for (reason, code) in [(Reason::Unfunded, -32018), (Reason::L1Down, -32022), (Reason::StartFailed, -32020)] {
+        let fail = PartsError::new(reason, "publisher 0xab has 0 ETH; send to it".to_owned());
+        *bench.parts.refuse_start.lock().unwrap() = Some(fail);
         let error = bench.call("admin_start", json!([])).await.expect_err("refused");
-        assert_error(&error, if code == -32020 { "START_FAILED" } else { reason }, code);
+        assert_error(&error, reason.word(), code);
         assert!(error["message"].as_str().is_some_and(|m| m.contains("has 0 ETH; send to it")), "{error}");
     }
     assert_eq!(bench.store.wish().await.expect("read"), None, "a start that failed is nobody's wish");
@@ -135,7 +134,7 @@ async fn the_op_node_names_start_at_the_head_stop_with_a_hash_and_tell_whether_i
     let error = bench.call("admin_startSequencer", json!([other])).await.expect_err("another head");
     assert_error(&error, "HEAD_MISMATCH", -32011);
     assert_eq!((&error["data"]["have"], &error["data"]["want"]), (&json!(HEAD.hash), &json!(other)));
-    assert_eq!(bench.parts.starts.load(Ordering::SeqCst), 0, "nothing was started");
+    assert_eq!(bench.engine.status().borrow().lifecycle, Lifecycle::Idle, "nothing was started");
 
     assert_eq!(bench.call("admin_startSequencer", json!([HEAD.hash])).await.expect("starts"), Value::Null);
     assert_eq!(bench.call("admin_startSequencer", json!([])).await.expect("a redundant one"), Value::Null);
