@@ -16,7 +16,6 @@ use fermata_primitives::{SharedClock, UnixTime};
 use futures::future::BoxFuture;
 use serde::{Deserialize, Serialize};
 use tokio::sync::{mpsc, oneshot, watch};
-use tokio_util::task::TaskTracker;
 
 pub use contained::PARTS_PATIENCE;
 
@@ -25,6 +24,7 @@ use crate::lifecycle::{Drain, Lifecycle, Then};
 use crate::poll_loop::{Beat, Polling, Tick};
 use crate::requests_tracker::LiveRequest;
 use crate::run::RunTokens;
+use crate::tasks::Tasks;
 use crate::verbs::{
     Author, CloseAnswer, Head, LandedCheckpoint, PartsError, StartAnswer, StartRequest, StopAnswer, StopAt,
     StopRequest, VerbError,
@@ -149,7 +149,7 @@ pub struct Engine {
     verbs: mpsc::UnboundedSender<Verb>,
     status: watch::Receiver<EngineStatus>,
     pulse: watch::Receiver<Beat>,
-    tasks: TaskTracker,
+    tasks: Tasks,
 }
 
 impl fmt::Debug for Engine {
@@ -163,7 +163,7 @@ impl Engine {
     #[must_use]
     pub fn new(parts: Arc<dyn Parts>, config: EngineConfig, clock: SharedClock) -> Self {
         let (verbs, inbox) = mpsc::unbounded_channel();
-        let tasks = TaskTracker::new();
+        let tasks = Tasks::default();
         let pulse = watch::Sender::new(Beat::default());
         let heard = pulse.subscribe();
         let polling = Polling { every: config.poll_interval, clock, pulse };

@@ -41,5 +41,6 @@ pub mod service;
 pub mod signals;
 pub mod slot;
 pub mod status;
+pub mod tasks;
 pub mod timetable;
 pub mod verbs;

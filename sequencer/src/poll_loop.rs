@@ -147,6 +147,7 @@ impl PollLoop {
                 let _ = done.send(());
             }
             tokio::select! {
+                biased;
                 () = self.halt.cancelled() => {}
                 () = self.trigger.wake.notified() => {}
                 () = self.rest() => {}
@@ -170,6 +171,7 @@ impl PollLoop {
     async fn rest(&self) {
         let Polling { every, clock, .. } = &self.polling;
         tokio::select! {
+            biased;
             () = clock.sleep(*every) => {}
             () = clock.sleep_until(clock.now() + *every) => {}
         }

@@ -13,12 +13,11 @@ use std::time::Duration;
 use fermata_primitives::{SharedClock, Slot};
 use futures::FutureExt;
 use serde::{Deserialize, Serialize};
-use tokio::task::AbortHandle;
 use tokio_util::sync::CancellationToken;
-use tokio_util::task::TaskTracker;
 
 use crate::drain::{DrainedWork, Ending, WorkKind};
 use crate::inside::inside_run;
+use crate::tasks::{Task, Tasks};
 
 /// What a tracked request does, and whether a graceful stop lets it end by itself.
 #[derive(Clone, Copy, PartialEq, Eq, Debug, Serialize, Deserialize)]
@@ -46,7 +45,7 @@ struct Entry {
     kind: RequestKind,
     slot: Slot,
     since: Duration,
-    task: Option<AbortHandle>,
+    task: Option<Task<()>>,
 }
 
 #[derive(Debug, Default)]
@@ -60,7 +59,7 @@ struct Live {
 /// The tracked requests of one run. Clones share the same requests.
 #[derive(Clone, Debug)]
 pub struct RequestsTracker {
-    tasks: TaskTracker,
+    tasks: Tasks,
     interrupt: CancellationToken,
     fallbacks: CancellationToken,
     live: Arc<Mutex<Live>>,
@@ -72,7 +71,7 @@ impl RequestsTracker {
     #[must_use]
     pub fn new(interrupt: CancellationToken, clock: SharedClock) -> Self {
         let fallbacks = interrupt.child_token();
-        Self { tasks: TaskTracker::new(), interrupt, fallbacks, live: Arc::default(), clock }
+        Self { tasks: Tasks::default(), interrupt, fallbacks, live: Arc::default(), clock }
     }
 
     /// Runs what `request` makes until it ends. It is given its own interrupt token and must end soon after that is
@@ -93,7 +92,7 @@ impl RequestsTracker {
             drop(leaving);
         });
         if let Some(entry) = self.live.lock().unwrap_or_else(PoisonError::into_inner).entries.get_mut(&id) {
-            entry.task = Some(task.abort_handle());
+            entry.task = Some(task);
         }
     }
 
@@ -129,7 +128,7 @@ impl RequestsTracker {
     /// Ends every request at its next wait, whatever it does: for those that an interrupt did not end.
     pub fn abort(&self) {
         let live = self.live.lock().unwrap_or_else(PoisonError::into_inner);
-        live.entries.values().filter_map(|entry| entry.task.as_ref()).for_each(AbortHandle::abort);
+        live.entries.values().filter_map(|entry| entry.task.as_ref()).for_each(Task::abort);
     }
 
     /// Interrupts what only sleeps until its slot.
@@ -143,8 +142,7 @@ impl RequestsTracker {
     /// # Cancel safety
     /// May be dropped and called again.
     pub async fn settle(&self) {
-        self.tasks.close();
-        self.tasks.wait().await;
+        self.tasks.settle().await;
     }
 
     /// The requests under way, oldest first.
@@ -192,6 +190,8 @@ impl From<RequestKind> for WorkKind {
 
 #[cfg(test)]
 mod tests {
+    use std::sync::atomic::{AtomicUsize, Ordering};
+
     use alloy::primitives::B256;
     use fermata_primitives::{ManualClock, UnixTime};
     use tokio::sync::oneshot;
@@ -229,6 +229,35 @@ mod tests {
         tracker.settle().await;
         assert!(tracker.live().is_empty());
         assert_eq!(tracker.drained(), [work(WorkKind::Checkpoint, 3, LANDED)]);
+    }
+
+    #[tokio::test]
+    async fn an_interrupt_reaches_every_live_request_once_and_none_that_has_ended() {
+        let (tracker, interrupt) = tracker();
+        let heard = Arc::new(AtomicUsize::new(0));
+        for _ in 0..3 {
+            let heard = Arc::clone(&heard);
+            tracker.track(RequestKind::Checkpoint, Slot(1), |token| async move {
+                token.cancelled().await;
+                heard.fetch_add(1, Ordering::SeqCst);
+                Ending::Cut
+            });
+        }
+        tracker.track(RequestKind::Checkpoint, Slot(2), |_| async { LANDED });
+        while tracker.live().len() > 3 {
+            tokio::task::yield_now().await;
+        }
+        tracker.begin_drain();
+        interrupt.cancel();
+        interrupt.cancel();
+        tracker.settle().await;
+        assert_eq!((heard.load(Ordering::SeqCst), tracker.drained().len()), (3, 3));
+    }
+
+    #[tokio::test]
+    async fn settling_an_empty_tracker_resolves_at_once() {
+        let (tracker, _) = tracker();
+        assert!(tracker.settle().now_or_never().is_some());
     }
 
     #[tokio::test]

@@ -5,15 +5,14 @@ use std::time::Duration;
 
 use fermata_primitives::SharedClock;
 use tokio::sync::oneshot;
-use tokio::task::JoinHandle;
 use tokio_util::sync::CancellationToken;
-use tokio_util::task::TaskTracker;
 
 use crate::drain::DrainedWork;
 use crate::lifecycle::Drain;
 use crate::limit::Limit;
 use crate::poll_loop::{LoopEnd, PollLoop, Polling, Tick, TickContext, Trigger};
 use crate::requests_tracker::RequestsTracker;
+use crate::tasks::{Task, Tasks};
 
 /// The tokens of one run. They are fresh with every run, so what an older run left behind stays interrupted for ever.
 #[derive(Clone, Debug, Default)]
@@ -41,7 +40,7 @@ pub struct Run {
     tokens: RunTokens,
     limit: Limit,
     trigger: Trigger,
-    poll_loop: JoinHandle<LoopEnd>,
+    poll_loop: Task<LoopEnd>,
     requests: RequestsTracker,
     clock: SharedClock,
 }
@@ -61,7 +60,7 @@ pub const INTERRUPT_PATIENCE: Duration = Duration::from_secs(5);
 impl Run {
     /// Starts polling. The loop is a task of `tasks`, whose owner drains it.
     #[must_use]
-    pub fn begin(tokens: RunTokens, tick: Arc<dyn Tick>, polling: Polling, tasks: &TaskTracker) -> Self {
+    pub fn begin(tokens: RunTokens, tick: Arc<dyn Tick>, polling: Polling, tasks: &Tasks) -> Self {
         let clock = polling.clock.clone();
         let requests = RequestsTracker::new(tokens.interrupt.clone(), clock.clone());
         let (limit, trigger) = (Limit::default(), Trigger::default());
@@ -124,6 +123,7 @@ impl Run {
         }
         let patience = patience(&self.tokens, &self.clock);
         tokio::select! {
+            biased;
             _ = &mut self.poll_loop => return true,
             () = patience => self.poll_loop.abort(),
         }
@@ -134,6 +134,7 @@ impl Run {
     /// True when all requests ended by themselves.
     async fn settle_requests(&self) -> bool {
         tokio::select! {
+            biased;
             () = self.requests.settle() => return true,
             () = patience(&self.tokens, &self.clock) => self.requests.abort(),
         }

@@ -56,6 +56,7 @@ impl Contained {
             self.clock.sleep(PARTS_PATIENCE).await;
         };
         tokio::select! {
+            biased;
             started = AssertUnwindSafe(self.parts.start(tokens, request)).catch_unwind() => {
                 started.unwrap_or_else(|_| Err(internal("a part panicked while it started")))
             }
@@ -89,6 +90,7 @@ impl Contained {
 
     async fn within<T>(&self, what: &str, part: BoxFuture<'_, T>) -> Result<T, String> {
         tokio::select! {
+            biased;
             done = AssertUnwindSafe(part).catch_unwind() => done.map_err(|_| format!("a part panicked when it was to {what}")),
             () = self.clock.sleep(PARTS_PATIENCE) => Err(format!("a part did not {what} within {PARTS_PATIENCE:?}")),
         }

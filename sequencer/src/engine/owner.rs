@@ -7,7 +7,6 @@ use fermata_primitives::UnixTime;
 use futures::FutureExt;
 use futures::future::pending;
 use tokio::sync::{mpsc, oneshot, watch};
-use tokio_util::task::TaskTracker;
 
 use super::contained::Contained;
 use super::draining::{Answer, Deadline, Draining, Planned, Waiter};
@@ -17,6 +16,7 @@ use crate::drain::{DrainOutcome, DrainReport};
 use crate::lifecycle::{Command, Drain, Effect, Lifecycle, next};
 use crate::poll_loop::{LoopEnd, Polling, Tick};
 use crate::run::{Run, RunTokens, Settled};
+use crate::tasks::Tasks;
 use crate::verbs::{
     Author, CloseAnswer, PartsError, StartAnswer, StartRequest, StopAnswer, StopAt, StopRequest, VerbError,
 };
@@ -24,7 +24,7 @@ use crate::verbs::{
 pub(super) struct Owner {
     parts: Contained,
     polling: Polling,
-    tasks: TaskTracker,
+    tasks: Tasks,
     status: watch::Sender<EngineStatus>,
     lifecycle: Lifecycle,
     starting: Option<Starting>,
@@ -51,11 +51,7 @@ enum Woken {
 }
 
 impl Owner {
-    pub(super) fn new(
-        parts: Arc<dyn Parts>,
-        polling: Polling,
-        tasks: TaskTracker,
-    ) -> (Self, watch::Receiver<EngineStatus>) {
+    pub(super) fn new(parts: Arc<dyn Parts>, polling: Polling, tasks: Tasks) -> (Self, watch::Receiver<EngineStatus>) {
         let parts = Contained::new(parts, polling.clock.clone());
         let (status, receiver) = watch::channel(EngineStatus::at_rest(polling.clock.now()));
         let owner = Self {
