@@ -4,15 +4,9 @@
 //! land, and prints both beside a baseline of the same run: the memory of the anvil beside it, and a client that asks for the
 //! L1 head twice a second and for nothing else.
 
-use std::sync::Arc;
-use std::sync::atomic::{AtomicU64, Ordering};
-
 use anyhow::{Context as _, Result};
-use fermata_e2e::{Net, NetOptions};
+use fermata_e2e::{L1Proxy, Net, NetOptions};
 use fermata_primitives::CheckpointNumber;
-use tokio::io::{AsyncReadExt, AsyncWriteExt};
-use tokio::net::{TcpListener, TcpStream};
-use tokio_util::task::TaskTracker;
 
 const SLOTS: u64 = 10;
 const BASELINE_CALLS_PER_SECOND: f64 = 2.0;
@@ -20,14 +14,13 @@ const BASELINE_CALLS_PER_SECOND: f64 = 2.0;
 #[tokio::main]
 async fn main() -> Result<()> {
     let net = Net::start_with(NetOptions { slot_secs: 4, ..NetOptions::default() }).await?;
-    let (l1, tasks) = (Arc::new(Counted::default()), TaskTracker::new());
-    let proxy = count(net.chain().anvil.url(), Arc::clone(&l1), &tasks).await?;
-    let mut node = net.spawn_node_with("idle", &[("l1.rpc_url", &proxy)]).await?;
+    let l1 = L1Proxy::start(&net.chain().anvil.url()).await?;
+    let mut node = net.spawn_node_with("idle", &[("l1.rpc_url", l1.url())]).await?;
     published(&net, &mut node, CheckpointNumber(1)).await?;
-    let (from, calls) = (net.pending().await?, l1.calls());
+    let (from, calls) = (net.pending().await?, l1.requests());
     published(&net, &mut node, CheckpointNumber(from.0 + SLOTS)).await?;
     let slots = (net.pending().await?.0 - from.0) as f64;
-    let per_slot = (l1.calls() - calls) as f64 / slots;
+    let per_slot = (l1.requests() - calls) as f64 / slots;
     let baseline = net.chain().deployment.times.slot().as_secs_f64() * BASELINE_CALLS_PER_SECOND;
     println!(
         "L1 calls per idle slot: {per_slot:.1}; head polled twice a second: {baseline:.1}; ratio {:.2}",
@@ -55,51 +48,4 @@ fn resident(pid: u32) -> Result<f64> {
     let line = status.lines().find(|line| line.starts_with("VmRSS:")).context("the system tells VmRSS")?;
     let kib: f64 = line.split_whitespace().nth(1).context("VmRSS has a value")?.parse()?;
     Ok(kib / 1024.0)
-}
-
-#[derive(Default)]
-struct Counted(AtomicU64);
-
-impl Counted {
-    fn calls(&self) -> u64 {
-        self.0.load(Ordering::SeqCst)
-    }
-}
-
-/// Forwards connections to `url`, and counts the requests that go by.
-async fn count(url: String, counted: Arc<Counted>, tasks: &TaskTracker) -> Result<String> {
-    let listener = TcpListener::bind("127.0.0.1:0").await?;
-    let here = format!("http://{}", listener.local_addr()?);
-    let there = url.trim_start_matches("http://").to_owned();
-    let connections = tasks.clone();
-    tasks.spawn(async move {
-        while let Ok((client, _)) = listener.accept().await {
-            let (there, counted) = (there.clone(), Arc::clone(&counted));
-            connections.spawn(async move {
-                // A connection that breaks is its two ends' affair.
-                let _ = forward(client, &there, &counted).await;
-            });
-        }
-    });
-    Ok(here)
-}
-
-async fn forward(mut client: TcpStream, there: &str, counted: &Counted) -> Result<()> {
-    let mut server = TcpStream::connect(there).await?;
-    let ((mut client_in, mut client_out), (mut server_in, mut server_out)) = (client.split(), server.split());
-    let requests = async {
-        let mut bytes = vec![0; 1 << 16];
-        loop {
-            let read = client_in.read(&mut bytes).await?;
-            if read == 0 {
-                return Ok::<_, anyhow::Error>(());
-            }
-            let begun = bytes[..read].windows(5).filter(|window| *window == b"POST ").count();
-            counted.0.fetch_add(begun as u64, Ordering::SeqCst);
-            server_out.write_all(&bytes[..read]).await?;
-        }
-    };
-    let answers = async { Ok(tokio::io::copy(&mut server_in, &mut client_out).await.map(drop)?) };
-    tokio::try_join!(requests, answers)?;
-    Ok(())
 }

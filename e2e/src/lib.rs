@@ -16,11 +16,13 @@
 //! Nothing here sleeps: one waits for events, with a deadline in slots.
 
 mod child;
+mod l1_proxy;
 mod net;
 mod node;
 mod watch;
 
 pub use child::{ChildNode, run};
+pub use l1_proxy::{L1Proxy, Traffic};
 pub use net::{Net, NetOptions};
 pub use node::NetNode;
 pub use watch::Watch;

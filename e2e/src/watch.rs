@@ -74,6 +74,13 @@ impl Watch {
         }
     }
 
+    /// Takes in what has happened already, without waiting.
+    pub fn catch_up(&mut self) {
+        while let Ok(event) = self.events.try_recv() {
+            self.seen.push_back(event);
+        }
+    }
+
     /// What was seen so far.
     #[must_use]
     pub const fn seen(&self) -> &VecDeque<SequencerEvent> {

@@ -122,6 +122,12 @@ impl Node {
         &self.inner.store
     }
 
+    /// The L1 head, and a way to wait for the next.
+    #[must_use]
+    pub fn l1_head(&self) -> HeadReceiver {
+        self.inner.head.clone()
+    }
+
     /// The clock it lives by.
     #[must_use]
     pub fn clock(&self) -> &SharedClock {

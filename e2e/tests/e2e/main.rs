@@ -4,4 +4,5 @@ mod bad_input;
 mod deploying;
 mod landing;
 mod recovery;
+mod stopping;
 mod users;
