@@ -126,6 +126,8 @@ impl Model {
                 }));
             }
             Step::GoAway => {
+                // It has asked by then.
+                tokio::task::yield_now().await;
                 if let Some(call) = self.asked.pop() {
                     call.abort();
                 }
