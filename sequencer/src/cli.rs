@@ -13,7 +13,6 @@ mod node;
 mod node_args;
 mod process;
 mod render;
-mod span;
 mod target;
 #[cfg(test)]
 mod tests;
@@ -26,7 +25,6 @@ pub use dev::{DevArgs, DevError};
 pub use failure::{Failure, Form};
 pub use node::NodeCommandError;
 pub use node_args::NodeArgs;
-pub use process::{init_log, run_dev, run_node};
-pub use span::{parse_span, words};
+pub use process::{run_dev, run_node};
 pub use target::Target;
 pub use verbs::VerbCommand;

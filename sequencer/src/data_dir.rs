@@ -2,12 +2,14 @@
 //!
 //! ```text
 //! LOCK             held by the owner, with its pid
-//! admin.token      what a caller of the admin RPC shows (mode 0600)
+//! admin.token      what a caller of the admin RPC shows; operate.token and read.token open less (mode 0600)
 //! admin.endpoint   where the admin RPC listens, while it does
+//! admin.sock       the same on a socket that only its owner can use: no token
 //! node/ signer/ publisher/ execution/   one store each
 //! ```
 
 mod endpoint;
+mod socket;
 #[cfg(test)]
 mod tests;
 mod token;
@@ -18,7 +20,8 @@ use std::os::unix::fs::{DirBuilderExt as _, OpenOptionsExt as _};
 use std::path::{Path, PathBuf};
 
 pub use endpoint::{EndpointFile, find_endpoint};
-pub use token::{AdminToken, TokenHash, find_token};
+pub use socket::{SocketFile, find_socket};
+pub use token::{AdminToken, Scope, TokenHash, TokenHashes, find_token};
 
 use crate::catalogue::Reason;
 

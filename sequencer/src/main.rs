@@ -4,7 +4,7 @@ use std::process::ExitCode;
 
 use clap::{Parser, Subcommand};
 use fermata_sequencer::cli::{
-    ConfigCommand, Console, DeployArgs, DevArgs, Failure, Form, NodeArgs, VerbCommand, init_log, run_dev, run_node,
+    ConfigCommand, Console, DeployArgs, DevArgs, Failure, Form, NodeArgs, VerbCommand, run_dev, run_node,
 };
 
 /// A rollup sequencer that can be stopped, drained, restarted, warped, crashed and closed.
@@ -60,7 +60,7 @@ fn main() -> ExitCode {
 async fn carry_out(command: Command, console: &mut Console) -> u8 {
     let ended = match command {
         Command::Dev(args) => {
-            init_log("warn", fermata_sequencer::config::LogFormat::Pretty);
+            fermata_sequencer::log::init("warn", fermata_sequencer::config::LogFormat::Pretty);
             run_dev(args).await
         }
         Command::Node(args) => run_node(&args).await,

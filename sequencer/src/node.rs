@@ -14,6 +14,7 @@ use std::sync::{Arc, Mutex, PoisonError};
 
 use fermata_execution::RevmExecution;
 use fermata_primitives::SharedClock;
+use tokio::net::UnixListener;
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 
@@ -22,7 +23,7 @@ pub use open::NodeError;
 pub use status::NodeStatusSource;
 
 use crate::config::NodeConfig;
-use crate::data_dir::{DataDir, DataDirError, EndpointFile, TokenHash};
+use crate::data_dir::{DataDir, DataDirError, EndpointFile, Scope, SocketFile, TokenHashes};
 use crate::engine::Engine;
 use crate::events::SequencerEvent;
 use crate::l1::HeadReceiver;
@@ -55,6 +56,7 @@ struct Inner {
 struct Held {
     data_dir: DataDir,
     endpoint: Option<EndpointFile>,
+    socket: Option<SocketFile>,
 }
 
 /// The tasks that outlive every run: the head monitor and the follower.
@@ -134,15 +136,31 @@ impl Node {
         &self.inner.clock
     }
 
-    /// The hash of the admin token; at the first start a token is made, and its hash goes on record.
+    /// The hashes of the admin tokens; at the first start the tokens are made, and their hashes go on record.
     ///
     /// # Errors
     /// The data directory or the node's store cannot be used.
-    pub async fn admin_token(&self) -> Result<TokenHash, NodeError> {
-        let on_record = self.inner.store.token_hash().await?;
-        let token = self.with_data_dir(|held| held.data_dir.admin_token(on_record))?;
-        self.inner.store.record_token_hash(token).await?;
-        Ok(token)
+    pub async fn admin_tokens(&self) -> Result<TokenHashes, NodeError> {
+        let mut on_record = [None; Scope::ALL.len()];
+        for (hash, scope) in on_record.iter_mut().zip(Scope::ALL) {
+            *hash = self.inner.store.token_hash(scope).await?;
+        }
+        let token = |held: &mut Held| TokenHashes::try_each(|scope| held.data_dir.token(scope, on_record[scope as usize]));
+        let hashes = self.with_data_dir(token)?;
+        self.inner.store.record_token_hashes(hashes).await?;
+        Ok(hashes)
+    }
+
+    /// Opens the unix socket of the admin RPC, which stays in the data directory until the node is closed.
+    ///
+    /// # Errors
+    /// The data directory cannot be used, or its path is longer than a socket's may be.
+    pub fn admin_socket(&self) -> Result<UnixListener, NodeError> {
+        self.with_data_dir(|held| {
+            let (file, listener) = SocketFile::listen(&held.data_dir)?;
+            held.socket = Some(file);
+            Ok(listener)
+        })
     }
 
     /// Leaves word in the data directory where the admin RPC listens, until the node is closed.

@@ -7,7 +7,7 @@ use alloy::primitives::utils::format_ether;
 use alloy::primitives::{Address, B256};
 use fermata_primitives::UnixTime;
 
-use super::words;
+use crate::span::words;
 use crate::lifecycle::Lifecycle;
 use crate::node_store::JournalEntry;
 use crate::requests_tracker::RequestKind;

@@ -8,7 +8,7 @@ use futures::FutureExt as _;
 
 use super::client::AdminClient;
 use super::failure::Form;
-use super::{Console, Failure, Target, parse_span, render};
+use super::{Console, Failure, Target, render};
 use crate::node_store::JournalEntry;
 use crate::rpc::admin::{AuthorParams, JournalParams, StopMode, StopParams};
 use crate::status::NodeStatus;

@@ -3,6 +3,7 @@
 use std::fmt;
 use std::net::SocketAddr;
 use std::path::PathBuf;
+use std::sync::Arc;
 use std::time::Duration;
 
 use alloy::primitives::{Address, U256};
@@ -11,6 +12,7 @@ use fermata_execution::mempool::MempoolConfig;
 use fermata_execution::rpc::RpcLimits;
 use fermata_publisher::FeeConfig;
 
+use super::RawConfig;
 use crate::timetable::Budgets;
 
 /// A node's configuration. Every value has been checked; no file it names has been read.
@@ -38,6 +40,39 @@ pub struct NodeConfig {
     pub admin: AdminConfig,
     /// The log.
     pub log: LogConfig,
+    /// Where each value came from.
+    pub provenance: Provenance,
+}
+
+/// The layers that a configuration was made from. Two configurations are equal whatever their provenance, and it is not
+/// shown by accident: it holds secrets.
+#[derive(Clone)]
+pub struct Provenance(Arc<RawConfig>);
+
+impl Provenance {
+    pub(super) fn new(raw: RawConfig) -> Self {
+        Self(Arc::new(raw))
+    }
+
+    /// The merged layers.
+    #[must_use]
+    pub fn raw(&self) -> &RawConfig {
+        &self.0
+    }
+}
+
+impl PartialEq for Provenance {
+    fn eq(&self, _: &Self) -> bool {
+        true
+    }
+}
+
+impl Eq for Provenance {}
+
+impl fmt::Debug for Provenance {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("Provenance")
+    }
 }
 
 /// Which clock a node lives by.
@@ -252,6 +287,8 @@ pub struct RpcConfig {
 pub struct AdminConfig {
     /// Where it listens.
     pub listen: SocketAddr,
+    /// Whether that may be an address that others reach.
+    pub may_be_public: bool,
     /// Origins of web pages that may call it.
     pub allowed_origins: Vec<String>,
     /// Host names it answers to, besides loopback.

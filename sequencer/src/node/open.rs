@@ -19,7 +19,7 @@ use super::{Background, Held, Inner, Node, keys};
 use crate::catalogue::Reason;
 use crate::chain::Chain;
 use crate::config::{BlobSource as ConfiguredBlobs, ClockKind, NodeConfig, RollupLocation};
-use crate::data_dir::{DataDir, DataDirError};
+use crate::data_dir::{DataDir, DataDirError, Scope};
 use crate::engine::{Engine, EngineConfig};
 use crate::error::SequencerError;
 use crate::events::Events;
@@ -106,13 +106,13 @@ impl Node {
         let monitor = HeadMonitor::begin(client.clone(), *view.times(), clock.clone(), follow, overdue).await?;
         let head = monitor.head();
         let l1_chain_id = client.chain_id().await?;
-        let is_new = store.token_hash().await?.is_none();
+        let is_new = store.token_hash(Scope::Danger).await?.is_none();
         let ground = Ground { config: &config, data_dir: &data_dir, view: &view, l1_chain_id, clock: &clock, is_new };
         let engine_side: Arc<dyn Execution> = Arc::<RevmExecution>::clone(&execution);
         let workshop = Arc::new(workshop(&ground, engine_side, head.clone(), deployed_at_block)?);
         let background = begin_background(monitor, &workshop, head.clone(), &clock);
         let poll_interval = config.sequencer.poll_interval;
-        let held = Mutex::new(Some(Held { data_dir, endpoint: None }));
+        let held = Mutex::new(Some(Held { data_dir, endpoint: None, socket: None }));
         let inner =
             Arc::new(Inner { config, clock: clock.clone(), workshop, execution, store, head, background, held });
         let engine = Engine::new(Arc::new(NodeParts(Arc::clone(&inner))), EngineConfig { poll_interval }, clock);
