@@ -24,10 +24,11 @@ pub use error::{ConfigError, Problem, Problems};
 pub use keys::{KEYS, Key, Kind, Reload, Secrecy, markdown};
 pub use node_config::{
     AdminConfig, BlobSource, ClockKind, ExecutionConfig, GenesisSource, KeySource, L1Config, LogConfig, LogFormat,
-    NodeConfig, Prefunded, Provenance, PublisherConfig, RollupLocation, RpcConfig, Secret, SequencerConfig, StartPolicy,
-    ValidatorConfig,
+    NodeConfig, Prefunded, Provenance, PublisherConfig, RollupLocation, RpcConfig, Secret, SequencerConfig,
+    StartPolicy, ValidatorConfig,
 };
 pub use raw::{Origin, RawConfig, RawValue};
 pub use settings::{Applier, SetOutcome, Settings};
+pub(crate) use show::without_credentials;
 pub use show::{Shown, shown};
 pub use sources::{ENV_PREFIX, Setting, Sources, env_name};

@@ -162,6 +162,18 @@ impl Drop for DataDir {
     }
 }
 
+/// The process that owns a data directory, without touching it; `None` where none does, or none is alive.
+#[must_use]
+pub fn holder(root: &Path) -> Option<u32> {
+    let pid = read_pid(&mut File::open(root.join(LOCK)).ok()?)?;
+    let alive = rustix::process::Pid::from_raw(i32::try_from(pid).ok()?)?;
+    match rustix::process::test_kill_process(alive) {
+        // It lives, though it may be another user's.
+        Ok(()) | Err(rustix::io::Errno::PERM) => Some(pid),
+        Err(_) => None,
+    }
+}
+
 fn make_dir(path: &Path) -> Result<(), DataDirError> {
     let mut builder = std::fs::DirBuilder::new();
     builder.recursive(true).mode(0o700);

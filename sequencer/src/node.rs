@@ -3,7 +3,11 @@
 //! What is opened here outlives every run: stores, the L1 head monitor and the follower that keeps the L2 chain at what
 //! L1 says, the servers. A stopped node still tells the truth. Only closing its engine releases them.
 
+mod explain;
+mod funds;
+mod hot;
 mod keys;
+mod news;
 mod open;
 mod parts;
 mod reason;
@@ -19,10 +23,13 @@ use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 
 pub use keys::genesis_hash;
+pub(crate) use keys::{publishers as publisher_keys, validators as validator_keys};
 pub use open::NodeError;
+pub(crate) use open::{l1_client, locate};
+pub(crate) use reason::of_signer as reason_of_signer;
 pub use status::NodeStatusSource;
 
-use crate::config::NodeConfig;
+use crate::config::{NodeConfig, Settings};
 use crate::data_dir::{DataDir, DataDirError, EndpointFile, Scope, SocketFile, TokenHashes};
 use crate::engine::Engine;
 use crate::events::SequencerEvent;
@@ -42,6 +49,7 @@ pub struct Node {
 #[derive(Debug)]
 struct Inner {
     config: NodeConfig,
+    settings: Arc<Settings>,
     clock: SharedClock,
     workshop: Arc<Workshop>,
     execution: Arc<RevmExecution>,
@@ -106,6 +114,12 @@ impl Node {
         &self.inner.config
     }
 
+    /// The configuration as it is now, and a way to set its hot keys.
+    #[must_use]
+    pub fn settings(&self) -> &Arc<Settings> {
+        &self.inner.settings
+    }
+
     /// When what is due.
     #[must_use]
     pub fn timetable(&self) -> &Timetable {
@@ -145,7 +159,8 @@ impl Node {
         for (hash, scope) in on_record.iter_mut().zip(Scope::ALL) {
             *hash = self.inner.store.token_hash(scope).await?;
         }
-        let token = |held: &mut Held| TokenHashes::try_each(|scope| held.data_dir.token(scope, on_record[scope as usize]));
+        let token =
+            |held: &mut Held| TokenHashes::try_each(|scope| held.data_dir.token(scope, on_record[scope as usize]));
         let hashes = self.with_data_dir(token)?;
         self.inner.store.record_token_hashes(hashes).await?;
         Ok(hashes)

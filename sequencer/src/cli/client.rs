@@ -1,6 +1,7 @@
 //! Calls the admin RPC.
 
 use std::fmt::Debug;
+use std::path::PathBuf;
 
 use alloy::rpc::client::RpcClient;
 use alloy::transports::http::reqwest::header::{AUTHORIZATION, HeaderMap, HeaderValue};
@@ -12,6 +13,20 @@ use serde::{Deserialize, Serialize};
 use super::Failure;
 use crate::catalogue::{CATALOGUE, Reason};
 use crate::data_dir::AdminToken;
+
+/// How a node is reached.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub enum Route {
+    /// Over its listener, with a token.
+    Url {
+        /// Such as `http://127.0.0.1:8547`.
+        url: String,
+        /// What is shown.
+        token: AdminToken,
+    },
+    /// Over the socket in its data directory.
+    Socket(PathBuf),
+}
 
 /// A caller of one node's admin RPC. A call has no time limit: a drain takes as long as it takes.
 #[derive(Clone, Debug)]
@@ -28,26 +43,29 @@ struct Data {
 }
 
 impl AdminClient {
-    /// A caller that shows `token` to the node at `endpoint`. Nothing is sent yet.
+    /// A caller of the node that `route` leads to. Nothing is sent yet.
     ///
     /// # Errors
-    /// [`Failure`] where the endpoint is not a URL or the token cannot be sent.
-    pub fn new(endpoint: &str, token: &AdminToken) -> Result<Self, Failure> {
-        let refused = |reason, message: String| Failure { reason, message, hint: None };
-        let url: Url = endpoint.parse().map_err(|_| {
-            refused(Reason::InvalidParams, format!("`{endpoint}` is not a URL; write it as http://127.0.0.1:8547"))
-        })?;
-        let mut bearer = HeaderValue::from_str(&format!("Bearer {}", token.expose()))
-            .map_err(|_| refused(Reason::Unauthorized, "the token has characters that cannot be sent".to_owned()))?;
-        bearer.set_sensitive(true);
-        let headers = HeaderMap::from_iter([(AUTHORIZATION, bearer)]);
+    /// [`Failure`] where the route has no valid URL or the token cannot be sent.
+    pub fn new(route: &Route) -> Result<Self, Failure> {
         // A proxy of the environment has no business between an operator and a node on the same machine.
-        let builder = Client::builder().default_headers(headers).no_proxy();
+        let builder = Client::builder().no_proxy();
+        let (builder, url, endpoint) = match route {
+            // The host is for the node's check alone: nothing is resolved.
+            Route::Socket(path) => {
+                let url = "http://localhost".parse().expect("a valid URL");
+                (builder.unix_socket(path.as_path()), url, path.display().to_string())
+            }
+            Route::Url { url, token } => {
+                let parsed = parse_url(url)?;
+                (builder.default_headers(bearer(token)?), parsed, url.clone())
+            }
+        };
         // Plain HTTP needs no certificates: loading them takes a while, and fails on a machine that has none.
         let builder = if url.scheme() == "http" { builder.tls_certs_only([]) } else { builder };
         let client = builder.build();
         let client = client.map_err(|error| Failure::new(Reason::Internal, &error))?;
-        Ok(Self { rpc: RpcClient::new_http_with_client(client, url), endpoint: endpoint.to_owned() })
+        Ok(Self { rpc: RpcClient::new_http_with_client(client, url), endpoint })
     }
 
     /// Calls a method.
@@ -78,7 +96,7 @@ impl AdminClient {
                 reason: Reason::NodeUnreachable,
                 message: format!("no node answers at {}: {}", self.endpoint, crate::poll_loop::chain(&error)),
                 hint: Some(
-                    "start it with `fermata node`; a node that was killed leaves its admin.endpoint behind".to_owned(),
+                    "start it with `fermata node`; a node that was killed leaves its admin.endpoint and admin.sock behind".to_owned(),
                 ),
             },
             RpcError::NullResp
@@ -90,6 +108,22 @@ impl AdminClient {
             }
         }
     }
+}
+
+fn parse_url(text: &str) -> Result<Url, Failure> {
+    let message = || format!("`{text}` is not a URL; write it as http://127.0.0.1:8547");
+    text.parse().map_err(|_| Failure { reason: Reason::InvalidParams, message: message(), hint: None })
+}
+
+fn bearer(token: &AdminToken) -> Result<HeaderMap, Failure> {
+    let message = || "the token has characters that cannot be sent".to_owned();
+    let mut bearer = HeaderValue::from_str(&format!("Bearer {}", token.expose())).map_err(|_| Failure {
+        reason: Reason::Unauthorized,
+        message: message(),
+        hint: None,
+    })?;
+    bearer.set_sensitive(true);
+    Ok(HeaderMap::from_iter([(AUTHORIZATION, bearer)]))
 }
 
 fn internal(message: String) -> Failure {

@@ -7,12 +7,12 @@ use std::path::{Path, PathBuf};
 use figment::providers::{Format, Toml};
 use figment::value::{Dict, Map, Value};
 use figment::{Figment, Metadata, Profile, Provider};
-use serde::Serialize;
+use serde::{Deserialize, Serialize};
 
 use super::{ConfigError, KEYS, Key, Kind, Problem, Problems, Setting, Sources};
 
 /// Where a value came from.
-#[derive(Clone, PartialEq, Eq, Debug, Serialize)]
+#[derive(Clone, PartialEq, Eq, Debug, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case", tag = "layer", content = "at")]
 pub enum Origin {
     /// The table of keys.

@@ -307,7 +307,7 @@ fn what_is_shown_can_be_written_into_a_file() {
             let literal = raw::parse_literal(&value);
             assert_eq!(
                 literal.as_array().is_some(),
-                Key::find(key).expect("known").kind == Kind::List,
+                Key::find(&key).expect("known").kind == Kind::List,
                 "{key} = {value}"
             );
         }

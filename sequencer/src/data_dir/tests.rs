@@ -36,10 +36,12 @@ fn a_second_process_is_refused_at_once_with_the_holders_pid() {
     let error = DataDir::open(dir.path()).expect_err("held");
     assert!(matches!(error, DataDirError::Held { pid: Some(pid), .. } if pid == holder.id()), "{error:?}");
     assert!(error.to_string().contains(&format!("process {}", holder.id())), "{error}");
+    assert_eq!(super::holder(dir.path()), Some(holder.id()));
     assert_eq!(error.reason().exit_code(), 31);
 
     holder.kill().expect("killed");
     holder.wait().expect("ended");
+    assert_eq!(super::holder(dir.path()), None, "its pid is in the file, and nobody has it");
     DataDir::open(dir.path()).expect("the lock dies with its holder");
 }
 

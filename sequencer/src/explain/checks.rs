@@ -3,12 +3,15 @@
 use alloy::primitives::utils::format_ether;
 
 use super::{Check, Facts, FromNow, Progress, Turn, Verdict};
-use crate::span::words;
 use crate::lifecycle::Lifecycle;
+use crate::span::words;
 use crate::status::Desired;
 
+/// Looks at the facts: what is found, and a sentence about it.
+type Look = fn(&Facts) -> (Verdict, String);
+
 pub(super) fn all(facts: &Facts) -> Vec<Check> {
-    let checks: [(&str, fn(&Facts) -> (Verdict, String)); 10] = [
+    let checks: [(&str, Look); 10] = [
         ("desired", desired),
         ("running", running),
         ("l1", l1),
@@ -20,7 +23,7 @@ pub(super) fn all(facts: &Facts) -> Vec<Check> {
         ("parent", parent),
         ("time", time),
     ];
-    let check = |(name, look): (&str, fn(&Facts) -> (Verdict, String))| {
+    let check = |(name, look): (&str, Look)| {
         let (verdict, says) = look(facts);
         Check { name: name.to_owned(), verdict, says }
     };
@@ -49,9 +52,9 @@ fn running(facts: &Facts) -> (Verdict, String) {
     match (state, facts.actual.starting, &facts.failure) {
         (Lifecycle::Running, _, _) => pass("the node is running"),
         (_, true, _) => (Verdict::Unknown, "the node is starting".to_owned()),
-        (_, false, Some(failure)) => {
-            fail(format!("the node is {state}, because the last run ended by itself: {failure}; `fermata start` starts it"))
-        }
+        (_, false, Some(failure)) => fail(format!(
+            "the node is {state}, because the last run ended by itself: {failure}; `fermata start` starts it"
+        )),
         (Lifecycle::Idle | Lifecycle::Stopped, false, None) => {
             fail(format!("the node is {state}; `fermata start` starts it"))
         }
@@ -104,7 +107,11 @@ fn keys(facts: &Facts) -> (Verdict, String) {
 }
 
 fn signer(facts: &Facts) -> (Verdict, String) {
-    if facts.signer_open { pass("the signer signs") } else { fail("the signer is stopped: it signs while the node runs") }
+    if facts.signer_open {
+        pass("the signer signs")
+    } else {
+        fail("the signer is stopped: it signs while the node runs")
+    }
 }
 
 fn funds(facts: &Facts) -> (Verdict, String) {
@@ -139,7 +146,9 @@ fn time(facts: &Facts) -> (Verdict, String) {
     }
     match (moments.frame, moments.start_deadline, moments.end) {
         (FromNow::In(wait), _, _) => (Verdict::Unknown, format!("its build frame opens in {}", words(wait))),
-        (FromNow::Ago(_), FromNow::In(left), _) => pass(format!("its build frame is open, {} are left to begin", words(left))),
+        (FromNow::Ago(_), FromNow::In(left), _) => {
+            pass(format!("its build frame is open, {} are left to begin", words(left)))
+        }
         (FromNow::Ago(_), FromNow::Ago(late), FromNow::In(_)) => {
             fail(format!("it was too late to begin {} ago; a node that starts now takes the next slot", words(late)))
         }

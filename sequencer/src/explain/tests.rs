@@ -80,7 +80,9 @@ fn each_cause_is_named_by_its_check_and_in_the_answer() {
         ("turn", Verdict::Fail, "slot 97 is ours next", |f| {
             f.turn = Turn::Theirs { proposer: Some(Address::ZERO), next_ours: Some(Slot(97)) };
         }),
-        ("turn", Verdict::Unknown, "cannot be told: no committee", |f| f.turn = Turn::Unknown("no committee".to_owned())),
+        ("turn", Verdict::Unknown, "cannot be told: no committee", |f| {
+            f.turn = Turn::Unknown("no committee".to_owned())
+        }),
         ("keys", Verdict::Fail, "no validator key", |f| f.keys = 0),
         ("signer", Verdict::Fail, "the signer is stopped", |f| f.signer_open = false),
         ("funds", Verdict::Fail, "send some to 0x0000", |f| f.funds = Ok(vec![(Address::ZERO, U256::ZERO)])),

@@ -44,7 +44,17 @@ pub(super) struct Caller {
 #[derive(Clone, Debug)]
 pub(super) struct Passage {
     pub(super) caller: Caller,
+    pub(super) wire: Wire,
     end: Arc<OnceLock<End>>,
+}
+
+/// What a request came over.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub(super) enum Wire {
+    /// One call, one answer.
+    Http,
+    /// Calls, answers and news.
+    WebSocket,
 }
 
 /// How far a request came.
@@ -57,8 +67,8 @@ pub(super) enum End {
 }
 
 impl Passage {
-    pub(super) fn of(caller: Caller) -> Self {
-        Self { caller, end: Arc::default() }
+    pub(super) fn of(caller: Caller, wire: Wire) -> Self {
+        Self { caller, wire, end: Arc::default() }
     }
 
     /// The passage of a request that the guard has let in.

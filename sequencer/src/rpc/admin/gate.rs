@@ -7,15 +7,32 @@ use std::sync::Arc;
 use jsonrpsee::core::middleware::{Batch, Notification, Request, RpcServiceT};
 use jsonrpsee::server::MethodResponse;
 use jsonrpsee::types::{ErrorObjectOwned, Id};
+use tower::Layer;
 
 use super::audit::Audit;
-use super::caller::{End, Passage};
+use super::caller::{End, Passage, Wire};
 use super::errors;
+use super::subscription::SUBSCRIBE;
 use crate::catalogue::Reason;
 use crate::data_dir::Scope;
 
 /// The scope each method needs.
 pub(super) type Scopes = BTreeMap<&'static str, Scope>;
+
+/// Puts the gate before the methods.
+#[derive(Clone, Debug)]
+pub(super) struct GateLayer {
+    pub(super) scopes: Arc<Scopes>,
+    pub(super) audit: Audit,
+}
+
+impl<S> Layer<S> for GateLayer {
+    type Service = Gate<S>;
+
+    fn layer(&self, inner: S) -> Gate<S> {
+        Gate { inner, scopes: Arc::clone(&self.scopes), audit: self.audit.clone() }
+    }
+}
 
 /// The methods behind the gate.
 #[derive(Clone, Debug)]
@@ -26,17 +43,18 @@ pub(super) struct Gate<S> {
 }
 
 impl<S> Gate<S> {
-    pub(super) const fn new(inner: S, scopes: Arc<Scopes>, audit: Audit) -> Self {
-        Self { inner, scopes, audit }
-    }
-
     fn judge(&self, request: &Request<'_>) -> Result<(), (Reason, String)> {
         let name = request.method_name();
         let Some(needed) = self.scopes.get(name) else {
             return Err((Reason::UnknownMethod, format!("there is no method `{name}`")));
         };
-        let scope = Passage::in_extensions(request.extensions()).map(|passage| passage.caller.scope);
+        let passage = Passage::in_extensions(request.extensions());
+        let scope = passage.map(|passage| passage.caller.scope);
         if scope.is_some_and(|scope| scope >= *needed) {
+            let is_over_http = passage.is_some_and(|passage| passage.wire == Wire::Http);
+            if name == SUBSCRIBE && is_over_http {
+                return Err((Reason::InvalidRequest, format!("`{name}` needs a WebSocket: news come over it")));
+            }
             return Ok(());
         }
         let has = scope.map_or("nothing", Scope::word);
@@ -78,10 +96,11 @@ where
                 let error = gate.refuse(&request, refusal).await;
                 return MethodResponse::error(request.id, error);
             }
-            if let Some(passage) = Passage::in_extensions(request.extensions()) {
-                passage.note(End::Answered);
-            }
-            gate.inner.call(request).await
+            let passage = Passage::in_extensions(request.extensions()).cloned();
+            let answer = gate.inner.call(request).await;
+            // A method that has refused the caller has noted so itself.
+            passage.iter().for_each(|passage| passage.note(End::Answered));
+            answer
         }
     }
 

@@ -17,7 +17,7 @@ use jsonrpsee::server::{HttpBody, HttpRequest, HttpResponse};
 use serde_json::json;
 use tower::{Layer, Service};
 
-use super::caller::{Caller, Door, End, Passage};
+use super::caller::{Caller, Door, End, Passage, Wire};
 use super::context::AdminContext;
 use super::pages::{Page, json};
 use crate::catalogue::Reason;
@@ -134,7 +134,7 @@ where
         let entry = self.guard.judge(self.door, &request);
         // The origin has been checked wherever the answer is more than a refusal.
         let origin = request.headers().get("origin").cloned();
-        let answer = match entry {
+        let answer: Self::Future = match entry {
             Entry::Refused(reason) => {
                 tracing::warn!(target: "audit", door = self.door.word(), reason = reason.word(), "refused");
                 return async move { Ok(refusal(reason)) }.boxed();
@@ -145,7 +145,8 @@ where
                 async move { Ok(page.answer(&guard.context).await) }.boxed()
             }
             Entry::Admitted(caller) => {
-                let passage = Passage::of(caller);
+                let wire = if request.headers().contains_key("upgrade") { Wire::WebSocket } else { Wire::Http };
+                let passage = Passage::of(caller, wire);
                 request.extensions_mut().insert(passage.clone());
                 let answer = self.inner.call(request);
                 async move { Ok(in_our_words(answer.await?, &passage)) }.boxed()

@@ -2,6 +2,7 @@
 
 mod bench;
 mod doors;
+mod news;
 mod pages;
 mod verbs;
 
