@@ -1,11 +1,11 @@
 //! Calls the admin RPC.
 
 use std::fmt::Debug;
-use std::path::PathBuf;
+use std::path::Path;
 
 use alloy::rpc::client::RpcClient;
 use alloy::transports::http::reqwest::header::{AUTHORIZATION, HeaderMap, HeaderValue};
-use alloy::transports::http::reqwest::{Client, Url};
+use alloy::transports::http::reqwest::{Client, ClientBuilder, Url};
 use alloy::transports::{RpcError, TransportError, TransportErrorKind};
 use serde::de::DeserializeOwned;
 use serde::{Deserialize, Serialize};
@@ -13,20 +13,6 @@ use serde::{Deserialize, Serialize};
 use super::Failure;
 use crate::catalogue::{CATALOGUE, Reason};
 use crate::data_dir::AdminToken;
-
-/// How a node is reached.
-#[derive(Clone, PartialEq, Eq, Debug)]
-pub enum Route {
-    /// Over its listener, with a token.
-    Url {
-        /// Such as `http://127.0.0.1:8547`.
-        url: String,
-        /// What is shown.
-        token: AdminToken,
-    },
-    /// Over the socket in its data directory.
-    Socket(PathBuf),
-}
 
 /// A caller of one node's admin RPC. A call has no time limit: a drain takes as long as it takes.
 #[derive(Clone, Debug)]
@@ -43,24 +29,28 @@ struct Data {
 }
 
 impl AdminClient {
-    /// A caller of the node that `route` leads to. Nothing is sent yet.
+    /// A caller that shows `token` to the node at `endpoint`. Nothing is sent yet.
     ///
     /// # Errors
-    /// [`Failure`] where the route has no valid URL or the token cannot be sent.
-    pub fn new(route: &Route) -> Result<Self, Failure> {
+    /// [`Failure`] where the endpoint is not a URL or the token cannot be sent.
+    pub fn new(endpoint: &str, token: &AdminToken) -> Result<Self, Failure> {
+        let url = parse_url(endpoint)?;
+        Self::of(Client::builder().default_headers(bearer(token)?), url, endpoint.to_owned())
+    }
+
+    /// A caller of the node that listens on the socket at `path`, as the user it runs as. Nothing is sent yet.
+    ///
+    /// # Errors
+    /// [`Failure`] where there can be no client at all.
+    pub fn at_socket(path: &Path) -> Result<Self, Failure> {
+        // The host is for the node's check alone: nothing is resolved.
+        let url = "http://localhost".parse().expect("a valid URL");
+        Self::of(Client::builder().unix_socket(path), url, path.display().to_string())
+    }
+
+    fn of(builder: ClientBuilder, url: Url, endpoint: String) -> Result<Self, Failure> {
         // A proxy of the environment has no business between an operator and a node on the same machine.
-        let builder = Client::builder().no_proxy();
-        let (builder, url, endpoint) = match route {
-            // The host is for the node's check alone: nothing is resolved.
-            Route::Socket(path) => {
-                let url = "http://localhost".parse().expect("a valid URL");
-                (builder.unix_socket(path.as_path()), url, path.display().to_string())
-            }
-            Route::Url { url, token } => {
-                let parsed = parse_url(url)?;
-                (builder.default_headers(bearer(token)?), parsed, url.clone())
-            }
-        };
+        let builder = builder.no_proxy();
         // Plain HTTP needs no certificates: loading them takes a while, and fails on a machine that has none.
         let builder = if url.scheme() == "http" { builder.tls_certs_only([]) } else { builder };
         let client = builder.build();

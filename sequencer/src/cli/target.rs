@@ -5,7 +5,7 @@ use std::path::PathBuf;
 use clap::Args;
 
 use super::Failure;
-use super::client::{AdminClient, Route};
+use super::client::AdminClient;
 use crate::catalogue::Reason;
 use crate::data_dir::{AdminToken, find_endpoint, find_socket, find_token};
 
@@ -24,32 +24,24 @@ pub struct Target {
 }
 
 impl Target {
-    /// The way to the node: its socket where there is one and nothing else was named.
+    /// A caller of the node: over its socket where there is one and nothing else was named.
     ///
     /// # Errors
     /// [`Failure`] where endpoint or token is neither given nor found.
-    pub fn route(&self) -> Result<Route, Failure> {
+    pub fn client(&self) -> Result<AdminClient, Failure> {
         if self.endpoint.is_none()
             && self.token.is_none()
             && let Some(socket) = find_socket(&self.data_dir)
         {
-            return Ok(Route::Socket(socket));
+            return AdminClient::at_socket(&socket);
         }
-        let url = self.endpoint.clone().map_or_else(|| find_endpoint(&self.data_dir), Ok)?;
+        let endpoint = self.endpoint.clone().map_or_else(|| find_endpoint(&self.data_dir), Ok)?;
         let token = self.token.clone().map_or_else(|| find_token(&self.data_dir), Ok);
         let token = token.map_err(|error| Failure {
             hint: Some("or give it with --token, or FERMATA_TOKEN in the environment".to_owned()),
             ..Failure::new(Reason::Unauthorized, &error)
         })?;
-        Ok(Route::Url { url, token })
-    }
-
-    /// A caller of the node.
-    ///
-    /// # Errors
-    /// As [`Target::route`].
-    pub fn client(&self) -> Result<AdminClient, Failure> {
-        AdminClient::new(&self.route()?)
+        AdminClient::new(&endpoint, &token)
     }
 }
 
