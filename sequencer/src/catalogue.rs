@@ -96,7 +96,7 @@ catalogue! {
         "use the [execution] settings the rollup was deployed with";
     NotStaked "NOT_STAKED" Some(-32027), 200, 27, "none of the validator keys is staked in the rollup",
         "stake them, or check the [validator] keys";
-    Busy "BUSY" Some(-32028), 429, 28, "the admin RPC has as many connections as it takes",
+    Busy "BUSY" Some(-32028), 429, 28, "the admin RPC has as many connections, or callers who wait, as it takes",
         "close some, or wait until they have ended";
     ConfigInvalid "CONFIG_INVALID" Some(-32030), 200, 30, "the configuration has unknown, missing or invalid keys",
         "mend what the message names; `fermata config show --origin` tells where each value comes from";

@@ -12,6 +12,7 @@ mod convert;
 mod error;
 mod keys;
 mod node_config;
+mod provenance;
 mod raw;
 mod reader;
 mod settings;
@@ -24,9 +25,10 @@ pub use error::{ConfigError, Problem, Problems};
 pub use keys::{KEYS, Key, Kind, Reload, Secrecy, markdown};
 pub use node_config::{
     AdminConfig, BlobSource, ClockKind, ExecutionConfig, GenesisSource, KeySource, L1Config, LogConfig, LogFormat,
-    NodeConfig, Prefunded, Provenance, PublisherConfig, RollupLocation, RpcConfig, Secret, SequencerConfig,
-    StartPolicy, ValidatorConfig,
+    NodeConfig, Prefunded, PublisherConfig, RollupLocation, RpcConfig, Secret, SequencerConfig, StartPolicy,
+    ValidatorConfig,
 };
+pub use provenance::Provenance;
 pub use raw::{Origin, RawConfig, RawValue};
 pub use settings::{Applier, SetOutcome, Settings};
 pub(crate) use show::without_credentials;

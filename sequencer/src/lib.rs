@@ -9,6 +9,7 @@
 //! [`slot`] reads like that line. [`engine`] starts, stops, drains and closes; [`lifecycle`] is its table. [`node`] puts the
 //! parts together, and [`service`] runs a node with its servers as a process does.
 
+pub mod amount;
 pub mod attestations;
 pub mod catalogue;
 pub mod chain;

@@ -43,12 +43,22 @@ async fn a_node_is_waited_for_explained_and_tells_how_far_its_money_goes() -> Re
     assert!(left > 1_000, "{report}");
     assert!(report["costBasis"].as_str().is_some_and(|basis| basis.starts_with("what checkpoint")), "{report}");
 
-    json(&node, &["stop", "--reason", "to look at it"]).await?;
+    let stopped = json(&node, &["stop", "--reason", "to look at it"]).await?;
     let explained = json(&node, &["explain"]).await?;
     let answer = explained["answer"].as_str().context("an answer")?;
     assert!(answer.contains("wants it stopped: \"to look at it\""), "{answer}");
     let late = node.verb(&["wait", "--state", "running", "--timeout", "100ms"]).await?;
     assert_eq!(late.status.code(), Some(17), "{late:?}");
+
+    let nowhere = format!("0x{}", "11".repeat(32));
+    let refused = node.verb(&["start", "--at", &nowhere, "--wait", "100ms"]).await?;
+    assert_eq!(refused.status.code(), Some(14), "no such block has come: {refused:?}");
+    let behind = status["head"]["finalized"]["hash"].as_str().context("a hash")?;
+    let refused = node.verb(&["start", "--at", behind]).await?;
+    assert_eq!(refused.status.code(), Some(11), "the head is further: {refused:?}");
+    let head = stopped["drain"]["head"]["hash"].as_str().context("a hash")?;
+    let started = json(&node, &["start", "--at", head]).await?;
+    assert_eq!(started["head"]["hash"], head, "{started}");
     Ok(())
 }
 

@@ -8,8 +8,7 @@ mod tests;
 use std::fmt::Write as _;
 use std::time::Duration;
 
-use alloy::primitives::utils::format_ether;
-use alloy::primitives::{Address, B256, U256};
+use alloy::primitives::{Address, B256};
 
 use crate::span::words;
 use crate::verbs::{
@@ -113,12 +112,4 @@ fn short_hash(hash: B256) -> String {
 fn short_address(address: Address) -> String {
     let hex = address.to_string();
     format!("{}…{}", &hex[..8], &hex[hex.len() - 4..])
-}
-
-/// An amount with three places; less than that is told in full.
-fn ether(wei: U256) -> String {
-    let text = format_ether(wei);
-    let places = text.find('.').map_or(text.len(), |point| (point + 4).min(text.len()));
-    let is_lost = !wei.is_zero() && text[..places].bytes().all(|digit| matches!(digit, b'0' | b'.'));
-    format!("{} ETH", if is_lost { text.trim_end_matches('0') } else { &text[..places] })
 }

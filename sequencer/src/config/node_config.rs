@@ -3,7 +3,6 @@
 use std::fmt;
 use std::net::SocketAddr;
 use std::path::PathBuf;
-use std::sync::Arc;
 use std::time::Duration;
 
 use alloy::primitives::{Address, U256};
@@ -12,7 +11,7 @@ use fermata_execution::mempool::MempoolConfig;
 use fermata_execution::rpc::RpcLimits;
 use fermata_publisher::FeeConfig;
 
-use super::RawConfig;
+use super::Provenance;
 use crate::timetable::Budgets;
 
 /// A node's configuration. Every value has been checked; no file it names has been read.
@@ -42,37 +41,6 @@ pub struct NodeConfig {
     pub log: LogConfig,
     /// Where each value came from.
     pub provenance: Provenance,
-}
-
-/// The layers that a configuration was made from. Two configurations are equal whatever their provenance, and it is not
-/// shown by accident: it holds secrets.
-#[derive(Clone)]
-pub struct Provenance(Arc<RawConfig>);
-
-impl Provenance {
-    pub(super) fn new(raw: RawConfig) -> Self {
-        Self(Arc::new(raw))
-    }
-
-    /// The merged layers.
-    #[must_use]
-    pub fn raw(&self) -> &RawConfig {
-        &self.0
-    }
-}
-
-impl PartialEq for Provenance {
-    fn eq(&self, _: &Self) -> bool {
-        true
-    }
-}
-
-impl Eq for Provenance {}
-
-impl fmt::Debug for Provenance {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str("Provenance")
-    }
 }
 
 /// Which clock a node lives by.

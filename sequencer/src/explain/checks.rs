@@ -1,8 +1,7 @@
 //! The checks, in the order in which they stand in the way.
 
-use alloy::primitives::utils::format_ether;
-
 use super::{Check, Facts, FromNow, Progress, Turn, Verdict};
+use crate::amount::ether;
 use crate::lifecycle::Lifecycle;
 use crate::span::words;
 use crate::status::Desired;
@@ -119,7 +118,7 @@ fn funds(facts: &Facts) -> (Verdict, String) {
         Err(why) => (Verdict::Unknown, format!("what the publisher has cannot be told: {why}")),
         Ok(accounts) => match accounts.iter().max_by_key(|(_, balance)| *balance) {
             Some((account, balance)) if !balance.is_zero() => {
-                pass(format!("publisher {account} has {} ETH", format_ether(*balance)))
+                pass(format!("publisher {account} has {}", ether(*balance)))
             }
             Some((account, _)) => fail(format!("no publisher has ETH; send some to {account}")),
             None => fail("no publisher key is loaded; check the [publisher] keys"),

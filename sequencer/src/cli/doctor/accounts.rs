@@ -1,11 +1,11 @@
 //! The keys that sign and the accounts that send.
 
-use alloy::primitives::utils::format_ether;
 use alloy::primitives::{Address, U256};
 use alloy::providers::Provider;
 use fermata_validator_signer::Keystore as _;
 
 use super::Finding;
+use crate::amount::ether;
 use crate::catalogue::Reason;
 use crate::config::NodeConfig;
 use crate::l1::RollupView;
@@ -57,7 +57,7 @@ fn funds(balances: &[(Address, U256)]) -> Finding {
     let Some((account, most)) = balances.iter().max_by_key(|(_, balance)| *balance) else {
         return Finding::of_reason("publishers", "there is no publisher key", Reason::KeystoreUnusable);
     };
-    let says = format!("{} accounts, the richest, {account}, has {} ETH", balances.len(), format_ether(*most));
+    let says = format!("{} accounts, the richest, {account}, has {}", balances.len(), ether(*most));
     if most.is_zero() {
         return Finding::of_reason("publishers", says, Reason::Unfunded);
     }

@@ -7,7 +7,8 @@ use alloy::primitives::U256;
 use alloy::primitives::utils::format_units;
 use fermata_primitives::UnixTime;
 
-use super::{ether, head, short_address, short_hash};
+use super::{head, short_address, short_hash};
+use crate::amount::ether;
 use crate::explain::{Explanation, Verdict};
 use crate::node_store::JournalEntry;
 use crate::span::words;

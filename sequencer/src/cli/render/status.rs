@@ -5,7 +5,8 @@ use std::time::Duration;
 
 use fermata_primitives::UnixTime;
 
-use super::{checkpoint, ether, head, labelled, short_address, table};
+use super::{checkpoint, head, labelled, short_address, table};
+use crate::amount::ether;
 use crate::lifecycle::{Drain, Lifecycle};
 use crate::phases::Phase;
 use crate::requests_tracker::RequestKind;

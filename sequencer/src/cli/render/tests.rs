@@ -141,11 +141,3 @@ fn a_drain_tells_the_end_of_each_piece_of_work() {
     failed.drain.as_mut().expect("a drain").failures = vec!["the publisher hung".to_owned()];
     assert!(stopped(&failed).contains("\n  failed: the publisher hung\n"));
 }
-
-#[test]
-fn small_amounts_are_not_rounded_to_nothing() {
-    let wei = |wei: u64| ether(U256::from(wei));
-    assert_eq!(wei(0), "0.000 ETH");
-    assert_eq!(wei(400_000_000_000_000), "0.0004 ETH");
-    assert_eq!(wei(1_234_567_890_000_000_000), "1.234 ETH");
-}

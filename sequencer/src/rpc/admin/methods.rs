@@ -7,6 +7,7 @@ use jsonrpsee::types::{ErrorObjectOwned, Params};
 use jsonrpsee::{Extensions, RpcModule};
 use serde::Serialize;
 use serde::de::DeserializeOwned;
+use tokio::sync::Semaphore;
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 
@@ -30,6 +31,8 @@ pub(super) struct Methods {
     pub(super) context: AdminContext,
     pub(super) audit: Audit,
     pub(super) feed: Feed,
+    /// How many may wait at once: whoever waits must not keep a stop out.
+    pub(super) waits: Arc<Semaphore>,
     pub(super) tasks: TaskTracker,
     /// Cancelled once the server stops.
     pub(super) ended: CancellationToken,

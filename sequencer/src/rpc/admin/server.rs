@@ -10,6 +10,7 @@ use jsonrpsee::server::middleware::rpc::RpcServiceBuilder;
 use jsonrpsee::server::{BatchRequestConfig, Server, ServerConfig, ServerHandle, stop_channel};
 use metrics_exporter_prometheus::PrometheusHandle;
 use tokio::net::UnixListener;
+use tokio::sync::Semaphore;
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 use tower::ServiceBuilder;
@@ -31,6 +32,8 @@ const MAX_REQUEST_BYTES: u32 = 64 * 1024;
 /// The journal is the longest answer.
 const MAX_RESPONSE_BYTES: u32 = 4 * 1024 * 1024;
 const MAX_CONNECTIONS: u32 = 64;
+/// Callers who wait for something to come, at once.
+const MAX_WAITS: usize = 32;
 /// Subscriptions of one connection.
 const MAX_SUBSCRIPTIONS: u32 = 16;
 /// Notices that wait for a subscriber who does not read.
@@ -122,6 +125,7 @@ pub async fn serve(config: &AdminConfig, doors: Doors, context: AdminContext) ->
         context,
         audit: audit.clone(),
         feed: feed.clone(),
+        waits: Arc::new(Semaphore::new(MAX_WAITS)),
         tasks: tasks.clone(),
         ended: ended.clone(),
         closed: closed.clone(),

@@ -4,6 +4,7 @@ mod bench;
 mod doors;
 mod news;
 mod pages;
+mod parts;
 mod verbs;
 
 pub(crate) use bench::Bench;

@@ -66,6 +66,7 @@ fn state(word: &str) -> Answer<Condition> {
 /// The status, as soon as the condition holds.
 pub(super) async fn wait_for(methods: Arc<Methods>, params: WaitParams) -> Answer<NodeStatus> {
     let condition = Condition::of(&params)?;
+    let Ok(_place) = methods.waits.try_acquire() else { return Err(errors::of_reason(Reason::Busy)) };
     let timeout = params.timeout_ms.unwrap_or(USUAL_TIMEOUT_MS).min(LONGEST_TIMEOUT_MS);
     match tokio::time::timeout(Duration::from_millis(timeout), until(&methods, condition)).await {
         Ok(answer) => answer,

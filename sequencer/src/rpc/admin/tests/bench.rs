@@ -10,99 +10,23 @@ use futures::stream::{self, BoxStream};
 use futures::{FutureExt, StreamExt as _};
 use metrics_exporter_prometheus::{PrometheusBuilder, PrometheusRecorder};
 use serde_json::{Value, json};
-use tokio::sync::{Notify, broadcast};
+use tokio::sync::broadcast;
 
-use crate::catalogue::Reason;
+use super::parts::{FakeParts, Shared, parts};
 use crate::config::{AdminConfig, NodeConfig, Setting, Settings, Sources};
 use crate::data_dir::{AdminToken, DataDir, EndpointFile, Scope, SocketFile, TokenHashes, find_token};
-use crate::engine::{Engine, EngineConfig, Parts, Rest, Wish};
+use crate::engine::{Engine, EngineConfig};
 use crate::explain::Explanation;
 use crate::feed::{News, Told};
 use crate::node_store::NodeStore;
-use crate::poll_loop::{Tick, TickContext, TickError};
 use crate::rpc::admin::{AdminContext, AdminServer, Doors, serve};
-use crate::run::RunTokens;
 use crate::status::{
     ActualState, DesiredState, Health, L1Status, NodeStatus, PublisherAccount, PublisherReport, PublisherStatus,
     StatusSource,
 };
-use crate::verbs::{Head, HeadGap, PartsError, StartRequest};
+use crate::verbs::{Head, StartRequest};
 
 pub(crate) const HEAD: Head = Head { number: 1_042, hash: B256::repeat_byte(0xab) };
-
-/// Parts whose tick lasts until it is released or interrupted.
-#[derive(Debug)]
-pub(crate) struct FakeParts {
-    pub(crate) ticking: Notify,
-    pub(crate) release: Notify,
-    pub(crate) refuse_start: Mutex<Option<PartsError>>,
-    /// A start takes until it is interrupted.
-    pub(crate) hold_start: Mutex<bool>,
-    store: Arc<NodeStore>,
-}
-
-struct FakeTick(Arc<FakeParts>);
-
-impl Tick for FakeTick {
-    fn tick(&self, context: TickContext) -> BoxFuture<'_, Result<(), TickError>> {
-        async move {
-            self.0.ticking.notify_one();
-            tokio::select! {
-                () = self.0.release.notified() => {}
-                () = context.interrupt.cancelled() => {}
-            }
-            Ok(())
-        }
-        .boxed()
-    }
-}
-
-#[derive(Debug)]
-struct Shared(Arc<FakeParts>);
-
-impl Parts for Shared {
-    fn start(&self, tokens: RunTokens, request: StartRequest) -> BoxFuture<'_, Result<Arc<dyn Tick>, PartsError>> {
-        let elsewhere = request.at.filter(|want| *want != HEAD.hash).map(|want| PartsError {
-            heads: Some(HeadGap { have: HEAD, want }),
-            ..PartsError::new(Reason::HeadMismatch, "the head is another".to_owned())
-        });
-        let refused = self.0.refuse_start.lock().unwrap().take().or(elsewhere);
-        let started = refused.map_or_else(|| Ok(Arc::new(FakeTick(Arc::clone(&self.0))) as Arc<dyn Tick>), Err);
-        let is_held = *self.0.hold_start.lock().unwrap();
-        async move {
-            if is_held {
-                tokens.interrupt.cancelled().await;
-                return Err(PartsError::new(Reason::Interrupted, "interrupted".to_owned()));
-            }
-            started
-        }
-        .boxed()
-    }
-
-    fn stop(&self) -> BoxFuture<'_, ()> {
-        async {}.boxed()
-    }
-
-    fn rest(&self) -> BoxFuture<'_, Result<Rest, PartsError>> {
-        async { Ok(Rest { head: HEAD, last_checkpoint: None }) }.boxed()
-    }
-
-    fn record(&self, wish: Wish) -> BoxFuture<'_, Result<(), PartsError>> {
-        async move {
-            let recorded = self.0.store.record_wish(wish).await;
-            recorded.map_err(|error| PartsError::new(Reason::NotRecorded, error.to_string()))
-        }
-        .boxed()
-    }
-
-    fn close(&self) -> BoxFuture<'_, Vec<String>> {
-        async {
-            self.0.store.close().await;
-            vec!["node".to_owned()]
-        }
-        .boxed()
-    }
-}
 
 /// What a test says about the chains.
 #[derive(Clone, Debug)]
@@ -192,17 +116,6 @@ fn settings() -> Arc<Settings> {
     let presets = crate::dev::placeholders().into_iter().chain([Setting::new("execution.chain_id", "7", "a test")]);
     let config = NodeConfig::load(&Sources { presets: presets.collect(), ..Sources::default() }).expect("valid");
     Arc::new(Settings::new(&config, Vec::new()))
-}
-
-/// Parts that do as they are told.
-fn parts(store: &Arc<NodeStore>) -> Arc<FakeParts> {
-    Arc::new(FakeParts {
-        ticking: Notify::new(),
-        release: Notify::new(),
-        refuse_start: Mutex::default(),
-        hold_start: Mutex::default(),
-        store: Arc::clone(store),
-    })
 }
 
 impl Bench {

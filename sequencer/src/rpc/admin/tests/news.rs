@@ -98,6 +98,22 @@ async fn a_wait_that_is_over_first_says_where_the_node_is() {
 }
 
 #[tokio::test]
+async fn callers_who_wait_are_bounded_and_keep_no_stop_out() {
+    let bench = Bench::running().await;
+    let waits = (0..33).map(|_| bench.call("admin_waitFor", json!({ "block": 2_000 })));
+    let stop = async {
+        let stopped = bench.call("admin_stop", json!({ "mode": "now" })).await.expect("stops");
+        bench.engine.close().await.expect("closes");
+        stopped
+    };
+    let (waited, stopped) = tokio::join!(futures::future::join_all(waits), stop);
+    assert_eq!(stopped["lifecycle"], "stopped");
+    let busy = waited.into_iter().filter(|waited| waited.as_ref().is_err_and(|e| e["data"]["reason"] == "BUSY"));
+    assert_eq!(busy.count(), 1);
+    bench.end().await;
+}
+
+#[tokio::test]
 async fn a_wait_for_what_cannot_come_ends_when_the_node_is_closed() {
     let bench = Bench::running().await;
     let wait = bench.call("admin_waitFor", json!({ "block": 2_000 }));

@@ -243,6 +243,30 @@ async fn the_op_node_names_start_at_the_head_stop_with_a_hash_and_tell_whether_i
 }
 
 #[tokio::test]
+async fn a_recorded_exchange_with_op_node_has_the_same_answers_byte_by_byte() {
+    let bench = Bench::new().await;
+    bench.parts.release.notify_one();
+    let hash = HEAD.hash;
+    let start = format!(r#"{{"jsonrpc":"2.0","id":2,"method":"admin_startSequencer","params":["{hash}"]}}"#);
+    let stopped = format!(r#"{{"jsonrpc":"2.0","id":4,"result":"{hash}"}}"#);
+    let exchange = [
+        (r#"{"jsonrpc":"2.0","id":1,"method":"admin_sequencerActive"}"#, r#"{"jsonrpc":"2.0","id":1,"result":false}"#),
+        (start.as_str(), r#"{"jsonrpc":"2.0","id":2,"result":null}"#),
+        (
+            r#"{"jsonrpc":"2.0","id":3,"method":"admin_sequencerActive","params":[]}"#,
+            r#"{"jsonrpc":"2.0","id":3,"result":true}"#,
+        ),
+        (r#"{"jsonrpc":"2.0","id":4,"method":"admin_stopSequencer","params":[]}"#, stopped.as_str()),
+    ];
+    for (asked, answered) in exchange {
+        let request = super::bench::client().post(bench.url("/")).bearer_auth(bench.token.expose());
+        let answer = request.header("content-type", "application/json").body(asked.to_owned()).send().await;
+        assert_eq!(answer.expect("answers").text().await.expect("a body"), answered);
+    }
+    bench.end().await;
+}
+
+#[tokio::test]
 async fn a_close_answers_what_it_released_and_asks_the_process_to_end() {
     let bench = Bench::running().await;
     assert!(!bench.server.closed().is_cancelled());
