@@ -88,7 +88,8 @@ async fn examine(sources: &Sources) -> Vec<Finding> {
         Ok(config) => config,
         Err(error) => {
             let problems = error.to_string();
-            let fail = |problem: &str| Finding::of_reason("config", problem, Reason::ConfigInvalid);
+            // Each says what to do.
+            let fail = |problem: &str| Finding { verdict: Verdict::Fail, ..Finding::ok("config", problem) };
             return problems.lines().map(fail).chain(machine::tools().await).collect();
         }
     };

@@ -1,7 +1,7 @@
 //! The unix socket of the admin RPC: the file's mode is the key.
 
 use std::fs::Permissions;
-use std::os::unix::fs::{FileTypeExt as _, PermissionsExt as _};
+use std::os::unix::fs::{FileTypeExt as _, MetadataExt as _, PermissionsExt as _};
 use std::path::{Path, PathBuf};
 
 use tokio::net::UnixListener;
@@ -51,10 +51,11 @@ impl Drop for SocketFile {
     }
 }
 
-/// The socket of a data directory, where there is one. After a crash nobody may listen on it.
+/// The socket of a data directory, where there is one that this user can open. After a crash nobody may listen on it.
 #[must_use]
 pub fn find_socket(root: &Path) -> Option<PathBuf> {
     let path = root.join(FILE);
-    let is_socket = std::fs::metadata(&path).is_ok_and(|found| found.file_type().is_socket());
-    is_socket.then_some(path)
+    let us = rustix::process::geteuid().as_raw();
+    let found = std::fs::metadata(&path).ok()?;
+    (found.file_type().is_socket() && (found.uid() == us || us == 0)).then_some(path)
 }

@@ -154,3 +154,11 @@ fn the_endpoint_is_found_while_it_is_served_and_not_after() {
     drop(file);
     assert!(matches!(find_endpoint(dir.path()), Err(DataDirError::NoNode { .. })));
 }
+
+#[tokio::test]
+async fn a_path_too_long_for_a_socket_is_refused_by_name() {
+    let dir = tempfile::tempdir().expect("a directory");
+    let data = DataDir::open(&dir.path().join("x".repeat(120))).expect("free");
+    let error = SocketFile::listen(&data).expect_err("too long");
+    assert!(error.to_string().contains("cannot listen on") && error.to_string().contains("admin.sock"), "{error}");
+}

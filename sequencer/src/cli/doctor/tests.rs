@@ -29,11 +29,11 @@ async fn run(form: Form, sources: &Sources) -> (u8, String) {
 }
 
 #[tokio::test]
-async fn every_problem_of_the_configuration_is_a_line_with_a_remedy() {
+async fn every_problem_of_the_configuration_is_a_line_with_its_remedy() {
     let (exit, told) = run(Form::Human, &Sources::default()).await;
     assert_eq!(exit, 39);
     assert!(told.lines().filter(|line| line.starts_with("FAIL  config")).count() > 3, "{told}");
-    assert!(told.contains("`l1.rpc_url` is not set") && told.contains("→ mend what the message names"), "{told}");
+    assert!(told.contains("`l1.rpc_url` is not set; set it to the JSON-RPC endpoint of L1"), "{told}");
 }
 
 #[tokio::test]
