@@ -5,6 +5,7 @@ mod doors;
 mod news;
 mod pages;
 mod parts;
+mod slow;
 mod verbs;
 
 pub(crate) use bench::Bench;
