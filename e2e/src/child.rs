@@ -6,6 +6,7 @@ use std::time::Duration;
 
 use anyhow::{Context as _, Result, bail};
 use fermata_sequencer::config::{Setting, env_name};
+use rustix::process::{Pid, Signal, kill_process};
 use tokio::io::{AsyncBufReadExt, BufReader, Lines};
 use tokio::process::{Child, ChildStderr, Command};
 
@@ -61,6 +62,15 @@ impl ChildNode {
     pub async fn kill(mut self) -> Result<()> {
         self.child.kill().await?;
         Ok(())
+    }
+
+    /// Sends it SIGTERM.
+    ///
+    /// # Errors
+    /// It has ended already.
+    pub fn terminate(&self) -> Result<()> {
+        let pid = self.child.id().and_then(|pid| i32::try_from(pid).ok()).and_then(Pid::from_raw);
+        Ok(kill_process(pid.context("it has ended")?, Signal::TERM)?)
     }
 
     /// Runs a verb of the command line against it, such as `["stop", "--graceful", "--json"]`.

@@ -61,7 +61,7 @@ impl Flight {
         let blob_count = self.tx.intent.blob_count;
         let rule = if blob_count > 0 { Replacement::Blob } else { Replacement::Plain };
         let market = fee_market(&self.core, head, blob_count).await?;
-        match replacement_fees(&last.fees, &market, rule, &self.core.config.fees) {
+        match replacement_fees(&last.fees, &market, rule, &self.core.fees()) {
             Ok(fees) => Ok(Some(fees)),
             Err(ceiling) => {
                 warn!(%ceiling, "the cancel cannot bid more");

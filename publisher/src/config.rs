@@ -14,7 +14,7 @@ pub struct PublisherConfig {
     pub ethereum_slot: Duration,
     /// Directory of the store; made when missing.
     pub data_dir: PathBuf,
-    /// What may be bid.
+    /// What may be bid; [`crate::PublisherManager::set_fees`] changes it.
     pub fees: FeeConfig,
     /// Longest wait for one answer of L1.
     pub rpc_timeout: Duration,

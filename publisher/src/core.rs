@@ -10,12 +10,14 @@ use tokio_util::task::TaskTracker;
 
 use crate::l1::L1Client;
 use crate::store::Store;
-use crate::{Error, L1HeadInfo, PreparedBlobs, PublisherConfig};
+use crate::{Error, FeeConfig, L1HeadInfo, PreparedBlobs, PublisherConfig};
 
 /// What outlives a run: the store, the way to L1, and the threads both need.
 #[derive(Debug)]
 pub(crate) struct Core {
     pub(crate) config: PublisherConfig,
+    /// What may be bid from now on.
+    fees: Mutex<FeeConfig>,
     pub(crate) l1: L1Client,
     pub(crate) heads: watch::Receiver<L1HeadInfo>,
     pub(crate) clock: SharedClock,
@@ -44,6 +46,7 @@ impl Core {
     pub(crate) fn new(config: PublisherConfig, l1: crate::L1, clock: SharedClock, store: Store) -> Self {
         Self {
             l1: L1Client::new(l1.provider, config.rpc_timeout),
+            fees: Mutex::new(config.fees.clone()),
             config,
             heads: l1.heads,
             clock,
@@ -57,6 +60,16 @@ impl Core {
     /// The head of L1 as last seen.
     pub(crate) fn head(&self) -> L1HeadInfo {
         *self.heads.borrow()
+    }
+
+    /// What may be bid now.
+    pub(crate) fn fees(&self) -> FeeConfig {
+        self.fees.lock().unwrap_or_else(PoisonError::into_inner).clone()
+    }
+
+    /// Bids made from now on keep within `fees`.
+    pub(crate) fn set_fees(&self, fees: FeeConfig) {
+        *self.fees.lock().unwrap_or_else(PoisonError::into_inner) = fees;
     }
 
     /// The earliest timestamp the next L1 block can have.

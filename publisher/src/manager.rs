@@ -20,7 +20,9 @@ use crate::run::{Caller, Run};
 use crate::send::SendJob;
 use crate::status::{InFlightTx, PublisherStatus, SettledTx, StartReport};
 use crate::store::Store;
-use crate::{AccountStatus, Error, L1, L1Request, Outcome, PreparedBlobs, PublisherConfig, SimOutcome, simulate};
+use crate::{
+    AccountStatus, Error, FeeConfig, L1, L1Request, Outcome, PreparedBlobs, PublisherConfig, SimOutcome, simulate,
+};
 
 /// How long a close waits for the store's last user.
 const CLOSE_PATIENCE: Duration = Duration::from_secs(5);
@@ -208,6 +210,15 @@ impl PublisherManager {
             });
         }
         Ok(PublisherStatus { running: run.is_some(), accounts })
+    }
+
+    /// Bids that are made from now on keep within `fees`; what is in flight stays as it is.
+    ///
+    /// # Errors
+    /// [`Error::Closed`].
+    pub fn set_fees(&self, fees: FeeConfig) -> Result<(), Error> {
+        self.core()?.set_fees(fees);
+        Ok(())
     }
 
     /// How the transaction with this hash, or the one whose cancel it is, ended; `None` when it is not settled, or not

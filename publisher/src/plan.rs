@@ -107,7 +107,7 @@ pub(crate) async fn plan(
     let market = fee_market(core, head, blob_count).await?;
     let secs_left = request.deadline.0.saturating_sub(head.timestamp.0);
     let blocks = horizon(secs_left, core.config.ethereum_slot.as_secs());
-    let fees = first_fees(&market, blocks, &core.config.fees).map_err(|error| Obstacle::Wait(error.into()))?;
+    let fees = first_fees(&market, blocks, &core.fees()).map_err(|error| Obstacle::Wait(error.into()))?;
     let least_cost = fees.max_cost(request.gas_limit.unwrap_or(TRANSFER_GAS), blob_count) + request.value;
     let lease = pool.lease(core, least_cost).await?;
     let publisher = lease.publisher();

@@ -6,7 +6,7 @@ use alloy::primitives::{Address, B256, U256};
 use fermata_primitives::{L1Timestamp, UnixTime};
 
 use crate::records::StoredTx;
-use crate::{L1TxState, MinedTx};
+use crate::{Fees, L1TxState, MinedTx};
 
 /// A manager and its accounts.
 #[derive(Clone, Debug, PartialEq)]
@@ -41,6 +41,8 @@ pub struct InFlightTx {
     pub state: L1TxState,
     /// Every transaction sent for it, the cancel last.
     pub hashes: Vec<B256>,
+    /// What the newest of them bids.
+    pub fees: Option<Fees>,
     /// Time since it was recorded.
     pub age: Duration,
     /// Its deadline.
@@ -78,6 +80,7 @@ impl InFlightTx {
             nonce: tx.intent.nonce,
             state: tx.intent.state,
             hashes: tx.attempts.iter().map(|attempt| attempt.hash).collect(),
+            fees: tx.attempts.last().map(|attempt| attempt.fees),
             age: now.since(tx.intent.recorded_at),
             deadline: tx.intent.deadline,
         }

@@ -34,6 +34,22 @@ impl L1TxState {
         !matches!(self, Self::Leased | Self::Live | Self::Cancelling)
     }
 
+    /// The word for it in status and logs.
+    #[must_use]
+    pub const fn word(self) -> &'static str {
+        match self {
+            Self::Leased => "leased",
+            Self::Live => "live",
+            Self::Cancelling => "cancelling",
+            Self::Included => "included",
+            Self::Reverted => "reverted",
+            Self::Cancelled => "cancelled",
+            Self::Superseded => "superseded",
+            Self::Rejected => "rejected",
+            Self::Withdrawn => "withdrawn",
+        }
+    }
+
     /// True when it is certain that it had no effect on L1, so that its dedup key may be used again.
     #[must_use]
     pub const fn had_no_effect(self) -> bool {

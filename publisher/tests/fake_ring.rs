@@ -9,8 +9,8 @@ use alloy::primitives::{U256, keccak256};
 use common::fake_l1::{FakeL1, GENESIS, OnSend};
 use common::{ETHEREUM_SLOT, Sending, mined, open, request, signer, started, try_open};
 use fermata_publisher::{
-    Error, InvalidRequest, L1Request, L1TxState, NextStep, Outcome, PreparedBlobs, RefusalClass, RejectReason,
-    RequestBlobs, SuccessRule,
+    Error, FeeConfig, InvalidRequest, L1Request, L1TxState, NextStep, Outcome, PreparedBlobs, RefusalClass,
+    RejectReason, RequestBlobs, SuccessRule,
 };
 
 const SEND: &str = "eth_sendRawTransaction";
@@ -42,6 +42,29 @@ async fn a_request_is_recorded_sent_once_and_answered_with_its_receipt() {
     assert!(tx.succeeded);
     assert_eq!((fake.broadcasts().len(), fake.calls(RECEIPT)), (1, 1));
     assert_eq!(manager.settled(tx.tx_hash).await.unwrap().unwrap().state, L1TxState::Included);
+}
+
+#[tokio::test(start_paused = true)]
+async fn fees_that_are_set_while_it_runs_bind_the_next_bid_and_leave_the_one_in_flight() {
+    let (fake, dir) = (FakeL1::new(), tempfile::tempdir().unwrap());
+    let manager = started(&fake, dir.path(), 2).await;
+    let first = Sending::begin(&manager, soon("first"));
+    fake.until_called(SEND, 1).await;
+    let tip = 3_000_000_000;
+    manager.set_fees(FeeConfig { tip_floor: tip, ..FeeConfig::default() }).unwrap();
+    let second = Sending::begin(&manager, soon("second"));
+    fake.until_called(SEND, 2).await;
+    let tips: Vec<_> = fake.broadcasts().iter().map(|seen| seen.tx.max_priority_fee_per_gas().unwrap()).collect();
+    assert!(tips[0] < tip && tips[1] == tip, "{tips:?}");
+    let bids = manager.status().await.unwrap().accounts.into_iter().flat_map(|account| account.in_flight);
+    let mut told: Vec<_> = bids.map(|tx| tx.fees.unwrap().tip).collect();
+    told.sort_unstable();
+    assert_eq!(told, tips, "the status tells each bid");
+    fake.mine();
+    mined(first.outcome().await);
+    mined(second.outcome().await);
+    manager.close().await.unwrap();
+    assert!(matches!(manager.set_fees(FeeConfig::default()), Err(Error::Closed)));
 }
 
 #[tokio::test(start_paused = true)]

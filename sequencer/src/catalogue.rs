@@ -47,23 +47,35 @@ catalogue! {
     InvalidParams "INVALID_PARAMS" Some(-32602), 200, 2, "a verb was given parameters it does not take",
         "compare the call with `fermata <verb> --help`";
     Unauthorized "UNAUTHORIZED" Some(-32001), 401, 3, "the admin token is missing or wrong",
-        "send `Authorization: Bearer` with what `admin.token` in the data directory holds";
+        "send `Authorization: Bearer` with what `admin.token` in the data directory holds, or call its `admin.sock`";
     NodeUnreachable "NODE_UNREACHABLE" None, 0, 4, "no node answers the command line",
         "start it with `fermata node`, or name its --data-dir";
     OriginRefused "ORIGIN_REFUSED" Some(-32002), 403, 5, "a web page of an origin that is not allowed called the admin RPC",
         "add the origin to admin.allowed_origins if the page is yours";
     HostRefused "HOST_REFUSED" Some(-32003), 403, 6, "the request names a host that is not allowed",
         "call 127.0.0.1 or localhost, or add the name to admin.allowed_hosts";
+    Forbidden "FORBIDDEN" Some(-32004), 403, 7, "the token's scope does not include the verb",
+        "use `operate.token` to start, stop and set hot keys, `admin.token` for everything";
+    UnknownMethod "UNKNOWN_METHOD" Some(-32601), 200, 8, "the admin RPC has no such method",
+        "the methods are admin_start, admin_stop, admin_close, admin_status, admin_waitFor, admin_explain, admin_publisher, admin_config, admin_journal, admin_subscribe";
+    InvalidRequest "INVALID_REQUEST" Some(-32600), 400, 9, "the request is not one JSON-RPC 2.0 call",
+        "POST one JSON object as application/json; batches are refused, since the order of verbs in one would mean nothing";
     Stopping "STOPPING" Some(-32010), 200, 10, "a start while a stop is under way",
         "wait until the stop has answered, then start again";
     HeadMismatch "HEAD_MISMATCH" Some(-32011), 200, 11, "a start at a head that is not the node's",
         "compare with head.unsafe of admin_status; start without a hash to start at the node's head";
     CalledOff "CALLED_OFF" Some(-32012), 200, 12, "a planned stop that a start called off before its slot or block",
         "ask for the stop again if it is still wanted";
+    TooLarge "TOO_LARGE" Some(-32013), 413, 13, "the request is longer than the admin RPC takes",
+        "send less than 64 KiB; a reason is a sentence";
     NotSynced "NOT_SYNCED" Some(-32014), 200, 14, "a start at a head that the node has not synced to in time",
         "wait until `fermata status` shows the head, or give the start more time with waitMs";
+    DrainDeadline "DRAIN_DEADLINE" Some(-32015), 200, 15, "a signal ended the process, and what was in flight did not end by itself",
+        "nothing is lost: the next start reconciles it; raise sequencer.stop_deadline_ms to let it land";
     Closed "CLOSED" Some(-32016), 200, 16, "a verb after a close",
         "start a new process with `fermata node`";
+    Timeout "TIMEOUT" Some(-32017), 200, 17, "what was waited for did not come in time",
+        "look at data.status, or at `fermata explain`, and wait longer";
     Unfunded "UNFUNDED" Some(-32018), 200, 18, "no publisher account can pay for an L1 transaction",
         "send ETH to a publisher account, then start again";
     Interrupted "INTERRUPTED" Some(-32019), 200, 19, "a start that a stop overtook",
@@ -84,6 +96,8 @@ catalogue! {
         "use the [execution] settings the rollup was deployed with";
     NotStaked "NOT_STAKED" Some(-32027), 200, 27, "none of the validator keys is staked in the rollup",
         "stake them, or check the [validator] keys";
+    Busy "BUSY" Some(-32028), 429, 28, "the admin RPC has as many connections, or callers who wait, as it takes",
+        "close some, or wait until they have ended";
     ConfigInvalid "CONFIG_INVALID" Some(-32030), 200, 30, "the configuration has unknown, missing or invalid keys",
         "mend what the message names; `fermata config show --origin` tells where each value comes from";
     DataDirHeld "DATA_DIR_HELD" Some(-32031), 200, 31, "another process owns the data directory",
@@ -102,6 +116,8 @@ catalogue! {
         "check validator.keystore_dir and publisher.keystore_dir";
     ToolMissing "TOOL_MISSING" Some(-32038), 200, 38, "anvil or the contract artifacts are not installed",
         "run the command the message names";
+    CheckFailed "CHECK_FAILED" Some(-32039), 200, 39, "a check of `fermata doctor` failed",
+        "do what the line says, and run it again";
 }
 
 impl Reason {

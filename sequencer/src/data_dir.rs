@@ -2,12 +2,14 @@
 //!
 //! ```text
 //! LOCK             held by the owner, with its pid
-//! admin.token      what a caller of the admin RPC shows (mode 0600)
+//! admin.token      what a caller of the admin RPC shows; operate.token and read.token open less (mode 0600)
 //! admin.endpoint   where the admin RPC listens, while it does
+//! admin.sock       the same on a socket that only its owner can use: no token
 //! node/ signer/ publisher/ execution/   one store each
 //! ```
 
 mod endpoint;
+mod socket;
 #[cfg(test)]
 mod tests;
 mod token;
@@ -18,7 +20,8 @@ use std::os::unix::fs::{DirBuilderExt as _, OpenOptionsExt as _};
 use std::path::{Path, PathBuf};
 
 pub use endpoint::{EndpointFile, find_endpoint};
-pub use token::{AdminToken, TokenHash, find_token};
+pub use socket::{SocketFile, find_socket};
+pub use token::{AdminToken, Scope, TokenHash, TokenHashes, find_token};
 
 use crate::catalogue::Reason;
 
@@ -156,6 +159,18 @@ impl Drop for DataDir {
         // being started has a copy of the file until it runs its program, and would keep the lock.
         let _ = self.lock.set_len(0);
         let _ = self.lock.unlock();
+    }
+}
+
+/// The process that owns a data directory, without touching it; `None` where none does, or none is alive.
+#[must_use]
+pub fn holder(root: &Path) -> Option<u32> {
+    let pid = read_pid(&mut File::open(root.join(LOCK)).ok()?)?;
+    let alive = rustix::process::Pid::from_raw(i32::try_from(pid).ok()?)?;
+    match rustix::process::test_kill_process(alive) {
+        // It lives, though it may be another user's.
+        Ok(()) | Err(rustix::io::Errno::PERM) => Some(pid),
+        Err(_) => None,
     }
 }
 

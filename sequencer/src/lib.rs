@@ -9,6 +9,7 @@
 //! [`slot`] reads like that line. [`engine`] starts, stops, drains and closes; [`lifecycle`] is its table. [`node`] puts the
 //! parts together, and [`service`] runs a node with its servers as a process does.
 
+pub mod amount;
 pub mod attestations;
 pub mod catalogue;
 pub mod chain;
@@ -22,11 +23,14 @@ pub mod drain;
 pub mod engine;
 pub mod error;
 pub mod events;
+pub mod explain;
+pub mod feed;
 mod inside;
 pub mod l1;
 mod landing;
 pub mod lifecycle;
 pub mod limit;
+pub mod log;
 pub mod metrics;
 pub mod node;
 pub mod node_store;
@@ -40,6 +44,7 @@ pub mod run;
 pub mod service;
 pub mod signals;
 pub mod slot;
+pub mod span;
 pub mod status;
 pub mod tasks;
 pub mod timetable;

@@ -2,9 +2,9 @@
 
 use std::process::ExitCode;
 
-use clap::{Parser, Subcommand};
+use clap::{CommandFactory as _, Parser, Subcommand};
 use fermata_sequencer::cli::{
-    ConfigCommand, Console, DeployArgs, DevArgs, Failure, Form, NodeArgs, VerbCommand, init_log, run_dev, run_node,
+    ConfigCommand, Console, DeployArgs, DevArgs, DoctorArgs, Failure, Form, NodeArgs, VerbCommand, run_dev, run_node,
 };
 
 /// A rollup sequencer that can be stopped, drained, restarted, warped, crashed and closed.
@@ -32,13 +32,24 @@ enum Command {
         fermata node --config fermata.toml\n  \
         fermata node --config fermata.toml --set sequencer.start=never\n\n\
         Flags win over the environment (FERMATA_L1__RPC_URL), which wins over the file. `fermata config show` lists every\n\
-        key. SIGTERM drains and closes; a second signal interrupts.")]
+        key.\n\n\
+        SIGTERM, SIGINT and SIGQUIT drain and close within sequencer.stop_deadline_ms; a second one interrupts. Exit code 0:\n\
+        everything in flight ended by itself. 15: the deadline or a second signal cut it; the next start reconciles it.")]
     Node(NodeArgs),
     /// Deploy the L1 rollup and stake its validators.
     Deploy(DeployArgs),
-    /// Look at the configuration.
+    /// Look at the configuration, and set hot keys of a running node.
     #[command(subcommand)]
     Config(ConfigCommand),
+    /// Check, before a node is started and without changing anything, what it needs: L1, contract, keys, funds, disk.
+    #[command(after_help = "Example:\n  fermata doctor --config fermata.toml\n\nExit code 39: a check failed.")]
+    Doctor(Box<DoctorArgs>),
+    /// Print completions for a shell.
+    #[command(after_help = "Example:\n  fermata completions bash > /etc/bash_completion.d/fermata")]
+    Completions {
+        /// The shell.
+        shell: clap_complete::Shell,
+    },
     #[command(flatten)]
     Verb(VerbCommand),
 }
@@ -60,12 +71,17 @@ fn main() -> ExitCode {
 async fn carry_out(command: Command, console: &mut Console) -> u8 {
     let ended = match command {
         Command::Dev(args) => {
-            init_log("warn", fermata_sequencer::config::LogFormat::Pretty);
+            fermata_sequencer::log::init("warn", fermata_sequencer::config::LogFormat::Pretty);
             run_dev(args).await
         }
         Command::Node(args) => run_node(&args).await,
         Command::Deploy(args) => return args.run(console).await,
-        Command::Config(command) => return command.run(console),
+        Command::Config(command) => return command.run(console).await,
+        Command::Doctor(args) => return args.run(console).await,
+        Command::Completions { shell } => {
+            clap_complete::generate(shell, &mut Cli::command(), "fermata", &mut std::io::stdout());
+            return 0;
+        }
         Command::Verb(verb) => return verb.run(console).await,
     };
     ended.map_or_else(|failure: Failure| tell(&failure, console), |()| 0)

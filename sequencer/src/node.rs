@@ -3,7 +3,11 @@
 //! What is opened here outlives every run: stores, the L1 head monitor and the follower that keeps the L2 chain at what
 //! L1 says, the servers. A stopped node still tells the truth. Only closing its engine releases them.
 
+mod explain;
+mod funds;
+mod hot;
 mod keys;
+mod news;
 mod open;
 mod parts;
 mod reason;
@@ -14,15 +18,19 @@ use std::sync::{Arc, Mutex, PoisonError};
 
 use fermata_execution::RevmExecution;
 use fermata_primitives::SharedClock;
+use tokio::net::UnixListener;
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 
 pub use keys::genesis_hash;
+pub(crate) use keys::{publishers as publisher_keys, validators as validator_keys};
 pub use open::NodeError;
+pub(crate) use open::{l1_client, locate};
+pub(crate) use reason::of_signer as reason_of_signer;
 pub use status::NodeStatusSource;
 
-use crate::config::NodeConfig;
-use crate::data_dir::{DataDir, DataDirError, EndpointFile, TokenHash};
+use crate::config::{NodeConfig, Settings};
+use crate::data_dir::{DataDir, DataDirError, EndpointFile, Scope, SocketFile, TokenHashes};
 use crate::engine::Engine;
 use crate::events::SequencerEvent;
 use crate::l1::HeadReceiver;
@@ -41,6 +49,7 @@ pub struct Node {
 #[derive(Debug)]
 struct Inner {
     config: NodeConfig,
+    settings: Arc<Settings>,
     clock: SharedClock,
     workshop: Arc<Workshop>,
     execution: Arc<RevmExecution>,
@@ -55,6 +64,7 @@ struct Inner {
 struct Held {
     data_dir: DataDir,
     endpoint: Option<EndpointFile>,
+    socket: Option<SocketFile>,
 }
 
 /// The tasks that outlive every run: the head monitor and the follower.
@@ -104,6 +114,12 @@ impl Node {
         &self.inner.config
     }
 
+    /// The configuration as it is now, and a way to set its hot keys.
+    #[must_use]
+    pub fn settings(&self) -> &Arc<Settings> {
+        &self.inner.settings
+    }
+
     /// When what is due.
     #[must_use]
     pub fn timetable(&self) -> &Timetable {
@@ -134,15 +150,32 @@ impl Node {
         &self.inner.clock
     }
 
-    /// The hash of the admin token; at the first start a token is made, and its hash goes on record.
+    /// The hashes of the admin tokens; at the first start the tokens are made, and their hashes go on record.
     ///
     /// # Errors
     /// The data directory or the node's store cannot be used.
-    pub async fn admin_token(&self) -> Result<TokenHash, NodeError> {
-        let on_record = self.inner.store.token_hash().await?;
-        let token = self.with_data_dir(|held| held.data_dir.admin_token(on_record))?;
-        self.inner.store.record_token_hash(token).await?;
-        Ok(token)
+    pub async fn admin_tokens(&self) -> Result<TokenHashes, NodeError> {
+        let mut on_record = [None; Scope::ALL.len()];
+        for (hash, scope) in on_record.iter_mut().zip(Scope::ALL) {
+            *hash = self.inner.store.token_hash(scope).await?;
+        }
+        let token =
+            |held: &mut Held| TokenHashes::try_each(|scope| held.data_dir.token(scope, on_record[scope as usize]));
+        let hashes = self.with_data_dir(token)?;
+        self.inner.store.record_token_hashes(hashes).await?;
+        Ok(hashes)
+    }
+
+    /// Opens the unix socket of the admin RPC, which stays in the data directory until the node is closed.
+    ///
+    /// # Errors
+    /// The data directory cannot be used, or its path is longer than a socket's may be.
+    pub fn admin_socket(&self) -> Result<UnixListener, NodeError> {
+        self.with_data_dir(|held| {
+            let (file, listener) = SocketFile::listen(&held.data_dir)?;
+            held.socket = Some(file);
+            Ok(listener)
+        })
     }
 
     /// Leaves word in the data directory where the admin RPC listens, until the node is closed.

@@ -1,4 +1,4 @@
-//! The node's own store: the desired state, the journal of verbs, the hash of the admin token.
+//! The node's own store: the desired state, the journal of verbs, the hashes of the admin tokens.
 //!
 //! One LMDB environment, schema version first. What is unknown or damaged is refused and left as it is; nothing is ever
 //! begun afresh over what was there. Every write is durable when its method returns.
@@ -20,7 +20,7 @@ pub use error::NodeStoreError;
 pub use journal::{JOURNAL_LENGTH, JournalEntry};
 pub use tables::Tables;
 
-use crate::data_dir::TokenHash;
+use crate::data_dir::{Scope, TokenHash, TokenHashes};
 use crate::engine::Wish;
 
 type Result<T, E = NodeStoreError> = std::result::Result<T, E>;
@@ -69,20 +69,23 @@ impl NodeStore {
         self.write(move |tables, txn| tables.put_wish(txn, &wish)).await
     }
 
-    /// The hash of the admin token.
+    /// The hash of a scope's token.
     ///
     /// # Errors
     /// [`NodeStoreError`].
-    pub async fn token_hash(&self) -> Result<Option<TokenHash>> {
-        self.read(|tables, txn| tables.token_hash(txn)).await
+    pub async fn token_hash(&self, scope: Scope) -> Result<Option<TokenHash>> {
+        self.read(move |tables, txn| tables.token_hash(txn, scope)).await
     }
 
-    /// Keeps the hash of the admin token.
+    /// Keeps the hash of each scope's token.
     ///
     /// # Errors
     /// [`NodeStoreError`].
-    pub async fn record_token_hash(&self, hash: TokenHash) -> Result<()> {
-        self.write(move |tables, txn| tables.put_token_hash(txn, hash)).await
+    pub async fn record_token_hashes(&self, hashes: TokenHashes) -> Result<()> {
+        let put = move |tables: &Tables, txn: &mut RwTxn<'_>| {
+            Scope::ALL.into_iter().try_for_each(|scope| tables.put_token_hash(txn, scope, hashes.of(scope)))
+        };
+        self.write(put).await
     }
 
     /// Appends to the journal, which keeps the newest [`JOURNAL_LENGTH`] entries.

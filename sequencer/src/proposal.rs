@@ -107,7 +107,7 @@ async fn build_block(
     let attributes = attributes(workshop, turn, sub_slot, built);
     let job = workshop.execution.begin(parent, attributes).await?;
     let block = workshop.execution.seal(job).await?;
-    if block.transactions().len() < workshop.settings.min_transactions {
+    if block.transactions().len() < turn.settings.min_transactions {
         return Ok(());
     }
     built.payload.push(&payload_block(&block))?;
@@ -133,9 +133,9 @@ fn attributes(workshop: &Workshop, turn: &ProposerTurn, sub_slot: SubSlot, built
     let room = built.payload.room().saturating_sub(BLOCK_OVERHEAD);
     BlockAttributes {
         timestamp: constants.times.start_of(turn.slot).0,
-        beneficiary: coinbase(workshop, turn),
+        beneficiary: coinbase(turn),
         prev_randao: keccak256([seed.as_slice(), &place].concat()),
-        gas_limit: workshop.settings.block_gas_limit.min(constants.mana_limit / blocks).max(MIN_GAS_LIMIT),
+        gas_limit: turn.settings.block_gas_limit.min(constants.mana_limit / blocks).max(MIN_GAS_LIMIT),
         max_payload_bytes: room - room / SMALLEST_TRANSACTION * TRANSACTION_OVERHEAD,
         transactions: (!constants.takes_transactions()).then(Vec::new),
         deadline: Some(sub_slot.deadline),
@@ -148,8 +148,8 @@ const SMALLEST_TRANSACTION: usize = 96;
 /// A header with a lower gas limit is no Ethereum header.
 const MIN_GAS_LIMIT: u64 = 5_000;
 
-fn coinbase(workshop: &Workshop, turn: &ProposerTurn) -> Address {
-    workshop.settings.coinbase.unwrap_or(turn.proposer)
+fn coinbase(turn: &ProposerTurn) -> Address {
+    turn.settings.coinbase.unwrap_or(turn.proposer)
 }
 
 fn payload_block(block: &Block) -> PayloadBlock {
@@ -167,7 +167,7 @@ pub(crate) async fn assemble(
     parent_landed(workshop, turn).await?;
     let inputs = workshop.view.checkpoint_inputs(turn.place.number, turn.slot).await?;
     let archive = blocks.last().map(Block::hash).ok_or(SequencerError::TooLate("no block was built"))?;
-    let coinbase = coinbase(workshop, turn);
+    let coinbase = coinbase(turn);
     let hashes: Vec<u8> = blocks.iter().flat_map(|block| block.hash().0).collect();
     let mana = if workshop.view.constants().takes_transactions() { gas_used(&blocks) } else { 0 };
     let header = CheckpointHeader {

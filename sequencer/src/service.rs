@@ -1,17 +1,23 @@
 //! A node as a process runs it: with its servers, until it is closed or told to end.
 
+mod desire;
+
 use std::net::SocketAddr;
 use std::sync::Arc;
+use std::time::Duration;
 
 use fermata_execution::rpc::{RpcError, RpcServer};
 use metrics_exporter_prometheus::PrometheusHandle;
+use tokio::net::UnixListener;
 use tokio_util::sync::CancellationToken;
 
+use self::desire::{Desire, PRECEDENCE};
 use crate::catalogue::Reason;
-use crate::config::{NodeConfig, StartPolicy};
+use crate::config::NodeConfig;
 use crate::lifecycle::Drain;
 use crate::node::{Node, NodeError};
-use crate::rpc::admin::{self, AdminContext, AdminError, AdminServer};
+use crate::poll_loop::chain as error_chain;
+use crate::rpc::admin::{self, AdminContext, AdminError, AdminServer, Doors};
 use crate::signals::Signals;
 use crate::verbs::{DrainReport, StartRequest, StopRequest, VerbError};
 
@@ -102,16 +108,8 @@ impl Service {
     pub async fn start_as_desired(&self) -> Result<(), ServiceError> {
         let policy = self.node.config().sequencer.start;
         let wish = self.node.store().wish().await.map_err(NodeError::from)?;
-        let (running, why) = match (policy, &wish) {
-            (StartPolicy::Always, _) => (true, "sequencer.start is `always`".to_owned()),
-            (StartPolicy::Never, _) => (false, "sequencer.start is `never`".to_owned()),
-            (StartPolicy::Desired, None) => (true, "nobody has asked for a stop".to_owned()),
-            (StartPolicy::Desired, Some(wish)) => {
-                let reason = wish.author.reason.as_deref().map_or_else(String::new, |text| format!(": {text}"));
-                (wish.running, format!("as {} asked{reason}", wish.author.by))
-            }
-        };
-        tracing::info!(running, why, "desired state");
+        let Desire { running, why } = Desire::of(policy, wish.as_ref(), self.node.clock().now());
+        tracing::info!(running, why, precedence = PRECEDENCE, "desired state");
         if running {
             self.node.engine().start(StartRequest::default()).await?;
         }
@@ -141,8 +139,11 @@ impl Service {
     /// Stops, closes and releases everything.
     pub async fn end(self, mut signals: Signals) -> Option<DrainReport> {
         let engine = self.node.engine();
-        let deadline = self.node.config().sequencer.stop_deadline;
-        let graceful = engine.stop(StopRequest::of(Drain::Graceful).within(deadline));
+        let deadline = self.node.settings().config().sequencer.stop_deadline;
+        let graceful = engine.stop(match deadline {
+            Duration::ZERO => StopRequest::of(Drain::Interrupt),
+            _ => StopRequest::of(Drain::Graceful).within(deadline),
+        });
         let now = async {
             signals.next().await;
             tracing::warn!("interrupting");
@@ -157,18 +158,29 @@ impl Service {
     }
 }
 
+/// The socket is a convenience: where there can be none, the listener and its token are enough.
+fn admin_socket(node: &Node) -> Option<UnixListener> {
+    let socket = node.admin_socket();
+    if let Err(error) = &socket {
+        tracing::warn!(error = %error_chain(error), "there is no admin socket");
+    }
+    socket.ok()
+}
+
 async fn serve(node: &Node, metrics: PrometheusHandle) -> Result<(RpcServer, AdminServer), ServiceError> {
     let rpc = &node.config().rpc;
     let eth = fermata_execution::rpc::serve(rpc.listen, node.execution().reader().clone(), rpc.limits).await?;
     let context = AdminContext {
         engine: node.engine().clone(),
         status: Arc::new(node.status_source()),
+        settings: Arc::clone(node.settings()),
         store: Arc::clone(node.store()),
         metrics,
+        slot: node.timetable().times().slot(),
         clock: node.clock().clone(),
     };
-    let token = node.admin_token().await?;
-    let admin = admin::serve(&node.config().admin, token, context).await?;
+    let doors = Doors { tokens: node.admin_tokens().await?, socket: admin_socket(node) };
+    let admin = admin::serve(&node.config().admin, doors, context).await?;
     node.announce(admin.local_addr())?;
     Ok((eth, admin))
 }

@@ -67,8 +67,8 @@ pub struct Workshop {
     pub events: Events,
     /// What the slots under way are busy with.
     pub phases: Phases,
-    /// The proposer's own choices.
-    pub settings: ProposerSettings,
+    /// The proposer's own choices; a slot keeps those it began with.
+    pub settings: watch::Receiver<ProposerSettings>,
     /// The newest checkpoint of ours that L1 confirmed.
     pub last_landed: watch::Sender<Option<LandedCheckpoint>>,
 }
@@ -84,6 +84,8 @@ pub struct ProposerTurn {
     pub committee: Arc<Committee>,
     /// What it is built on.
     pub place: Place,
+    /// The proposer's own choices.
+    pub settings: ProposerSettings,
     /// What it is busy with.
     pub phase: SlotPhase,
 }
@@ -153,7 +155,8 @@ impl SlotTick {
         self.mark_attempted(slot);
         let (checkpoint, phase) = (place.number, workshop.phases.begin(slot));
         workshop.events.emit(SequencerEvent::PreparingCheckpoint { slot, checkpoint, proposer });
-        Ok(Some(ProposerTurn { slot, proposer, committee, place, phase }))
+        let settings = *workshop.settings.borrow();
+        Ok(Some(ProposerTurn { slot, proposer, committee, place, settings, phase }))
     }
 
     async fn propose(&self, turn: &ProposerTurn, context: &TickContext) -> Result<CheckpointProposal> {

@@ -1,22 +1,40 @@
 //! What a node tells about itself: the admin RPC, `GET /status` and `fermata status` show this value.
 
-use alloy::primitives::{Address, B256, U256};
-use fermata_primitives::{Slot, UnixTime};
+mod health;
+mod publisher;
+#[cfg(test)]
+mod tests;
+
+use alloy::primitives::Address;
+use fermata_primitives::{CheckpointNumber, Slot, UnixTime};
 use futures::future::BoxFuture;
+use futures::stream::BoxStream;
 use serde::{Deserialize, Serialize};
 
-use crate::engine::{EngineStatus, Wish};
-use crate::lifecycle::Lifecycle;
+use crate::engine::{DrainProgress, EngineStatus, Wish};
+use crate::explain::Explanation;
+use crate::feed::Told;
+use crate::lifecycle::{Drain, Lifecycle};
+use crate::phases::Phase;
 use crate::requests_tracker::{LiveRequest, RequestKind};
-use crate::verbs::{Head, LandedCheckpoint};
+use crate::verbs::{Head, LandedCheckpoint, StopAt};
 
-/// Tells the status. It answers from memory and at once: no L1 call, no wait for a lock that a tick may hold.
+pub use health::{Health, HealthStatus};
+pub use publisher::{FeesNow, InFlightTx, PublisherAccount, PublisherReport, PublisherStatus};
+
+/// Tells what a node knows about itself. All of it may be dropped at any time.
 pub trait StatusSource: Send + Sync {
-    /// The status at this moment.
-    ///
-    /// # Cancel safety
-    /// May be dropped at any time.
+    /// The status at this moment. It answers from memory and at once: no L1 call, no wait for a lock that a tick may hold.
     fn status(&self) -> BoxFuture<'_, NodeStatus>;
+
+    /// Why the node does or does not propose in `slot`; without one, in the slot whose build frame is open. Asks L1.
+    fn explain(&self, slot: Option<Slot>) -> BoxFuture<'_, Explanation>;
+
+    /// The accounts that publish, and how far their money goes. Asks L1.
+    fn publisher(&self) -> BoxFuture<'_, PublisherReport>;
+
+    /// What happens from now on.
+    fn news(&self) -> BoxStream<'static, Told>;
 }
 
 /// The whole status. All moments are milliseconds since the Unix epoch on the node's clock.
@@ -45,12 +63,45 @@ pub struct NodeStatus {
     pub signer: SignerStatus,
     /// Sends under way.
     pub requests: Vec<RequestStatus>,
+    /// What the slots under way are busy with, oldest slot first.
+    pub phases: Vec<SlotPhaseStatus>,
+    /// Where a planned stop takes effect.
+    pub stop_at: Option<StopAt>,
+    /// The drain under way.
+    pub drain: Option<DrainStatus>,
+    /// How many ticks there have been since the process began.
+    pub ticks: u64,
     /// How many runs there have been since the process began.
     pub runs: u64,
     /// Why the last run ended, where nobody asked it to.
     pub failure: Option<String>,
     /// Whether it makes progress.
     pub health: Health,
+    /// Why it cannot do its work now, a sentence each; empty where it can. A node that an operator has stopped is healthy,
+    /// and not ready.
+    pub unready: Vec<String>,
+}
+
+/// What a slot is busy with.
+#[derive(Clone, Copy, PartialEq, Eq, Debug, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub struct SlotPhaseStatus {
+    /// The slot.
+    pub slot: Slot,
+    /// The phase.
+    pub phase: Phase,
+}
+
+/// A drain under way.
+#[derive(Clone, Copy, PartialEq, Eq, Debug, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub struct DrainStatus {
+    /// How hard.
+    pub mode: Drain,
+    /// Since when.
+    pub since_ms: u64,
+    /// When it becomes an interrupt, where it does.
+    pub deadline_ms: Option<u64>,
 }
 
 /// The state an operator asked for.
@@ -112,6 +163,10 @@ pub struct L1Status {
     pub timestamp: u64,
     /// How far it lies behind the node's clock.
     pub lag_ms: u64,
+    /// The newest checkpoint on L1 that the node has followed; `None` until it has followed one.
+    pub checkpoint: Option<CheckpointNumber>,
+    /// The newest proven one.
+    pub proven: Option<CheckpointNumber>,
 }
 
 /// The slots the node is at.
@@ -128,40 +183,14 @@ pub struct SlotStatus {
     pub ours: bool,
 }
 
-/// One L1 account that sends.
-#[derive(Clone, PartialEq, Eq, Debug, Serialize, Deserialize)]
-#[serde(rename_all = "camelCase")]
-pub struct PublisherStatus {
-    /// The account.
-    pub address: Address,
-    /// Its balance in wei, where L1 has answered.
-    pub balance_wei: Option<U256>,
-    /// Its next nonce.
-    pub nonce: Option<u64>,
-    /// Its transactions that are not settled.
-    pub in_flight: Vec<InFlightTx>,
-}
-
-/// An L1 transaction that is not settled.
-#[derive(Clone, PartialEq, Eq, Debug, Serialize, Deserialize)]
-#[serde(rename_all = "camelCase")]
-pub struct InFlightTx {
-    /// Hash of the newest attempt; `None` before it is signed.
-    pub tx: Option<B256>,
-    /// Its nonce.
-    pub nonce: u64,
-    /// How long ago it was recorded.
-    pub age_ms: u64,
-    /// What it is for.
-    pub label: String,
-}
-
 /// The signer.
 #[derive(Clone, PartialEq, Eq, Default, Debug, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase")]
 pub struct SignerStatus {
     /// The validators whose keys are here.
     pub keys: Vec<Address>,
+    /// Whether it signs: while the node runs.
+    pub started: bool,
 }
 
 /// A tracked send.
@@ -174,43 +203,6 @@ pub struct RequestStatus {
     pub slot: Slot,
     /// How long it has been tracked.
     pub age_ms: u64,
-}
-
-/// Whether the node makes progress.
-#[derive(Clone, PartialEq, Eq, Debug, Serialize, Deserialize)]
-#[serde(rename_all = "camelCase")]
-pub struct Health {
-    /// The verdict.
-    pub status: HealthStatus,
-    /// Why it is not well, a sentence each.
-    pub reasons: Vec<String>,
-}
-
-/// The verdict on a node.
-#[derive(Clone, Copy, PartialEq, Eq, Debug, Serialize, Deserialize)]
-#[serde(rename_all = "snake_case")]
-pub enum HealthStatus {
-    /// It does what it is asked to; also when it is asked to stand still.
-    Ok,
-    /// It does not make the progress it should.
-    Failing,
-}
-
-impl Health {
-    /// Well where there is no reason to say otherwise.
-    #[must_use]
-    pub const fn from_reasons(reasons: Vec<String>) -> Self {
-        let status = if reasons.is_empty() { HealthStatus::Ok } else { HealthStatus::Failing };
-        Self { status, reasons }
-    }
-}
-
-impl NodeStatus {
-    /// Whether the node can do its work: it runs and it is well. A node that an operator has stopped is well, not ready.
-    #[must_use]
-    pub fn is_ready(&self) -> bool {
-        self.actual.lifecycle == Lifecycle::Running && self.health.status == HealthStatus::Ok
-    }
 }
 
 impl From<Wish> for DesiredState {
@@ -249,42 +241,22 @@ impl NodeStatus {
             publishers: Vec::new(),
             signer: SignerStatus::default(),
             requests: Vec::new(),
+            phases: Vec::new(),
+            stop_at: engine.stop_at,
+            drain: engine.drain.map(Into::into),
+            ticks: 0,
             runs: engine.runs,
             failure: engine.failure.clone(),
             health: Health::from_reasons(engine.failure.clone().into_iter().collect()),
+            unready: Vec::new(),
         }
+        .judged([])
     }
 }
 
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    fn status(lifecycle: Lifecycle, failure: Option<&str>) -> NodeStatus {
-        let engine = EngineStatus {
-            lifecycle,
-            runs: 2,
-            failure: failure.map(str::to_owned),
-            ..EngineStatus::at_rest(UnixTime::from_millis(5))
-        };
-        NodeStatus::of_engine(&engine, UnixTime::from_millis(9))
-    }
-
-    #[test]
-    fn a_stopped_node_is_well_and_not_ready() {
-        let stopped = status(Lifecycle::Stopped, None);
-        assert_eq!((stopped.health.status, stopped.is_ready()), (HealthStatus::Ok, false));
-        assert!(status(Lifecycle::Running, None).is_ready());
-        assert!(!status(Lifecycle::Running, Some("a tick panicked")).is_ready());
-    }
-
-    #[test]
-    fn the_json_names_are_those_of_the_docs_and_it_reads_back() {
-        let json = serde_json::to_value(status(Lifecycle::Running, None)).expect("serialises");
-        assert_eq!(json["actual"]["lifecycle"], "running");
-        assert_eq!(json["actual"]["sinceMs"], 5);
-        assert!(json["head"]["unsafe"]["hash"].is_string());
-        let back: NodeStatus = serde_json::from_value(json).expect("reads back");
-        assert_eq!(back, status(Lifecycle::Running, None));
+impl From<DrainProgress> for DrainStatus {
+    fn from(drain: DrainProgress) -> Self {
+        let DrainProgress { mode, since, deadline } = drain;
+        Self { mode, since_ms: since.as_millis(), deadline_ms: deadline.map(UnixTime::as_millis) }
     }
 }

@@ -54,6 +54,10 @@ impl Gate {
         Self { state: watch::Sender::new(State { admission: Admission::Stopped, in_flight: 0 }) }
     }
 
+    pub(crate) fn is_open(&self) -> bool {
+        self.state.borrow().admission == Admission::Open
+    }
+
     /// # Errors
     /// Why not.
     pub(crate) fn enter(&self) -> Result<Pass<'_>, Shut> {

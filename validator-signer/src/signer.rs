@@ -59,6 +59,12 @@ impl ValidatorSigner {
         self.known.iter().copied().collect()
     }
 
+    /// Whether it signs: between a start and a stop.
+    #[must_use]
+    pub fn is_started(&self) -> bool {
+        self.gate.is_open()
+    }
+
     /// The store the duties are recorded in.
     #[must_use]
     pub const fn protection(&self) -> &Arc<SlashingProtection> {

@@ -2,7 +2,9 @@
 
 mod bad_input;
 mod deploying;
+mod intruding;
 mod landing;
+mod operating;
 mod recovery;
 mod stopping;
 mod users;

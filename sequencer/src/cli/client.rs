@@ -1,10 +1,11 @@
 //! Calls the admin RPC.
 
 use std::fmt::Debug;
+use std::path::Path;
 
 use alloy::rpc::client::RpcClient;
 use alloy::transports::http::reqwest::header::{AUTHORIZATION, HeaderMap, HeaderValue};
-use alloy::transports::http::reqwest::{Client, Url};
+use alloy::transports::http::reqwest::{Client, ClientBuilder, Url};
 use alloy::transports::{RpcError, TransportError, TransportErrorKind};
 use serde::de::DeserializeOwned;
 use serde::{Deserialize, Serialize};
@@ -33,21 +34,28 @@ impl AdminClient {
     /// # Errors
     /// [`Failure`] where the endpoint is not a URL or the token cannot be sent.
     pub fn new(endpoint: &str, token: &AdminToken) -> Result<Self, Failure> {
-        let refused = |reason, message: String| Failure { reason, message, hint: None };
-        let url: Url = endpoint.parse().map_err(|_| {
-            refused(Reason::InvalidParams, format!("`{endpoint}` is not a URL; write it as http://127.0.0.1:8547"))
-        })?;
-        let mut bearer = HeaderValue::from_str(&format!("Bearer {}", token.expose()))
-            .map_err(|_| refused(Reason::Unauthorized, "the token has characters that cannot be sent".to_owned()))?;
-        bearer.set_sensitive(true);
-        let headers = HeaderMap::from_iter([(AUTHORIZATION, bearer)]);
+        let url = parse_url(endpoint)?;
+        Self::of(Client::builder().default_headers(bearer(token)?), url, endpoint.to_owned())
+    }
+
+    /// A caller of the node that listens on the socket at `path`, as the user it runs as. Nothing is sent yet.
+    ///
+    /// # Errors
+    /// [`Failure`] where there can be no client at all.
+    pub fn at_socket(path: &Path) -> Result<Self, Failure> {
+        // The host is for the node's check alone: nothing is resolved.
+        let url = "http://localhost".parse().expect("a valid URL");
+        Self::of(Client::builder().unix_socket(path), url, path.display().to_string())
+    }
+
+    fn of(builder: ClientBuilder, url: Url, endpoint: String) -> Result<Self, Failure> {
         // A proxy of the environment has no business between an operator and a node on the same machine.
-        let builder = Client::builder().default_headers(headers).no_proxy();
+        let builder = builder.no_proxy();
         // Plain HTTP needs no certificates: loading them takes a while, and fails on a machine that has none.
         let builder = if url.scheme() == "http" { builder.tls_certs_only([]) } else { builder };
         let client = builder.build();
         let client = client.map_err(|error| Failure::new(Reason::Internal, &error))?;
-        Ok(Self { rpc: RpcClient::new_http_with_client(client, url), endpoint: endpoint.to_owned() })
+        Ok(Self { rpc: RpcClient::new_http_with_client(client, url), endpoint })
     }
 
     /// Calls a method.
@@ -78,7 +86,7 @@ impl AdminClient {
                 reason: Reason::NodeUnreachable,
                 message: format!("no node answers at {}: {}", self.endpoint, crate::poll_loop::chain(&error)),
                 hint: Some(
-                    "start it with `fermata node`; a node that was killed leaves its admin.endpoint behind".to_owned(),
+                    "start it with `fermata node`; a node that was killed leaves its admin.endpoint and admin.sock behind".to_owned(),
                 ),
             },
             RpcError::NullResp
@@ -90,6 +98,22 @@ impl AdminClient {
             }
         }
     }
+}
+
+fn parse_url(text: &str) -> Result<Url, Failure> {
+    let message = || format!("`{text}` is not a URL; write it as http://127.0.0.1:8547");
+    text.parse().map_err(|_| Failure { reason: Reason::InvalidParams, message: message(), hint: None })
+}
+
+fn bearer(token: &AdminToken) -> Result<HeaderMap, Failure> {
+    let message = || "the token has characters that cannot be sent".to_owned();
+    let mut bearer = HeaderValue::from_str(&format!("Bearer {}", token.expose())).map_err(|_| Failure {
+        reason: Reason::Unauthorized,
+        message: message(),
+        hint: None,
+    })?;
+    bearer.set_sensitive(true);
+    Ok(HeaderMap::from_iter([(AUTHORIZATION, bearer)]))
 }
 
 fn internal(message: String) -> Failure {

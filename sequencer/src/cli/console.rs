@@ -8,6 +8,7 @@ pub struct Console {
     out: Box<dyn Write + Send>,
     err: Box<dyn Write + Send>,
     progress: Progress,
+    is_closed: bool,
 }
 
 /// Whether somebody watches.
@@ -28,13 +29,13 @@ impl Console {
     #[must_use]
     pub fn standard() -> Self {
         let progress = if std::io::stderr().is_terminal() { Progress::Shown } else { Progress::Hidden };
-        Self { out: Box::new(std::io::stdout()), err: Box::new(std::io::stderr()), progress }
+        Self { out: Box::new(std::io::stdout()), err: Box::new(std::io::stderr()), progress, is_closed: false }
     }
 
     /// Other streams, without progress.
     #[must_use]
     pub fn new(out: impl Write + Send + 'static, err: impl Write + Send + 'static) -> Self {
-        Self { out: Box::new(out), err: Box::new(err), progress: Progress::Hidden }
+        Self { out: Box::new(out), err: Box::new(err), progress: Progress::Hidden, is_closed: false }
     }
 
     /// The same, with progress.
@@ -51,7 +52,19 @@ impl Console {
 
     /// Writes a line of the answer.
     pub fn say(&mut self, line: impl fmt::Display) {
-        let _ = writeln!(self.out, "{line}");
+        let written = writeln!(self.out, "{line}");
+        self.is_closed |= written.is_err();
+    }
+
+    /// Writes the answer as it is, at once.
+    pub(super) fn draw(&mut self, text: &str) {
+        let drawn = self.out.write_all(text.as_bytes()).and_then(|()| self.out.flush());
+        self.is_closed |= drawn.is_err();
+    }
+
+    /// Whether nobody reads the answer any more.
+    pub(super) const fn is_closed(&self) -> bool {
+        self.is_closed
     }
 
     /// Writes a line beside the answer.

@@ -63,13 +63,8 @@ pub struct GenesisArgs {
 impl DeployArgs {
     /// Deploys, stakes, writes the addresses, and gives the exit code.
     pub async fn run(&self, console: &mut Console) -> u8 {
-        match self.deploy(console).await {
-            Ok(()) => 0,
-            Err(failure) => {
-                failure.tell(console, super::failure::Form::Human);
-                failure.reason.exit_code()
-            }
-        }
+        let deployed = self.deploy(console).await;
+        deployed.map_or_else(|failure| failure.end(console, super::failure::Form::Human), |()| 0)
     }
 
     async fn deploy(&self, console: &mut Console) -> Result<(), Failure> {

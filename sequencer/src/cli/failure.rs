@@ -26,6 +26,12 @@ impl Failure {
         Self { reason, message: chain(error), hint: None }
     }
 
+    /// Tells it, and gives the exit code.
+    pub fn end(&self, console: &mut Console, form: Form) -> u8 {
+        self.tell(console, form);
+        self.reason.exit_code()
+    }
+
     /// Tells it: one JSON object on standard output with `--json`, else lines on standard error.
     pub fn tell(&self, console: &mut Console, form: Form) {
         match form {

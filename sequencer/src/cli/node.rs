@@ -6,6 +6,7 @@ use crate::catalogue::Reason;
 use crate::config::NodeConfig;
 use crate::service::{Service, ServiceError};
 use crate::signals::Signals;
+use crate::verbs::DrainOutcome;
 
 /// Why `fermata node` ended early.
 #[derive(Debug, thiserror::Error)]
@@ -16,6 +17,15 @@ pub enum NodeCommandError {
     /// Signals cannot be listened for.
     #[error("cannot listen for signals")]
     Signals(#[source] std::io::Error),
+    /// A signal ended the process, and what was in flight was cut.
+    #[error("what was in flight was cut by {}; the next start reconciles it", match outcome {
+        DrainOutcome::Deadline => "sequencer.stop_deadline_ms",
+        DrainOutcome::Interrupted | DrainOutcome::Drained => "a second signal",
+    })]
+    Cut {
+        /// By what.
+        outcome: DrainOutcome,
+    },
 }
 
 impl NodeCommandError {
@@ -25,6 +35,7 @@ impl NodeCommandError {
         match self {
             Self::Service(error) => error.reason(),
             Self::Signals(_) => Reason::Internal,
+            Self::Cut { .. } => Reason::DrainDeadline,
         }
     }
 }
@@ -32,7 +43,7 @@ impl NodeCommandError {
 /// Runs a node until an operator closes it or a signal ends the process.
 ///
 /// # Errors
-/// [`NodeCommandError`] where it did not come up; everything is released then.
+/// [`NodeCommandError`] where it did not come up, or a signal cut what was in flight; everything is released then.
 pub(super) async fn run(config: NodeConfig, metrics: PrometheusHandle) -> Result<(), NodeCommandError> {
     let signals = Signals::listen().map_err(NodeCommandError::Signals)?;
     let service = Service::open(config, metrics).await?;
@@ -40,6 +51,10 @@ pub(super) async fn run(config: NodeConfig, metrics: PrometheusHandle) -> Result
         service.end(signals).await;
         return Err(error.into());
     }
-    service.run(signals).await;
-    Ok(())
+    match service.run(signals).await {
+        Some(report) if report.outcome != DrainOutcome::Drained => {
+            Err(NodeCommandError::Cut { outcome: report.outcome })
+        }
+        Some(_) | None => Ok(()),
+    }
 }

@@ -54,7 +54,7 @@ impl NodeArgs {
     }
 }
 
-fn parse_set(text: &str) -> Result<(String, String), String> {
+pub(super) fn parse_set(text: &str) -> Result<(String, String), String> {
     let (key, value) = text.split_once('=').ok_or("write it as key=value, such as sequencer.start=never")?;
     Ok((key.trim().to_owned(), value.trim().to_owned()))
 }

@@ -65,7 +65,7 @@ async fn run_on(args: &[&str], adjust: fn(Console) -> Console) -> Ran {
     let mut console = adjust(Console::new(out.clone(), err.clone()));
     let exit = match Cli::try_parse_from(["fermata"].iter().chain(args)).expect("valid arguments") {
         Cli::Verb(verb) => verb.run(&mut console).await,
-        Cli::Config(config) => config.run(&mut console),
+        Cli::Config(config) => config.run(&mut console).await,
     };
     Ran { exit, out: out.text(), err: err.text() }
 }
@@ -85,8 +85,8 @@ fn the_command_line_is_consistent() {
 async fn start_status_stop_and_close_find_the_node_from_its_data_directory() {
     let bench = Bench::new().await;
     let started = on(&bench, &["start", "--reason", "the show begins"]).await;
-    assert_eq!((started.exit, started.out.as_str()), (0, "started\n"), "{started:?}");
-    assert_eq!(on(&bench, &["start"]).await.out, "running already\n");
+    assert_eq!((started.exit, started.out.as_str()), (0, "started at #1042 0xabababab…abab\n"), "{started:?}");
+    assert_eq!(on(&bench, &["start"]).await.out, "running already at #1042 0xabababab…abab\n");
     bench.parts.ticking.notified().await;
 
     let status = on(&bench, &["status"]).await;
@@ -151,6 +151,10 @@ async fn each_refusal_has_its_exit_code_its_cause_and_a_hint() {
     let wrong = on(&bench, &["stop", "--token", "wrong"]).await;
     assert_eq!(wrong.exit, 3, "{wrong:?}");
     assert!(wrong.err.contains("admin.token"), "{}", wrong.err);
+    let read = bench.token_of(crate::data_dir::Scope::Read);
+    let forbidden = on(&bench, &["stop", "--token", read.expose()]).await;
+    assert_eq!(forbidden.exit, 7, "{forbidden:?}");
+    assert!(forbidden.err.contains("operate"), "{}", forbidden.err);
     on(&bench, &["close"]).await;
     assert_eq!(on(&bench, &["start"]).await.exit, 16);
     bench.end().await;
@@ -200,6 +204,81 @@ async fn without_a_node_it_says_so_and_what_to_do() {
 }
 
 #[tokio::test]
+async fn the_socket_is_used_where_there_is_one_and_the_token_where_there_is_none() {
+    let bench = Bench::new().await;
+    for token in ["admin.token", "operate.token", "read.token"] {
+        std::fs::remove_file(bench.dir.path().join(token)).expect("removed");
+    }
+    assert_eq!(on(&bench, &["status"]).await.exit, 0, "over the socket");
+    std::fs::remove_file(bench.socket.path()).expect("removed");
+    assert_eq!(on(&bench, &["status"]).await.exit, 3, "nothing opens the listener");
+    bench.end().await;
+}
+
+#[tokio::test]
+async fn wait_explain_publisher_and_config_answer_as_the_node_does() {
+    let bench = Bench::new().await;
+    let reached = on(&bench, &["wait", "--block", "7"]).await;
+    let expected = "idle: head #1042 0xabababab…abab, checkpoint 7 on L1, L1 block 50\n";
+    assert_eq!((reached.exit, reached.out.as_str()), (0, expected));
+    let late = on(&bench, &["wait", "--state", "stopped", "--timeout", "20ms"]).await;
+    assert_eq!(late.exit, 17, "{late:?}");
+    assert_eq!(on(&bench, &["wait", "--state", "asleep"]).await.exit, 2);
+    assert_eq!(on(&bench, &["explain", "--slot", "9"]).await.out, "slot 9 is not ours\n");
+    assert!(on(&bench, &["publisher"]).await.out.contains("about 12 checkpoints"));
+    bench.end().await;
+}
+
+#[tokio::test]
+async fn hot_keys_are_set_and_shown_and_what_is_wrong_is_named() {
+    let bench = Bench::new().await;
+    let set = on(&bench, &["config", "set", "sequencer.min_transactions=3", "rpc.max_batch=7"]).await;
+    assert_eq!(set.exit, 0, "{set:?}");
+    assert!(set.out.contains("set until the process ends: sequencer.min_transactions"), "{}", set.out);
+    assert!(set.out.contains("takes a restart: rpc.max_batch"), "{}", set.out);
+    let get = on(&bench, &["config", "get", "sequencer.min_transactions"]).await;
+    let shown = get.out.strip_prefix("sequencer.min_transactions = 3  set by ");
+    assert!(shown.is_some_and(|rest| rest.lines().count() == 1), "{}", get.out);
+    let wrong = on(&bench, &["config", "set", "sequencer.min_transactions=few"]).await;
+    assert_eq!(wrong.exit, 30, "{wrong:?}");
+    let unknown = on(&bench, &["config", "get", "sequencer.min_transaction"]).await;
+    assert!(unknown.exit == 30 && unknown.err.contains("did you mean"), "{unknown:?}");
+    bench.end().await;
+}
+
+/// Takes two screens, and then is a closed pipe.
+#[derive(Clone, Default)]
+struct TwoScreens(Captured);
+
+impl Write for TwoScreens {
+    fn write(&mut self, bytes: &[u8]) -> std::io::Result<usize> {
+        if self.0.text().matches("\x1b[J").count() == 2 {
+            return Err(std::io::ErrorKind::BrokenPipe.into());
+        }
+        self.0.write(bytes)
+    }
+
+    fn flush(&mut self) -> std::io::Result<()> {
+        Ok(())
+    }
+}
+
+#[tokio::test]
+async fn a_watched_status_is_drawn_in_place_and_ends_when_nobody_reads() {
+    let bench = Bench::new().await;
+    let dir = bench.dir.path().to_str().expect("text");
+    let out = TwoScreens::default();
+    let mut console = Console::new(out.clone(), Captured::default());
+    let parsed = Cli::try_parse_from(["fermata", "status", "--watch", "--data-dir", dir]).expect("valid");
+    let Cli::Verb(verb) = parsed else { panic!("not a verb") };
+    assert_eq!(verb.run(&mut console).await, 0);
+    let screens = out.0.text();
+    assert_eq!(screens.matches("\x1b[H").count(), 2);
+    assert!(screens.contains("state  idle for") && !screens.contains("\x1b[2J"), "{screens:?}");
+    bench.end().await;
+}
+
+#[tokio::test]
 async fn a_node_of_another_machine_is_reached_by_endpoint_and_token() {
     let bench = Bench::new().await;
     let nowhere = tempfile::tempdir().expect("a directory");
@@ -214,9 +293,17 @@ async fn a_node_of_another_machine_is_reached_by_endpoint_and_token() {
 
 #[test]
 fn arguments_that_exclude_each_other_are_refused() {
-    for args in
-        [&["stop", "--graceful", "--now"][..], &["stop", "--now", "--deadline", "3s"], &["stop", "--deadline", "3"]]
-    {
+    for args in [
+        &["stop", "--graceful", "--now"][..],
+        &["stop", "--now", "--deadline", "3s"],
+        &["stop", "--deadline", "3"],
+        &["stop", "--now", "--at-slot", "3"],
+        &["stop", "--at-block", "3", "--at-slot", "3"],
+        &["start", "--wait", "3s"],
+        &["wait"],
+        &["wait", "--block", "3", "--state", "idle"],
+        &["config", "set"],
+    ] {
         let refused = Cli::try_parse_from(["fermata"].iter().chain(args)).expect_err("refused");
         assert_eq!(refused.exit_code(), 2, "{args:?}");
     }

@@ -1,16 +1,19 @@
-//! The verbs: start, stop, close, status, journal.
+//! The verbs that talk to a running node.
 
+use std::future::Future;
 use std::time::Duration;
 
 use clap::{Args, Subcommand};
 use fermata_primitives::{Clock as _, SystemClock};
 use futures::FutureExt as _;
 
+use super::asking::{ExplainArgs, JournalArgs, PublisherArgs, WaitArgs};
 use super::client::AdminClient;
 use super::failure::Form;
-use super::{Console, Failure, Target, parse_span, render};
-use crate::node_store::JournalEntry;
-use crate::rpc::admin::{AuthorParams, JournalParams, StopMode, StopParams};
+use super::watching::StatusArgs;
+use super::{Console, Failure, Target, render};
+use crate::rpc::admin::{AuthorParams, StartParams, StopMode, StopParams};
+use crate::span::parse_span;
 use crate::status::NodeStatus;
 use crate::verbs::{CloseAnswer, StartAnswer, StopAnswer};
 
@@ -21,24 +24,41 @@ const PROGRESS_INTERVAL: Duration = Duration::from_millis(500);
 #[derive(Subcommand, Clone, Debug)]
 pub enum VerbCommand {
     /// Start sequencing; a node that runs already stays as it is.
-    #[command(after_help = "Examples:\n  fermata start\n  fermata start --reason 'maintenance is over'")]
+    #[command(after_help = "Examples:\n  \
+        fermata start\n  \
+        fermata start --reason 'maintenance is over'\n  \
+        fermata start --at 0x3f… --wait 30s   only where this block is the head, once the node has synced to it\n\n\
+        Exit codes: 10 a stop is under way, 11 another head, 14 not synced to it in time.")]
     Start(StartArgs),
     /// Stop sequencing, and wait until nothing is in flight. The process stays up.
     #[command(after_help = "Examples:\n  \
         fermata stop                          let the slot in flight land, then stop\n  \
         fermata stop --deadline 30s           the same, but interrupt after 30 seconds\n  \
-        fermata stop --now --reason 'L1 fork' interrupt at once\n\n\
+        fermata stop --now --reason 'L1 fork' interrupt at once\n  \
+        fermata stop --at-slot 120            work on until slot 120 has landed, then stop\n\n\
         The stopped state outlives the process: it is honoured when the node starts next.")]
     Stop(StopArgs),
     /// Interrupt, release every store and end the process.
     #[command(after_help = "Example:\n  fermata stop && fermata close    drain first, then end")]
-    Close(StartArgs),
+    Close(CloseArgs),
     /// Show what the node does, and what it was asked to do.
     #[command(after_help = "Examples:\n  \
         fermata status\n  \
         fermata status --watch\n  \
         fermata status --json | jq .head.unsafe.hash")]
     Status(StatusArgs),
+    /// Wait for a state, a block, a checkpoint on L1, or an L1 block.
+    #[command(after_help = "Examples:\n  \
+        fermata wait --checkpoint 12\n  \
+        fermata wait --state stopped --timeout 5m && fermata close\n\n\
+        Exit code 17: it did not come in time.")]
+    Wait(WaitArgs),
+    /// Tell why the node does or does not propose.
+    #[command(after_help = "Examples:\n  fermata explain\n  fermata explain --slot 120")]
+    Explain(ExplainArgs),
+    /// Show the accounts that publish, what is in flight, and how far the money goes.
+    #[command(after_help = "Example:\n  fermata publisher --json | jq '.accounts[].checkpointsLeft'")]
+    Publisher(PublisherArgs),
     /// Show who asked for what, newest first.
     #[command(after_help = "Example:\n  fermata journal --most 5")]
     Journal(JournalArgs),
@@ -48,17 +68,23 @@ pub enum VerbCommand {
 #[derive(Args, Clone, Debug)]
 pub struct CommonArgs {
     #[command(flatten)]
-    target: Target,
+    pub(super) target: Target,
     /// Print the answer as JSON.
     #[arg(long)]
     json: bool,
 }
 
-/// Who and why.
+/// How to start.
 #[derive(Args, Clone, Debug)]
 pub struct StartArgs {
     #[command(flatten)]
     common: CommonArgs,
+    /// Start only where the block of this hash is the L2 head.
+    #[arg(long, value_name = "HASH")]
+    at: Option<alloy::primitives::B256>,
+    /// How long to wait until the node has synced to that head: 500ms, 30s, 2m.
+    #[arg(long, value_parser = parse_span, value_name = "SPAN", requires = "at")]
+    wait: Option<Duration>,
     /// Why, for the next person who wonders.
     #[arg(long)]
     reason: Option<String>,
@@ -73,34 +99,30 @@ pub struct StopArgs {
     #[arg(long, conflicts_with = "now")]
     graceful: bool,
     /// Ask what is in flight to end at once.
-    #[arg(long, conflicts_with = "deadline")]
+    #[arg(long, conflicts_with_all = ["deadline", "at_slot", "at_block"])]
     now: bool,
     /// After this a graceful stop interrupts: 500ms, 30s, 2m.
     #[arg(long, value_parser = parse_span, value_name = "SPAN")]
     deadline: Option<Duration>,
+    /// Work on until this slot, which is the last.
+    #[arg(long, value_name = "SLOT", conflicts_with = "at_block")]
+    at_slot: Option<u64>,
+    /// Work on until this block, which is the last.
+    #[arg(long, value_name = "NUMBER")]
+    at_block: Option<u64>,
     /// Why, for the next person who wonders.
     #[arg(long)]
     reason: Option<String>,
 }
 
-/// How to show the status.
+/// Why to close.
 #[derive(Args, Clone, Debug)]
-pub struct StatusArgs {
+pub struct CloseArgs {
     #[command(flatten)]
     common: CommonArgs,
-    /// Show it again every second, until interrupted.
+    /// Why, for the next person who wonders.
     #[arg(long)]
-    watch: bool,
-}
-
-/// How much of the journal.
-#[derive(Args, Clone, Debug)]
-pub struct JournalArgs {
-    #[command(flatten)]
-    common: CommonArgs,
-    /// Most entries.
-    #[arg(long, default_value_t = 20)]
-    most: usize,
+    reason: Option<String>,
 }
 
 impl VerbCommand {
@@ -109,91 +131,79 @@ impl VerbCommand {
     /// # Cancel safety
     /// Dropped, a verb that was sent goes on in the node.
     pub async fn run(&self, console: &mut Console) -> u8 {
-        match self.answer(console).await {
-            Ok(()) => 0,
-            Err(failure) => {
-                failure.tell(console, self.common().form());
-                failure.reason.exit_code()
-            }
-        }
+        let answer = match self {
+            Self::Start(args) => args.run(console).await,
+            Self::Stop(args) => args.run(console).await,
+            Self::Close(args) => args.run(console).await,
+            Self::Status(args) => args.run(console).await,
+            Self::Wait(args) => args.run(console).await,
+            Self::Explain(args) => args.run(console).await,
+            Self::Publisher(args) => args.run(console).await,
+            Self::Journal(args) => args.run(console).await,
+        };
+        answer.map_or_else(|failure| failure.end(console, self.common().form()), |()| 0)
     }
 
     const fn common(&self) -> &CommonArgs {
         match self {
-            Self::Start(args) | Self::Close(args) => &args.common,
+            Self::Start(args) => &args.common,
             Self::Stop(args) => &args.common,
+            Self::Close(args) => &args.common,
             Self::Status(args) => &args.common,
+            Self::Wait(args) => &args.common,
+            Self::Explain(args) => &args.common,
+            Self::Publisher(args) => &args.common,
             Self::Journal(args) => &args.common,
-        }
-    }
-
-    async fn answer(&self, console: &mut Console) -> Result<(), Failure> {
-        let common = self.common();
-        let (endpoint, token) = common.target.find()?;
-        let client = AdminClient::new(&endpoint, &token)?;
-        let form = common.form();
-        match self {
-            Self::Start(args) => start(&client, args, console, form).await,
-            Self::Stop(args) => stop(&client, args, console, form).await,
-            Self::Close(args) => close(&client, args, console, form).await,
-            Self::Status(args) => status(&client, args, console, form).await,
-            Self::Journal(args) => journal(&client, args, console, form).await,
         }
     }
 }
 
 impl CommonArgs {
-    const fn form(&self) -> Form {
+    pub(super) const fn form(&self) -> Form {
         if self.json { Form::Json } else { Form::Human }
     }
 }
 
-async fn start(client: &AdminClient, args: &StartArgs, console: &mut Console, form: Form) -> Result<(), Failure> {
-    let params = AuthorParams { reason: args.reason.clone(), by: Some(whoami()) };
-    let answer: StartAnswer = client.call("admin_start", (params,)).await?;
-    tell(console, form, &answer, render::started)
-}
-
-async fn stop(client: &AdminClient, args: &StopArgs, console: &mut Console, form: Form) -> Result<(), Failure> {
-    let params = StopParams {
-        mode: if args.now { StopMode::Now } else { StopMode::Graceful },
-        deadline_ms: args.deadline.map(|span| u64::try_from(span.as_millis()).unwrap_or(u64::MAX)),
-        reason: args.reason.clone(),
-        by: Some(whoami()),
-    };
-    let answer: StopAnswer = with_progress(client, console, client.call("admin_stop", (params,))).await?;
-    tell(console, form, &answer, render::stopped)
-}
-
-async fn close(client: &AdminClient, args: &StartArgs, console: &mut Console, form: Form) -> Result<(), Failure> {
-    let params = AuthorParams { reason: args.reason.clone(), by: Some(whoami()) };
-    let answer: CloseAnswer = with_progress(client, console, client.call("admin_close", (params,))).await?;
-    tell(console, form, &answer, render::closed)
-}
-
-async fn status(client: &AdminClient, args: &StatusArgs, console: &mut Console, form: Form) -> Result<(), Failure> {
-    loop {
-        let status: NodeStatus = client.call("admin_status", ()).await?;
-        if args.watch && form == Form::Human {
-            // Home and clear: the table is drawn over itself.
-            console.say("\x1b[H\x1b[2J");
-        }
-        tell(console, form, &status, render::status)?;
-        if !args.watch {
-            return Ok(());
-        }
-        SystemClock.sleep(Duration::from_secs(1)).await;
+impl StartArgs {
+    async fn run(&self, console: &mut Console) -> Result<(), Failure> {
+        let client = self.common.target.client()?;
+        let (reason, by) = (self.reason.clone(), Some(whoami()));
+        let params = StartParams { at: self.at, wait_ms: self.wait.map(millis), reason, by };
+        let answer: StartAnswer = with_progress(&client, console, client.call("admin_start", (params,))).await?;
+        tell(console, self.common.form(), &answer, render::started)
     }
 }
 
-async fn journal(client: &AdminClient, args: &JournalArgs, console: &mut Console, form: Form) -> Result<(), Failure> {
-    let params = JournalParams { most: args.most };
-    let entries: Vec<JournalEntry> = client.call("admin_journal", (params,)).await?;
-    let now = SystemClock.now();
-    tell(console, form, &entries, |entries| render::journal(entries, now))
+impl StopArgs {
+    async fn run(&self, console: &mut Console) -> Result<(), Failure> {
+        let client = self.common.target.client()?;
+        let params = StopParams {
+            mode: if self.now { StopMode::Now } else { StopMode::Graceful },
+            deadline_ms: self.deadline.map(millis),
+            at_slot: self.at_slot,
+            at_block: self.at_block,
+            reason: self.reason.clone(),
+            by: Some(whoami()),
+        };
+        let answer: StopAnswer = with_progress(&client, console, client.call("admin_stop", (params,))).await?;
+        tell(console, self.common.form(), &answer, render::stopped)
+    }
 }
 
-fn tell<T: serde::Serialize>(
+impl CloseArgs {
+    async fn run(&self, console: &mut Console) -> Result<(), Failure> {
+        let client = self.common.target.client()?;
+        let params = AuthorParams { reason: self.reason.clone(), by: Some(whoami()) };
+        let answer: CloseAnswer = with_progress(&client, console, client.call("admin_close", (params,))).await?;
+        tell(console, self.common.form(), &answer, render::closed)
+    }
+}
+
+pub(super) fn millis(span: Duration) -> u64 {
+    u64::try_from(span.as_millis()).unwrap_or(u64::MAX)
+}
+
+pub(super) fn tell<T: serde::Serialize>(
     console: &mut Console,
     form: Form,
     answer: &T,
@@ -229,7 +239,7 @@ async fn with_progress<T>(
         tokio::select! {
             answer = &mut verb => break answer,
             status = look => if let Ok(status) = status {
-                console.progress(render::draining(&status));
+                console.progress(render::progress(&status));
             },
         }
     };
@@ -238,7 +248,7 @@ async fn with_progress<T>(
 }
 
 /// The person at the keyboard, for the journal.
-fn whoami() -> String {
+pub(super) fn whoami() -> String {
     let user = std::env::var("SUDO_USER").or_else(|_| std::env::var("USER")).unwrap_or_else(|_| "someone".to_owned());
     format!("{user} via cli")
 }

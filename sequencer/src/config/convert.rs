@@ -58,6 +58,7 @@ fn read(r: &mut Reader<'_>) -> Option<NodeConfig> {
         rpc: rpc?,
         admin: admin?,
         log: log?,
+        provenance: r.provenance(),
     })
 }
 

@@ -3,7 +3,7 @@
 use std::fmt;
 use std::path::PathBuf;
 
-use super::Origin;
+use super::{Key, Origin};
 use crate::catalogue::Reason;
 
 /// Why there is no configuration.
@@ -81,6 +81,12 @@ pub enum Problem {
         /// What to do.
         remedy: String,
     },
+}
+
+impl Problem {
+    pub(super) fn unknown(key: &str, origin: Origin) -> Self {
+        Self::Unknown { key: key.to_owned(), origin, nearest: Key::nearest(key).map(|key| key.path) }
+    }
 }
 
 /// All that is wrong, in the order it was found.

@@ -37,6 +37,15 @@ pub enum Secrecy {
     Secret,
 }
 
+/// When a new value takes effect.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum Reload {
+    /// At once, also in a running node.
+    Hot,
+    /// When the process starts next.
+    Restart,
+}
+
 /// One configuration key.
 #[derive(Clone, Copy, Debug)]
 pub struct Key {
@@ -48,6 +57,8 @@ pub struct Key {
     pub default: Option<&'static str>,
     /// How much of it may be shown.
     pub secrecy: Secrecy,
+    /// When a new value takes effect.
+    pub reload: Reload,
     /// A value other than the default, as in TOML.
     pub sample: &'static str,
     /// What it does.
@@ -61,12 +72,17 @@ const fn key(
     sample: &'static str,
     help: &'static str,
 ) -> Key {
-    Key { path, kind, default, secrecy: Secrecy::Public, sample, help }
+    Key { path, kind, default, secrecy: Secrecy::Public, reload: Reload::Restart, sample, help }
 }
 
 impl Key {
     const fn secret(mut self) -> Self {
         self.secrecy = Secrecy::Secret;
+        self
+    }
+
+    const fn hot(mut self) -> Self {
+        self.reload = Reload::Hot;
         self
     }
 
@@ -116,7 +132,7 @@ pub const KEYS: &[Key] = &[
     key("validator.count", Integer, Some("1"), "4",
         "How many keys are derived from the mnemonic."),
     key("validator.coinbase", Text, None, r#""0x00000000000000000000000000000000000000cc""#,
-        "Who gets fees and rewards on L1. Unset: the proposing validator's own address."),
+        "Who gets fees and rewards on L1. Unset: the proposing validator's own address.").hot(),
 
     key("publisher.keystore_dir", Path, None, r#""/etc/fermata/publishers-2""#,
         "Directory of encrypted V3 keystores of the accounts that send to L1. Either this, or `publisher.mnemonic`."),
@@ -131,13 +147,13 @@ pub const KEYS: &[Key] = &[
     key("publisher.count", Integer, Some("1"), "2",
         "How many accounts are derived from the mnemonic."),
     key("publisher.tip_floor_gwei", Integer, Some("1"), "2",
-        "Least tip per gas; raises what the L1 node suggests."),
+        "Least tip per gas; raises what the L1 node suggests.").hot(),
     key("publisher.tip_cap_gwei", Integer, Some("20"), "5",
-        "Most tip per gas of a first send; lowers what the L1 node suggests."),
+        "Most tip per gas of a first send; lowers what the L1 node suggests.").hot(),
     key("publisher.max_fee_per_gas_gwei", Integer, Some("2000"), "120",
-        "Most a transaction may bid per gas. A first send uses at most half of it, so that its cancel fits beneath."),
+        "Most a transaction may bid per gas. A first send uses at most half of it, so that its cancel fits beneath.").hot(),
     key("publisher.max_blob_fee_per_gas_gwei", Integer, Some("3000"), "60",
-        "Most a transaction may bid per blob gas. A first send uses at most half of it."),
+        "Most a transaction may bid per blob gas. A first send uses at most half of it.").hot(),
 
     key("timetable.block_ms", Integer, Some("6000"), "4000",
         "One block's window inside a slot."),
@@ -157,9 +173,9 @@ pub const KEYS: &[Key] = &[
     key("sequencer.start", Text, Some(r#""desired""#), r#""never""#,
         "What the process does first. `desired`: what an operator asked for last, and start where nobody has. `always`: start. `never`: wait for `fermata start`."),
     key("sequencer.stop_deadline_ms", Integer, Some("25000"), "9000",
-        "How long SIGTERM lets a stop drain before it interrupts."),
+        "How long SIGTERM lets a stop drain before it interrupts. 0 interrupts at once.").hot(),
     key("sequencer.min_transactions", Integer, Some("0"), "1",
-        "Fewest transactions a block is built with. 0 builds empty blocks too."),
+        "Fewest transactions a block is built with. 0 builds empty blocks too.").hot(),
 
     key("execution.genesis_file", Path, None, r#""/etc/fermata/other-genesis.json""#,
         "L2 genesis as JSON. Either this, or `execution.chain_id` and `execution.prefunded`."),
@@ -197,14 +213,16 @@ pub const KEYS: &[Key] = &[
         "Most blocks one `eth_getLogs` may span."),
 
     key("admin.listen", Text, Some(r#""127.0.0.1:8547""#), r#""127.0.0.1:0""#,
-        "Where the admin RPC listens. Port 0: the system chooses. An address that is not loopback needs `admin.allowed_hosts`."),
+        "Where the admin RPC listens. Port 0: the system chooses. An address that is not loopback needs `admin.allow_public` and `admin.allowed_hosts`."),
+    key("admin.allow_public", Text, Some(r#""no""#), r#""yes""#,
+        "`yes`: the admin RPC may listen on an address that is not loopback. It speaks plain HTTP: put TLS before it, or a private network around it."),
     key("admin.allowed_origins", List, Some("[]"), r#"["https://ops.example.org"]"#,
         "Origins of web pages that may call the admin RPC."),
     key("admin.allowed_hosts", List, Some("[]"), r#"["node-1.internal"]"#,
         "Host names the admin RPC answers to, besides loopback."),
 
     key("log.filter", Text, Some(r#""info""#), r#""debug,hyper=warn""#,
-        "What is logged: a tracing filter such as `info,fermata_publisher=debug`."),
+        "What is logged: a tracing filter such as `info,fermata_publisher=debug`.").hot(),
     key("log.format", Text, Some(r#""pretty""#), r#""json""#,
         "`pretty` for people, `json` for machines."),
 ];
@@ -238,11 +256,17 @@ pub fn markdown() -> String {
          Flags > environment > TOML file > defaults. `section.key` is `FERMATA_SECTION__KEY` in the environment and\n\
          `--set section.key=value` on the command line; `--config FILE` names the TOML file. Unknown keys are errors.\n\
          `fermata config show --origin` tells each value and where it comes from. Made from `sequencer/src/config/keys.rs`.\n\n\
-         | key | kind | default | what it does |\n|---|---|---|---|\n",
+         A *hot* key takes effect at once with `fermata config set` (`admin_config`), until the process ends: what is to last\n\
+         belongs into the file. The others take effect when the process starts next.\n\n\
+         | key | kind | default | hot | what it does |\n|---|---|---|---|---|\n",
     );
-    for Key { path, kind, default, help, .. } in KEYS {
+    for Key { path, kind, default, help, reload, .. } in KEYS {
         let default = default.map_or_else(|| "-".to_owned(), |default| format!("`{default}`"));
-        let _ = writeln!(page, "| `{path}` | {} | {default} | {help} |", kind.word());
+        let hot = match reload {
+            Reload::Hot => "hot",
+            Reload::Restart => "",
+        };
+        let _ = writeln!(page, "| `{path}` | {} | {default} | {hot} | {help} |", kind.word());
     }
     page
 }

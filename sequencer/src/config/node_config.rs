@@ -11,6 +11,7 @@ use fermata_execution::mempool::MempoolConfig;
 use fermata_execution::rpc::RpcLimits;
 use fermata_publisher::FeeConfig;
 
+use super::Provenance;
 use crate::timetable::Budgets;
 
 /// A node's configuration. Every value has been checked; no file it names has been read.
@@ -38,6 +39,8 @@ pub struct NodeConfig {
     pub admin: AdminConfig,
     /// The log.
     pub log: LogConfig,
+    /// Where each value came from.
+    pub provenance: Provenance,
 }
 
 /// Which clock a node lives by.
@@ -252,6 +255,8 @@ pub struct RpcConfig {
 pub struct AdminConfig {
     /// Where it listens.
     pub listen: SocketAddr,
+    /// Whether that may be an address that others reach.
+    pub may_be_public: bool,
     /// Origins of web pages that may call it.
     pub allowed_origins: Vec<String>,
     /// Host names it answers to, besides loopback.

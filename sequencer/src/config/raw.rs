@@ -7,12 +7,12 @@ use std::path::{Path, PathBuf};
 use figment::providers::{Format, Toml};
 use figment::value::{Dict, Map, Value};
 use figment::{Figment, Metadata, Profile, Provider};
-use serde::Serialize;
+use serde::{Deserialize, Serialize};
 
 use super::{ConfigError, KEYS, Key, Kind, Problem, Problems, Setting, Sources};
 
 /// Where a value came from.
-#[derive(Clone, PartialEq, Eq, Debug, Serialize)]
+#[derive(Clone, PartialEq, Eq, Debug, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case", tag = "layer", content = "at")]
 pub enum Origin {
     /// The table of keys.
@@ -25,6 +25,8 @@ pub enum Origin {
     Env(String),
     /// The flag.
     Flag(String),
+    /// An operator, while the node ran.
+    Runtime(String),
 }
 
 impl fmt::Display for Origin {
@@ -35,6 +37,7 @@ impl fmt::Display for Origin {
             Self::File(file) => write!(f, "file {}", file.display()),
             Self::Env(name) => write!(f, "env {name}"),
             Self::Flag(flag) => write!(f, "flag {flag}"),
+            Self::Runtime(by) => write!(f, "set by {by} since the start"),
         }
     }
 }
@@ -75,6 +78,23 @@ impl RawConfig {
         let figment = layers.iter().fold(Figment::new(), |figment, layer| figment.merge(layer));
         let values = KEYS.iter().filter_map(|key| Some((key.path, origin_of(key, &figment, &layers)?)));
         Ok(Self { values: values.collect() })
+    }
+
+    /// These layers, with what an operator has set since over them.
+    ///
+    /// # Errors
+    /// [`ConfigError::Keys`] where there is no such key.
+    pub fn with_runtime(&self, settings: &[Setting]) -> Result<Self, ConfigError> {
+        let mut values = self.values.clone();
+        let mut unknown = Vec::new();
+        for Setting { key, value, by } in settings {
+            let origin = Origin::Runtime(by.clone());
+            match Key::find(key) {
+                Some(key) => drop(values.insert(key.path, RawValue { value: Value::from(value.clone()), origin })),
+                None => unknown.push(Problem::unknown(key, origin)),
+            }
+        }
+        if unknown.is_empty() { Ok(Self { values }) } else { Err(ConfigError::Keys(Problems(unknown))) }
     }
 
     /// The value of a key, if it has one.
@@ -152,8 +172,7 @@ impl Layer {
 
     fn set(&mut self, path: &str, value: Value, origin: Origin) {
         let Some(key) = Key::find(path) else {
-            let nearest = Key::nearest(path).map(|key| key.path);
-            self.unknown.push(Problem::Unknown { key: path.to_owned(), origin, nearest });
+            self.unknown.push(Problem::unknown(path, origin));
             return;
         };
         self.origins.insert(key.path, origin);

@@ -10,7 +10,7 @@ use alloy::primitives::Address;
 use alloy::transports::http::reqwest::Url;
 use figment::value::Value;
 
-use super::{Origin, Problem, RawConfig, RawValue};
+use super::{Origin, Problem, Provenance, RawConfig, RawValue};
 
 /// A reader. Each method gives `None` where there is no valid value; what is wrong then is among the problems.
 #[derive(Debug)]
@@ -26,6 +26,10 @@ impl<'a> Reader<'a> {
 
     pub(super) fn into_problems(self) -> Vec<Problem> {
         self.problems
+    }
+
+    pub(super) fn provenance(&self) -> Provenance {
+        Provenance::new(self.raw.clone())
     }
 
     pub(super) fn is_set(&self, key: &'static str) -> bool {

@@ -2,15 +2,15 @@
 
 use alloy::transports::http::reqwest::Url;
 use figment::value::Value;
-use serde::Serialize;
+use serde::{Deserialize, Serialize};
 
 use super::{KEYS, Kind, Origin, RawConfig, RawValue, Secrecy};
 
 /// One key as it is shown.
-#[derive(Clone, PartialEq, Eq, Debug, Serialize)]
+#[derive(Clone, PartialEq, Eq, Debug, Serialize, Deserialize)]
 pub struct Shown {
     /// The key.
-    pub key: &'static str,
+    pub key: String,
     /// Its value as in TOML, secrets taken out; `None` where it is unset.
     pub value: Option<String>,
     /// Where the value came from.
@@ -26,14 +26,18 @@ pub fn shown(raw: &RawConfig) -> Vec<Shown> {
         Secrecy::Public => literal(&raw.value, kind),
     };
     let of_key = |key: &super::Key| match raw.get(key.path) {
-        Some(raw) => Shown { key: key.path, value: Some(show(raw, key.kind, key.secrecy)), origin: raw.origin.clone() },
-        None => Shown { key: key.path, value: None, origin: Origin::Default },
+        Some(raw) => Shown {
+            key: key.path.to_owned(),
+            value: Some(show(raw, key.kind, key.secrecy)),
+            origin: raw.origin.clone(),
+        },
+        None => Shown { key: key.path.to_owned(), value: None, origin: Origin::Default },
     };
     KEYS.iter().map(of_key).collect()
 }
 
 /// A URL without user, password, path and query; anything else as it is.
-pub(super) fn without_credentials(text: &str) -> String {
+pub(crate) fn without_credentials(text: &str) -> String {
     let Ok(url) = text.parse::<Url>() else { return text.to_owned() };
     let Some(host) = url.host_str() else { return text.to_owned() };
     let port = url.port().map(|port| format!(":{port}")).unwrap_or_default();

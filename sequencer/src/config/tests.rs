@@ -220,6 +220,7 @@ fn every_invalid_value_is_named_with_what_is_wrong_and_what_to_do() {
         ("rpc.listen", "8545", "is not an IP address and port"),
         ("rpc.max_request_bytes", "1", "is not a whole number from 1024"),
         ("admin.listen", "0.0.0.0:8547", "is not a loopback address"),
+        ("admin.allow_public", "maybe", "is `maybe`"),
         ("admin.allowed_origins", "example.org", "has an entry that is not an origin"),
         ("log.filter", "a=b=c", "is not a filter"),
         ("log.format", "xml", "is `xml`"),
@@ -232,6 +233,18 @@ fn every_invalid_value_is_named_with_what_is_wrong_and_what_to_do() {
         // Of two keys that exclude each other, either may be named.
         assert!(matches!(origin, Origin::Flag(_) | Origin::Preset(_)), "{key}: {origin}");
     }
+}
+
+#[test]
+fn the_admin_rpc_listens_on_a_public_address_only_where_that_is_allowed_and_its_names_are_known() {
+    let public = with_flag(base(), "admin.listen", "0.0.0.0:8547");
+    let allowed = with_flag(public.clone(), "admin.allow_public", "yes");
+    let named = with_flag(public.clone(), "admin.allowed_hosts", "node-1.internal");
+    for sources in [public, allowed.clone(), named] {
+        let problem = the_problem(&sources).to_string();
+        assert!(problem.contains("`admin.listen`") && problem.contains("admin.allow_public"), "{problem}");
+    }
+    assert!(NodeConfig::load(&with_flag(allowed, "admin.allowed_hosts", "node-1.internal")).is_ok());
 }
 
 #[test]
@@ -294,7 +307,7 @@ fn what_is_shown_can_be_written_into_a_file() {
             let literal = raw::parse_literal(&value);
             assert_eq!(
                 literal.as_array().is_some(),
-                Key::find(key).expect("known").kind == Kind::List,
+                Key::find(&key).expect("known").kind == Kind::List,
                 "{key} = {value}"
             );
         }

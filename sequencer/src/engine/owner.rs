@@ -396,10 +396,7 @@ impl Owner {
         }
         tracing::info!(from = %self.lifecycle, to = %state, "lifecycle");
         self.lifecycle = state;
-        // One series a state, and exactly one of them is 1.
-        for word in Lifecycle::WORDS {
-            metrics::gauge!("fermata_lifecycle", "state" => word).set(f64::from(u8::from(word == state.word())));
-        }
+        crate::metrics::record_lifecycle(state);
         let since = self.polling.clock.now();
         self.status.send_modify(|status| {
             status.lifecycle = state;

@@ -9,12 +9,12 @@ use fermata_validator_signer::{DevMnemonic, LocalKeys, Password, SignerError};
 use crate::config::{ExecutionConfig, GenesisSource, KeySource, Prefunded};
 
 /// The validators' keys.
-pub(super) fn validators(source: &KeySource) -> Result<LocalKeys, SignerError> {
+pub(crate) fn validators(source: &KeySource) -> Result<LocalKeys, SignerError> {
     LocalKeys::from_signers(signers(source)?)
 }
 
 /// The publishers' keys.
-pub(super) fn publishers(source: &KeySource) -> Result<Vec<PrivateKeySigner>, SignerError> {
+pub(crate) fn publishers(source: &KeySource) -> Result<Vec<PrivateKeySigner>, SignerError> {
     signers(source)
 }
 

@@ -15,11 +15,11 @@ use fermata_validator_signer::{
 use tokio::sync::watch;
 
 use super::parts::NodeParts;
-use super::{Background, Held, Inner, Node, keys};
+use super::{Background, Held, Inner, Node, hot, keys};
 use crate::catalogue::Reason;
 use crate::chain::Chain;
-use crate::config::{BlobSource as ConfiguredBlobs, ClockKind, NodeConfig, RollupLocation};
-use crate::data_dir::{DataDir, DataDirError};
+use crate::config::{BlobSource as ConfiguredBlobs, ClockKind, NodeConfig, RollupLocation, Settings};
+use crate::data_dir::{DataDir, DataDirError, Scope};
 use crate::engine::{Engine, EngineConfig};
 use crate::error::SequencerError;
 use crate::events::Events;
@@ -83,8 +83,8 @@ into_node_error!(
 );
 
 /// The rollup on L1, as the configuration names it.
-struct Located {
-    view: RollupView,
+pub(crate) struct Located {
+    pub(crate) view: RollupView,
     deployed_at_block: u64,
 }
 
@@ -106,15 +106,27 @@ impl Node {
         let monitor = HeadMonitor::begin(client.clone(), *view.times(), clock.clone(), follow, overdue).await?;
         let head = monitor.head();
         let l1_chain_id = client.chain_id().await?;
-        let is_new = store.token_hash().await?.is_none();
+        let is_new = store.token_hash(Scope::Danger).await?.is_none();
         let ground = Ground { config: &config, data_dir: &data_dir, view: &view, l1_chain_id, clock: &clock, is_new };
         let engine_side: Arc<dyn Execution> = Arc::<RevmExecution>::clone(&execution);
-        let workshop = Arc::new(workshop(&ground, engine_side, head.clone(), deployed_at_block)?);
+        let proposer = watch::Sender::new(hot::proposer(&config));
+        let workshop = workshop(&ground, engine_side, head.clone(), deployed_at_block, proposer.subscribe())?;
+        let workshop = Arc::new(workshop);
+        let settings = Arc::new(Settings::new(&config, hot::appliers(&config, proposer, &workshop.publisher)));
         let background = begin_background(monitor, &workshop, head.clone(), &clock);
         let poll_interval = config.sequencer.poll_interval;
-        let held = Mutex::new(Some(Held { data_dir, endpoint: None }));
-        let inner =
-            Arc::new(Inner { config, clock: clock.clone(), workshop, execution, store, head, background, held });
+        let held = Mutex::new(Some(Held { data_dir, endpoint: None, socket: None }));
+        let inner = Arc::new(Inner {
+            config,
+            settings,
+            clock: clock.clone(),
+            workshop,
+            execution,
+            store,
+            head,
+            background,
+            held,
+        });
         let engine = Engine::new(Arc::new(NodeParts(Arc::clone(&inner))), EngineConfig { poll_interval }, clock);
         Ok(Self { engine, inner })
     }
@@ -130,12 +142,17 @@ fn clocks(kind: ClockKind) -> (SharedClock, Option<Arc<L1FollowingClock>>) {
     }
 }
 
-fn l1_client(config: &NodeConfig) -> L1Client {
+/// The L1 endpoint, as it is configured.
+pub(crate) fn l1_client(config: &NodeConfig) -> L1Client {
     let provider = ProviderBuilder::default().connect_http(config.l1.rpc_url.clone()).erased();
     L1Client::new(provider, config.l1.request_timeout)
 }
 
-async fn locate(config: &NodeConfig, client: &L1Client) -> Result<Located, NodeError> {
+/// Finds the rollup and reads its constants.
+///
+/// # Errors
+/// L1 does not answer, is another chain, or has no such contract.
+pub(crate) async fn locate(config: &NodeConfig, client: &L1Client) -> Result<Located, NodeError> {
     let (rollup, deployed_at_block, expected) = match &config.l1.rollup {
         RollupLocation::Rollup(address) => (*address, 0, config.l1.chain_id),
         RollupLocation::AddressesFile(path) => {
@@ -212,14 +229,6 @@ impl Ground<'_> {
         let account = signers.first().map_or(Address::ZERO, PrivateKeySigner::address);
         Ok((PublisherManager::open(options, signers, l1, self.clock.clone())?, account))
     }
-
-    const fn proposer_settings(&self) -> ProposerSettings {
-        ProposerSettings {
-            coinbase: self.config.validator.coinbase,
-            block_gas_limit: self.config.execution.gas_limit,
-            min_transactions: self.config.sequencer.min_transactions,
-        }
-    }
 }
 
 fn workshop(
@@ -227,6 +236,7 @@ fn workshop(
     execution: Arc<dyn Execution>,
     head: HeadReceiver,
     deployed_at_block: u64,
+    settings: watch::Receiver<ProposerSettings>,
 ) -> Result<Workshop, NodeError> {
     let view = ground.view.clone();
     let events = Events::default();
@@ -245,7 +255,7 @@ fn workshop(
         publisher_account,
         phases: Phases::new(events.clone()),
         events,
-        settings: ground.proposer_settings(),
+        settings,
         last_landed: watch::Sender::new(None),
     })
 }

@@ -116,8 +116,8 @@ impl Inner {
         }
         self.store.close().await;
         let held = self.held.lock().unwrap_or_else(PoisonError::into_inner).take();
-        if let Some(Held { data_dir, endpoint }) = held {
-            drop(endpoint);
+        if let Some(Held { data_dir, endpoint, socket }) = held {
+            drop((endpoint, socket));
             data_dir.close();
         }
         ["publisher", "signer", "execution", "node", "data directory"].map(str::to_owned).to_vec()

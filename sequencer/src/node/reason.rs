@@ -64,7 +64,7 @@ const fn of_execution(error: &ExecutionError) -> Reason {
     }
 }
 
-const fn of_signer(error: &SignerError) -> Reason {
+pub(crate) const fn of_signer(error: &SignerError) -> Reason {
     match error {
         SignerError::HeldByAnother { .. } => Reason::DataDirHeld,
         SignerError::NewerSchema { .. } => Reason::StoreNewer,

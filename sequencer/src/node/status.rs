@@ -2,12 +2,17 @@
 
 use futures::FutureExt;
 use futures::future::BoxFuture;
+use futures::stream::BoxStream;
 
-use super::Node;
+use fermata_primitives::Slot;
+
+use super::{Node, explain, funds, news};
+use crate::explain::Explanation;
+use crate::feed::Told;
 use crate::lifecycle::Lifecycle;
 use crate::status::{
-    HeadsStatus, Health, InFlightTx, L1Status, NodeStatus, PublisherStatus, RequestStatus, SignerStatus, SlotStatus,
-    StatusSource,
+    HeadsStatus, Health, InFlightTx, L1Status, NodeStatus, PublisherReport, PublisherStatus, RequestStatus,
+    SignerStatus, SlotPhaseStatus, SlotStatus, StatusSource,
 };
 use crate::verbs::Head;
 
@@ -16,7 +21,7 @@ use crate::verbs::Head;
 pub struct NodeStatusSource(Node);
 
 /// L1 heads missed before a node is not well.
-const L1_HEADS_MISSED: u32 = 8;
+pub(super) const L1_HEADS_MISSED: u32 = 8;
 /// Slots without a checkpoint on L1 before a running node is not well.
 const SLOTS_WITHOUT_CHECKPOINT: u32 = 4;
 
@@ -27,13 +32,14 @@ impl NodeStatusSource {
 
     async fn read(&self) -> NodeStatus {
         let inner = &self.0.inner;
-        let now = inner.clock.now();
         let engine = self.0.engine.status().borrow().clone();
         let l1 = self.l1();
         let heads = inner.workshop.chain.heads().await.unwrap_or_default();
-        let last_checkpoint = inner.workshop.last_landed.borrow().clone();
         let head = |id: fermata_execution::BlockId| Head { number: id.number, hash: id.hash };
-        NodeStatus {
+        let last_checkpoint = inner.workshop.last_landed.borrow().clone();
+        let ticks = self.0.engine.pulse().borrow().ticks;
+        let phases = inner.workshop.phases.now().into_iter().map(|(slot, phase)| SlotPhaseStatus { slot, phase });
+        let status = NodeStatus {
             desired: inner.store.wish().await.ok().flatten().map(Into::into),
             head: HeadsStatus {
                 unsafe_head: head(heads.unsafe_head),
@@ -44,17 +50,31 @@ impl NodeStatusSource {
             l1: Some(l1),
             slot: Some(self.slot()),
             publishers: self.publishers().await,
-            signer: SignerStatus { keys: inner.workshop.signer.addresses() },
+            signer: SignerStatus {
+                keys: inner.workshop.signer.addresses(),
+                started: inner.workshop.signer.is_started(),
+            },
             requests: self.0.engine.live_requests().await.iter().map(RequestStatus::from).collect(),
+            phases: phases.collect(),
+            ticks,
             health: Health::from_reasons(self.ill_because(engine.lifecycle, &l1, engine.failure.as_ref())),
-            ..NodeStatus::of_engine(&engine, now)
-        }
+            ..NodeStatus::of_engine(&engine, inner.clock.now())
+        };
+        let others = self.cannot_work_because(&status);
+        status.judged(others)
     }
 
     fn l1(&self) -> L1Status {
         let head = *self.0.inner.head.borrow();
         let lag = self.0.inner.clock.now().since(head.timestamp.into());
-        L1Status { number: head.number, timestamp: head.timestamp.0, lag_ms: lag.as_millis() as u64 }
+        let tip = *self.0.inner.workshop.chain.tip().borrow();
+        L1Status {
+            number: head.number,
+            timestamp: head.timestamp.0,
+            lag_ms: lag.as_millis() as u64,
+            checkpoint: tip.map(|tip| tip.number),
+            proven: tip.map(|tip| tip.proven),
+        }
     }
 
     /// Told without asking L1 for a committee it has not told before.
@@ -69,13 +89,7 @@ impl NodeStatusSource {
 
     async fn publishers(&self) -> Vec<PublisherStatus> {
         let Ok(status) = self.0.inner.workshop.publisher.status().await else { return Vec::new() };
-        let of_account = |account: fermata_publisher::AccountStatus| PublisherStatus {
-            address: account.address,
-            balance_wei: account.balance,
-            nonce: Some(account.next_nonce),
-            in_flight: account.in_flight.into_iter().map(in_flight).collect(),
-        };
-        status.accounts.into_iter().map(of_account).collect()
+        status.accounts.into_iter().map(publisher).collect()
     }
 
     fn ill_because(&self, lifecycle: Lifecycle, l1: &L1Status, failure: Option<&String>) -> Vec<String> {
@@ -90,14 +104,63 @@ impl NodeStatusSource {
         }
         reasons
     }
+
+    /// What a node at work needs besides: a chain that is followed, a signer that signs, money.
+    fn cannot_work_because(&self, status: &NodeStatus) -> Vec<String> {
+        let mut reasons = Vec::new();
+        if status.l1.is_none_or(|l1| l1.checkpoint.is_none()) {
+            reasons.push("the chain on L1 has not been followed yet".to_owned());
+        }
+        if status.actual.lifecycle == Lifecycle::Running && !status.signer.started {
+            reasons.push("the signer does not sign".to_owned());
+        }
+        let is_broke = |account: &PublisherStatus| account.balance_wei.is_some_and(|balance| balance.is_zero());
+        if !status.publishers.is_empty() && status.publishers.iter().all(is_broke) {
+            reasons.push(format!("no publisher has ETH; send some to {}", status.publishers[0].address));
+        }
+        reasons
+    }
+}
+
+/// An account, as the publisher crate tells of it.
+pub(super) fn publisher(account: fermata_publisher::AccountStatus) -> PublisherStatus {
+    PublisherStatus {
+        address: account.address,
+        balance_wei: account.balance,
+        nonce: Some(account.next_nonce),
+        in_flight: account.in_flight.into_iter().map(in_flight).collect(),
+    }
 }
 
 fn in_flight(tx: fermata_publisher::InFlightTx) -> InFlightTx {
-    InFlightTx { tx: tx.hashes.last().copied(), nonce: tx.nonce, age_ms: tx.age.as_millis() as u64, label: tx.label }
+    let wei = alloy::primitives::U256::from::<u128>;
+    InFlightTx {
+        tx: tx.hashes.last().copied(),
+        nonce: tx.nonce,
+        age_ms: tx.age.as_millis() as u64,
+        label: tx.label,
+        state: tx.state.word().to_owned(),
+        attempts: tx.hashes.len(),
+        max_fee_per_gas_wei: tx.fees.map(|fees| wei(fees.max_fee_per_gas)),
+        max_fee_per_blob_gas_wei: tx.fees.and_then(|fees| fees.max_fee_per_blob_gas).map(wei),
+        deadline: tx.deadline.0,
+    }
 }
 
 impl StatusSource for NodeStatusSource {
     fn status(&self) -> BoxFuture<'_, NodeStatus> {
         self.read().boxed()
+    }
+
+    fn explain(&self, slot: Option<Slot>) -> BoxFuture<'_, Explanation> {
+        explain::explain(&self.0, slot).boxed()
+    }
+
+    fn publisher(&self) -> BoxFuture<'_, PublisherReport> {
+        funds::report(&self.0).boxed()
+    }
+
+    fn news(&self) -> BoxStream<'static, Told> {
+        news::of(&self.0)
     }
 }

@@ -7,12 +7,20 @@ use serde::Serialize;
 use serde::de::DeserializeOwned;
 
 use super::{JOURNAL_LENGTH, JournalEntry, NodeStoreError, Result};
-use crate::data_dir::TokenHash;
+use crate::data_dir::{Scope, TokenHash};
 use crate::engine::Wish;
 
 const SCHEMA: &str = "schema";
 const WISH: &str = "desired_state";
-const TOKEN_HASH: &str = "admin_token_sha256";
+
+/// The fact that holds the hash of a scope's token.
+const fn token_fact(scope: Scope) -> &'static str {
+    match scope {
+        Scope::Read => "read_token_sha256",
+        Scope::Operate => "operate_token_sha256",
+        Scope::Danger => "admin_token_sha256",
+    }
+}
 
 /// The tables of the node store.
 #[derive(Clone, Copy, Debug)]
@@ -55,12 +63,12 @@ impl Tables {
         self.put_fact(txn, WISH, wish)
     }
 
-    pub(super) fn token_hash(&self, txn: &RoTxn<'_>) -> Result<Option<TokenHash>> {
-        Ok(self.fact(txn, TOKEN_HASH)?.map(TokenHash))
+    pub(super) fn token_hash(&self, txn: &RoTxn<'_>, scope: Scope) -> Result<Option<TokenHash>> {
+        Ok(self.fact(txn, token_fact(scope))?.map(TokenHash))
     }
 
-    pub(super) fn put_token_hash(&self, txn: &mut RwTxn<'_>, hash: TokenHash) -> Result<()> {
-        self.put_fact(txn, TOKEN_HASH, &hash.0)
+    pub(super) fn put_token_hash(&self, txn: &mut RwTxn<'_>, scope: Scope, hash: TokenHash) -> Result<()> {
+        self.put_fact(txn, token_fact(scope), &hash.0)
     }
 
     pub(super) fn append(&self, txn: &mut RwTxn<'_>, entry: &JournalEntry) -> Result<()> {

@@ -27,16 +27,19 @@ async fn what_was_recorded_is_there_after_a_reopen() {
     let dir = tempfile::tempdir().expect("a directory");
     let store = NodeStore::open(dir.path()).expect("made");
     assert_eq!(store.wish().await.expect("read"), None);
-    assert_eq!(store.token_hash().await.expect("read"), None);
+    assert_eq!(store.token_hash(Scope::Danger).await.expect("read"), None);
     store.record_wish(wish("alice")).await.expect("written");
     store.record_wish(wish("bob")).await.expect("written");
-    store.record_token_hash(TokenHash([7; 32])).await.expect("written");
+    let hashes = TokenHashes::try_each(|scope| Ok::<_, ()>(TokenHash([scope as u8; 32]))).expect("plain");
+    store.record_token_hashes(hashes).await.expect("written");
     store.append(entry(1)).await.expect("written");
     store.close().await;
 
     let store = NodeStore::open(dir.path()).expect("opened");
     assert_eq!(store.wish().await.expect("read"), Some(wish("bob")));
-    assert_eq!(store.token_hash().await.expect("read"), Some(TokenHash([7; 32])));
+    for scope in Scope::ALL {
+        assert_eq!(store.token_hash(scope).await.expect("read"), Some(hashes.of(scope)));
+    }
     assert_eq!(store.journal(10).await.expect("read"), [entry(1)]);
 }
 

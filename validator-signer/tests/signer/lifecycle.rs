@@ -16,8 +16,10 @@ async fn nothing_is_signed_before_the_start_or_after_a_stop() {
         assert!(matches!(refused, Err(SignerError::Stopped)));
         let refused = signer.sign_many(&[(attestation(0, 1), digest(1)), (attestation(1, 1), digest(1))]).await;
         assert!(refused.len() == 2 && refused.iter().all(|refused| matches!(refused, Err(SignerError::Stopped))));
+        assert!(!signer.is_started());
         signer.start().unwrap();
         signer.start().unwrap();
+        assert!(signer.is_started());
         signer.stop().await;
         signer.stop().await;
     }

@@ -26,11 +26,13 @@ pub(super) fn admin(r: &mut Reader<'_>) -> Option<AdminConfig> {
     let listen = r.socket("admin.listen");
     let allowed_origins = r.list("admin.allowed_origins");
     let allowed_hosts = r.list("admin.allowed_hosts");
-    if let (Some(listen), Some([])) = (listen, allowed_hosts.as_deref())
+    let may_be_public = r.word("admin.allow_public", &[("no", false), ("yes", true)]);
+    if let (Some(listen), Some(may_be_public), Some(hosts)) = (listen, may_be_public, &allowed_hosts)
         && !listen.ip().is_loopback()
+        && (hosts.is_empty() || !may_be_public)
     {
-        let remedy = "listen on 127.0.0.1, or set admin.allowed_hosts to the names it is called by";
-        r.invalid("admin.listen", "is not a loopback address", remedy);
+        let remedy = "listen on 127.0.0.1; or set admin.allow_public to `yes`, set admin.allowed_hosts to the names it is called by, and put TLS before it";
+        r.invalid("admin.listen", "is not a loopback address, and the admin RPC speaks plain HTTP", remedy);
     }
     let is_origin =
         |origin: &String| origin.split_once("://").is_some_and(|(_, host)| !host.is_empty() && !host.contains('/'));
@@ -41,7 +43,12 @@ pub(super) fn admin(r: &mut Reader<'_>) -> Option<AdminConfig> {
             "write it as https://host or https://host:port",
         );
     }
-    Some(AdminConfig { listen: listen?, allowed_origins: allowed_origins?, allowed_hosts: allowed_hosts? })
+    Some(AdminConfig {
+        listen: listen?,
+        may_be_public: may_be_public?,
+        allowed_origins: allowed_origins?,
+        allowed_hosts: allowed_hosts?,
+    })
 }
 
 pub(super) fn log(r: &mut Reader<'_>) -> Option<LogConfig> {

@@ -2,10 +2,12 @@
 
 use std::fmt;
 use std::sync::Arc;
+use std::time::Duration;
 
 use fermata_primitives::SharedClock;
 use metrics_exporter_prometheus::PrometheusHandle;
 
+use crate::config::Settings;
 use crate::engine::Engine;
 use crate::node_store::NodeStore;
 use crate::status::StatusSource;
@@ -17,10 +19,14 @@ pub struct AdminContext {
     pub engine: Engine,
     /// Tells the status.
     pub status: Arc<dyn StatusSource>,
+    /// The configuration as it is now.
+    pub settings: Arc<Settings>,
     /// Keeps the journal of verbs.
     pub store: Arc<NodeStore>,
     /// Renders the metrics.
     pub metrics: PrometheusHandle,
+    /// How long a slot is: no tick lasts longer than a few of them.
+    pub slot: Duration,
     /// The node's clock.
     pub clock: SharedClock,
 }

@@ -1,10 +1,11 @@
 //! Errors of the admin RPC: code, message, and the catalogue's reason and hint as data.
 
-use alloy::primitives::B256;
 use jsonrpsee::types::{ErrorObject, ErrorObjectOwned};
 use serde::Serialize;
+use serde_json::{Map, Value, json};
 
 use crate::catalogue::Reason;
+use crate::config::ConfigError;
 use crate::lifecycle::Refused;
 use crate::node_store::NodeStoreError;
 use crate::poll_loop::chain;
@@ -15,29 +16,45 @@ use crate::verbs::VerbError;
 struct Data {
     reason: &'static str,
     hint: &'static str,
-    #[serde(skip_serializing_if = "Option::is_none")]
-    have: Option<B256>,
-    #[serde(skip_serializing_if = "Option::is_none")]
-    want: Option<B256>,
+    #[serde(flatten)]
+    more: Map<String, Value>,
 }
 
 pub(super) fn error(reason: Reason, message: &str) -> ErrorObjectOwned {
-    object(reason, message, Data { reason: reason.word(), hint: reason.hint(), have: None, want: None })
+    with(reason, message, &Value::Null)
+}
+
+/// An error about which the catalogue says everything.
+pub(super) fn of_reason(reason: Reason) -> ErrorObjectOwned {
+    error(reason, reason.entry().when)
 }
 
 pub(super) fn invalid_params(what: &str) -> ErrorObjectOwned {
     error(Reason::InvalidParams, &format!("the parameters are not what the method takes: {what}"))
 }
 
+/// With the fields of `more` beside reason and hint.
+pub(super) fn with(reason: Reason, message: &str, more: &Value) -> ErrorObjectOwned {
+    let code = reason.entry().rpc_code.unwrap_or(Reason::Internal.entry().rpc_code.unwrap_or_default());
+    let more = more.as_object().cloned().unwrap_or_default();
+    ErrorObject::owned(code, message, Some(Data { reason: reason.word(), hint: reason.hint(), more }))
+}
+
 pub(super) fn of_verb(refused: &VerbError) -> ErrorObjectOwned {
-    let reason = reason_of(refused);
     let heads = if let VerbError::Start(parts) = refused { parts.heads } else { None };
-    let (have, want) = (heads.map(|heads| heads.have.hash), heads.map(|heads| heads.want));
-    object(reason, &chain(refused), Data { reason: reason.word(), hint: reason.hint(), have, want })
+    let more = heads.map_or(Value::Null, |heads| json!({ "have": heads.have.hash, "want": heads.want }));
+    with(reason_of(refused), &chain(refused), &more)
 }
 
 pub(super) fn of_store(refused: &NodeStoreError) -> ErrorObjectOwned {
     error(refused.reason(), &chain(refused))
+}
+
+/// With every problem by itself.
+pub(super) fn of_config(refused: &ConfigError) -> ErrorObjectOwned {
+    let message = chain(refused);
+    let problems: Vec<_> = message.lines().collect();
+    with(refused.reason(), &message, &json!({ "problems": problems }))
 }
 
 /// The catalogue's row of a verb that was not carried out.
@@ -53,9 +70,4 @@ pub(super) fn reason_of(refused: &VerbError) -> Reason {
         VerbError::NotRunning => Reason::StartFailed,
         VerbError::NotRecorded(_) => Reason::NotRecorded,
     }
-}
-
-fn object(reason: Reason, message: &str, data: Data) -> ErrorObjectOwned {
-    let code = reason.entry().rpc_code.unwrap_or(Reason::Internal.entry().rpc_code.unwrap_or_default());
-    ErrorObject::owned(code, message, Some(data))
 }

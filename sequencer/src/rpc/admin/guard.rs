@@ -2,6 +2,8 @@
 //!
 //! A web page that a browser was lured to cannot call the admin RPC: it shows an `Origin` that is not allowed, and where
 //! its name was rebound to loopback, a `Host` that is not allowed. Nor could it know the token.
+//!
+//! Whatever the server behind refuses before a method is reached gets the catalogue's answer as well.
 
 use std::fmt;
 use std::net::IpAddr;
@@ -15,15 +17,16 @@ use jsonrpsee::server::{HttpBody, HttpRequest, HttpResponse};
 use serde_json::json;
 use tower::{Layer, Service};
 
+use super::caller::{Caller, Door, End, Passage, Wire};
 use super::context::AdminContext;
 use super::pages::{Page, json};
 use crate::catalogue::Reason;
 use crate::config::AdminConfig;
-use crate::data_dir::TokenHash;
+use crate::data_dir::TokenHashes;
 
 /// The rules.
 pub(super) struct Guard {
-    pub(super) token: TokenHash,
+    pub(super) tokens: TokenHashes,
     pub(super) config: AdminConfig,
     pub(super) context: AdminContext,
 }
@@ -35,11 +38,11 @@ enum Entry {
     Page(Page),
     /// A browser asks whether a page of an allowed origin may call.
     Preflight,
-    Admitted,
+    Admitted(Caller),
 }
 
 impl Guard {
-    fn judge(&self, request: &HttpRequest) -> Entry {
+    fn judge(&self, door: Door, request: &HttpRequest) -> Entry {
         let header = |name: &str| request.headers().get(name).and_then(|value| value.to_str().ok());
         let authority = request.uri().authority().map(|authority| authority.as_str());
         if !header("host").or(authority).is_some_and(|host| self.knows_host(host)) {
@@ -57,9 +60,9 @@ impl Guard {
         {
             return Entry::Page(page);
         }
-        match header("authorization").and_then(bearer) {
-            Some(token) if self.token.admits(token) => Entry::Admitted,
-            Some(_) | None => Entry::Refused(Reason::Unauthorized),
+        match door.scope(&self.tokens, header("authorization").and_then(bearer)) {
+            Some(scope) => Entry::Admitted(Caller { door, scope }),
+            None => Entry::Refused(Reason::Unauthorized),
         }
     }
 
@@ -88,15 +91,15 @@ fn bearer(header: &str) -> Option<&str> {
     scheme.eq_ignore_ascii_case("bearer").then(|| token.trim())
 }
 
-/// Puts the guard before a service.
+/// Puts the guard before a service, at one door.
 #[derive(Clone)]
-pub(super) struct GuardLayer(pub(super) Arc<Guard>);
+pub(super) struct GuardLayer(pub(super) Arc<Guard>, pub(super) Door);
 
 impl<S> Layer<S> for GuardLayer {
     type Service = Guarded<S>;
 
     fn layer(&self, inner: S) -> Guarded<S> {
-        Guarded { inner, guard: Arc::clone(&self.0) }
+        Guarded { inner, guard: Arc::clone(&self.0), door: self.1 }
     }
 }
 
@@ -105,6 +108,7 @@ impl<S> Layer<S> for GuardLayer {
 pub(super) struct Guarded<S> {
     inner: S,
     guard: Arc<Guard>,
+    door: Door,
 }
 
 impl<S> fmt::Debug for Guarded<S> {
@@ -126,18 +130,27 @@ where
         self.inner.poll_ready(cx)
     }
 
-    fn call(&mut self, request: HttpRequest) -> Self::Future {
-        let entry = self.guard.judge(&request);
+    fn call(&mut self, mut request: HttpRequest) -> Self::Future {
+        let entry = self.guard.judge(self.door, &request);
         // The origin has been checked wherever the answer is more than a refusal.
         let origin = request.headers().get("origin").cloned();
-        let answer = match entry {
-            Entry::Refused(reason) => return async move { Ok(refusal(reason)) }.boxed(),
+        let answer: Self::Future = match entry {
+            Entry::Refused(reason) => {
+                tracing::warn!(target: "audit", door = self.door.word(), reason = reason.word(), "refused");
+                return async move { Ok(refusal(reason)) }.boxed();
+            }
             Entry::Preflight => async { Ok(preflight()) }.boxed(),
             Entry::Page(page) => {
                 let guard = Arc::clone(&self.guard);
                 async move { Ok(page.answer(&guard.context).await) }.boxed()
             }
-            Entry::Admitted => self.inner.call(request).boxed(),
+            Entry::Admitted(caller) => {
+                let wire = if request.headers().contains_key("upgrade") { Wire::WebSocket } else { Wire::Http };
+                let passage = Passage::of(caller, wire);
+                request.extensions_mut().insert(passage.clone());
+                let answer = self.inner.call(request);
+                async move { Ok(in_our_words(answer.await?, &passage)) }.boxed()
+            }
         };
         async move {
             let mut answer = answer.await?;
@@ -157,9 +170,31 @@ fn preflight() -> HttpResponse {
     response.body(HttpBody::empty()).expect("the status and headers are valid")
 }
 
+/// The answer of the server behind: as it is where a method or the gate gave it, with the catalogue's HTTP status; the
+/// catalogue's own where the request was no call.
+fn in_our_words(mut answer: HttpResponse, passage: &Passage) -> HttpResponse {
+    let status = answer.status().as_u16();
+    match passage.end() {
+        Some(End::Answered) => answer,
+        Some(End::Refused(reason)) => {
+            if let Ok(status) = reason.entry().http.try_into() {
+                *answer.status_mut() = status;
+            }
+            answer
+        }
+        // A WebSocket: its calls come later.
+        None if status == 101 => answer,
+        None => refusal(match status {
+            413 => Reason::TooLarge,
+            429 => Reason::Busy,
+            500.. => Reason::Internal,
+            _ => Reason::InvalidRequest,
+        }),
+    }
+}
+
 fn refusal(reason: Reason) -> HttpResponse {
     let entry = reason.entry();
-    tracing::warn!(reason = entry.word, "admin request refused");
     let error = json!({
         "code": entry.rpc_code,
         "message": entry.when,

@@ -4,6 +4,8 @@ use jsonrpsee::server::{HttpBody, HttpResponse};
 use serde::Serialize;
 
 use super::context::AdminContext;
+use super::liveness;
+use crate::metrics::record;
 use crate::status::{Health, HealthStatus};
 
 /// A page.
@@ -35,22 +37,14 @@ impl Page {
 
     pub(super) async fn answer(self, context: &AdminContext) -> HttpResponse {
         match self {
-            Self::Live => {
-                let lives = context.engine.status().has_changed().is_ok();
-                let reasons = if lives { Vec::new() } else { vec!["the engine has ended".to_owned()] };
-                verdict(&Health::from_reasons(reasons))
-            }
-            Self::Ready => {
-                let status = context.status.status().await;
-                let mut reasons = status.health.reasons.clone();
-                if !status.is_ready() && reasons.is_empty() {
-                    reasons.push(format!("the node is {}", status.actual.lifecycle));
-                }
-                verdict(&Health::from_reasons(reasons))
-            }
+            Self::Live => verdict(&Health::from_reasons(liveness::amiss(context))),
+            Self::Ready => verdict(&Health::from_reasons(context.status.status().await.unready)),
             Self::Health => verdict(&context.status.status().await.health),
             Self::Status => json(200, &context.status.status().await),
-            Self::Metrics => text(200, "text/plain; version=0.0.4", context.metrics.render()),
+            Self::Metrics => {
+                record(&context.status.status().await);
+                text(200, "text/plain; version=0.0.4", context.metrics.render())
+            }
         }
     }
 }

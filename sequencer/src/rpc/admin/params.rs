@@ -1,15 +1,39 @@
 //! Parameters of the admin methods.
 
+use std::collections::BTreeMap;
+
+use alloy::primitives::B256;
 use jsonrpsee::types::{ErrorObjectOwned, Params};
 use serde::de::DeserializeOwned;
 use serde::{Deserialize, Serialize};
+use serde_json::Value;
 
 use super::errors::invalid_params;
+use crate::feed::Topic;
+
+/// No parameters.
+#[derive(Clone, Copy, PartialEq, Eq, Default, Debug, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct NoParams {}
 
 /// Who asks, and why.
 #[derive(Clone, PartialEq, Eq, Default, Debug, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase", deny_unknown_fields, default)]
 pub struct AuthorParams {
+    /// Free text for the next person who wonders.
+    pub reason: Option<String>,
+    /// A person or a program.
+    pub by: Option<String>,
+}
+
+/// How to start.
+#[derive(Clone, PartialEq, Eq, Default, Debug, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase", deny_unknown_fields, default)]
+pub struct StartParams {
+    /// Start only where this block is the L2 head.
+    pub at: Option<B256>,
+    /// How long to wait until the node has synced to that head, in milliseconds.
+    pub wait_ms: Option<u64>,
     /// Free text for the next person who wonders.
     pub reason: Option<String>,
     /// A person or a program.
@@ -24,6 +48,10 @@ pub struct StopParams {
     pub mode: StopMode,
     /// After this many milliseconds a graceful stop interrupts.
     pub deadline_ms: Option<u64>,
+    /// Work on until this slot, which is the last.
+    pub at_slot: Option<u64>,
+    /// Work on until this block, which is the last.
+    pub at_block: Option<u64>,
     /// Free text for the next person who wonders.
     pub reason: Option<String>,
     /// A person or a program.
@@ -41,6 +69,42 @@ pub enum StopMode {
     Now,
 }
 
+/// What to wait for: one of the four.
+#[derive(Clone, PartialEq, Eq, Default, Debug, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase", deny_unknown_fields, default)]
+pub struct WaitParams {
+    /// The lifecycle's word, such as `stopped`.
+    pub state: Option<String>,
+    /// The L2 head has at least this number.
+    pub block: Option<u64>,
+    /// L1 has this checkpoint, or a later one.
+    pub checkpoint: Option<u64>,
+    /// The L1 head has at least this number.
+    pub l1_block: Option<u64>,
+    /// How long, in milliseconds; a minute where it is left out.
+    pub timeout_ms: Option<u64>,
+}
+
+/// What to explain.
+#[derive(Clone, Copy, PartialEq, Eq, Default, Debug, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase", deny_unknown_fields, default)]
+pub struct ExplainParams {
+    /// The slot; the one whose build frame is open where it is left out.
+    pub slot: Option<u64>,
+}
+
+/// What to do with the configuration: without `set`, show it.
+#[derive(Clone, PartialEq, Eq, Default, Debug, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase", deny_unknown_fields, default)]
+pub struct ConfigParams {
+    /// Keys and their new values.
+    pub set: Option<BTreeMap<String, Value>>,
+    /// Free text for the next person who wonders.
+    pub reason: Option<String>,
+    /// A person or a program.
+    pub by: Option<String>,
+}
+
 /// How much of the journal.
 #[derive(Clone, Copy, PartialEq, Eq, Debug, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase", deny_unknown_fields, default)]
@@ -52,6 +116,22 @@ pub struct JournalParams {
 impl Default for JournalParams {
     fn default() -> Self {
         Self { most: 50 }
+    }
+}
+
+/// What to subscribe to: one topic or several; every one where none is named.
+#[derive(Clone, PartialEq, Eq, Debug, Serialize, Deserialize)]
+#[serde(untagged)]
+pub enum SubscribeParams {
+    /// One.
+    One(Topic),
+    /// Several.
+    Several(Vec<Topic>),
+}
+
+impl Default for SubscribeParams {
+    fn default() -> Self {
+        Self::Several(Topic::ALL.to_vec())
     }
 }
 

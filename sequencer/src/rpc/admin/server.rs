@@ -5,24 +5,39 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use fermata_primitives::SharedClock;
-use jsonrpsee::server::{BatchRequestConfig, Server, ServerConfig, ServerHandle};
+use jsonrpsee::Methods as RpcMethods;
+use jsonrpsee::server::middleware::rpc::RpcServiceBuilder;
+use jsonrpsee::server::{BatchRequestConfig, Server, ServerConfig, ServerHandle, stop_channel};
 use metrics_exporter_prometheus::PrometheusHandle;
+use tokio::net::UnixListener;
+use tokio::sync::Semaphore;
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 use tower::ServiceBuilder;
 
+use super::audit::Audit;
+use super::caller::Door;
 use super::context::AdminContext;
+use super::gate::GateLayer;
 use super::guard::{Guard, GuardLayer};
-use super::methods::{Methods, module};
+use super::methods::{Methods, registry};
+use super::unix;
 use crate::catalogue::Reason;
 use crate::config::AdminConfig;
-use crate::data_dir::TokenHash;
+use crate::data_dir::TokenHashes;
+use crate::feed::Feed;
 
 /// A verb and its parameters are short.
 const MAX_REQUEST_BYTES: u32 = 64 * 1024;
 /// The journal is the longest answer.
 const MAX_RESPONSE_BYTES: u32 = 4 * 1024 * 1024;
 const MAX_CONNECTIONS: u32 = 64;
+/// Callers who wait for something to come, at once.
+const MAX_WAITS: usize = 32;
+/// Subscriptions of one connection.
+const MAX_SUBSCRIPTIONS: u32 = 16;
+/// Notices that wait for a subscriber who does not read.
+const NOTICES_BUFFERED: u32 = 64;
 /// Histograms are drained this often, so that they stay small where nobody scrapes.
 const UPKEEP_INTERVAL: Duration = Duration::from_secs(5);
 /// How long a stop waits for a caller who does not read its answer.
@@ -73,34 +88,71 @@ impl AdminError {
 #[derive(Debug)]
 pub struct AdminServer {
     local_addr: SocketAddr,
-    handle: ServerHandle,
+    /// The listener, and the socket where there is one.
+    handles: Vec<ServerHandle>,
+    methods: Vec<&'static str>,
     tasks: TaskTracker,
     ended: CancellationToken,
     closed: CancellationToken,
     clock: SharedClock,
 }
 
-/// Serves the admin RPC as `config` says, to those who show the token.
+/// Where the admin RPC is reached, and by whom.
+#[derive(Debug)]
+pub struct Doors {
+    /// The hashes of the tokens that open the listener.
+    pub tokens: TokenHashes,
+    /// The socket that needs none.
+    pub socket: Option<UnixListener>,
+}
+
+/// Serves the admin RPC as `config` says.
 ///
 /// # Errors
 /// [`AdminError`]; nothing runs then.
 ///
 /// # Cancel safety
 /// Dropped: nothing runs.
-pub async fn serve(config: &AdminConfig, token: TokenHash, context: AdminContext) -> Result<AdminServer, AdminError> {
+pub async fn serve(config: &AdminConfig, doors: Doors, context: AdminContext) -> Result<AdminServer, AdminError> {
     let addr = config.listen;
+    let Doors { tokens, socket } = doors;
     let (tasks, ended, closed) = (TaskTracker::new(), CancellationToken::new(), CancellationToken::new());
-    let guard = Guard { token, config: config.clone(), context: context.clone() };
-    let http = ServiceBuilder::new().layer(GuardLayer(Arc::new(guard)));
-    let server = Server::builder().set_config(limits()).set_http_middleware(http).build(addr).await;
-    let server = server.map_err(|source| AdminError::of(addr, source))?;
+    let guard = Arc::new(Guard { tokens, config: config.clone(), context: context.clone() });
+    let (clock, metrics, news) = (context.clock.clone(), context.metrics.clone(), context.status.news());
+    let audit = Audit { store: Arc::clone(&context.store), clock: clock.clone() };
+    let feed = Feed::new(clock.clone());
+    let methods = Methods {
+        context,
+        audit: audit.clone(),
+        feed: feed.clone(),
+        waits: Arc::new(Semaphore::new(MAX_WAITS)),
+        tasks: tasks.clone(),
+        ended: ended.clone(),
+        closed: closed.clone(),
+    };
+    let (module, scopes) = registry(methods);
+    let names = scopes.keys().copied().collect();
+    let gate = RpcServiceBuilder::new().layer(GateLayer { scopes: Arc::new(scopes), audit });
+    let builder = |door| {
+        let http = ServiceBuilder::new().layer(GuardLayer(Arc::clone(&guard), door));
+        Server::builder().set_config(limits()).set_http_middleware(http).set_rpc_middleware(gate.clone())
+    };
+    let server = builder(Door::Tcp).build(addr).await.map_err(|source| AdminError::of(addr, source))?;
     let local_addr = server.local_addr().map_err(|source| AdminError::of(addr, source))?;
 
-    let (clock, metrics) = (context.clock.clone(), context.metrics.clone());
-    let handle = server.start(module(Methods { context, tasks: tasks.clone(), closed: closed.clone() }));
+    let methods: RpcMethods = module.into();
+    let mut handles = vec![server.start(methods.clone())];
+    if let Some(listener) = socket {
+        let (stop, handle) = stop_channel();
+        let (services, heard) = (builder(Door::Unix).to_service_builder(), stop.clone());
+        let service = move || services.clone().build(methods.clone(), heard.clone());
+        tasks.spawn(unix::accept(listener, service, stop, tasks.clone()));
+        handles.push(handle);
+    }
+    tasks.spawn(feed.follow(news, ended.clone()));
     tasks.spawn(upkeep(metrics, clock.clone(), ended.clone()));
     tracing::info!(%local_addr, "serving the admin RPC");
-    Ok(AdminServer { local_addr, handle, tasks, ended, closed, clock })
+    Ok(AdminServer { local_addr, handles, methods: names, tasks, ended, closed, clock })
 }
 
 fn limits() -> ServerConfig {
@@ -108,7 +160,10 @@ fn limits() -> ServerConfig {
         .max_request_body_size(MAX_REQUEST_BYTES)
         .max_response_body_size(MAX_RESPONSE_BYTES)
         .max_connections(MAX_CONNECTIONS)
-        .set_batch_request_config(BatchRequestConfig::Disabled)
+        .max_subscriptions_per_connection(MAX_SUBSCRIPTIONS)
+        .set_message_buffer_capacity(NOTICES_BUFFERED)
+        // The gate refuses them, in the catalogue's words.
+        .set_batch_request_config(BatchRequestConfig::Unlimited)
         .build()
 }
 
@@ -128,10 +183,22 @@ impl AdminServer {
         self.local_addr
     }
 
+    /// The names of its methods.
+    pub fn methods(&self) -> impl Iterator<Item = &'static str> + '_ {
+        self.methods.iter().copied()
+    }
+
     /// Cancelled once an `admin_close` has closed the node: the process is to end.
     #[must_use]
     pub const fn closed(&self) -> &CancellationToken {
         &self.closed
+    }
+
+    fn stop_listening(&self) {
+        for handle in &self.handles {
+            // An error means that it has stopped already.
+            let _ = handle.stop();
+        }
     }
 
     /// Takes no further connection, answers what is in progress, and waits for it, but no longer than two seconds of the
@@ -141,11 +208,12 @@ impl AdminServer {
     /// Dropped, the server stops all the same.
     pub async fn stop(self) {
         self.ended.cancel();
-        // An error means that it has stopped already.
-        let _ = self.handle.stop();
+        self.stop_listening();
         self.tasks.close();
         let stopped = async {
-            self.handle.clone().stopped().await;
+            for handle in &self.handles {
+                handle.clone().stopped().await;
+            }
             self.tasks.wait().await;
         };
         tokio::select! {
@@ -158,6 +226,6 @@ impl AdminServer {
 impl Drop for AdminServer {
     fn drop(&mut self) {
         self.ended.cancel();
-        let _ = self.handle.stop();
+        self.stop_listening();
     }
 }

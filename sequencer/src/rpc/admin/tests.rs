@@ -2,7 +2,10 @@
 
 mod bench;
 mod doors;
+mod news;
 mod pages;
+mod parts;
+mod slow;
 mod verbs;
 
 pub(crate) use bench::Bench;

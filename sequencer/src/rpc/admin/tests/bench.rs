@@ -4,109 +4,82 @@ use std::sync::{Arc, Mutex};
 
 use alloy::primitives::B256;
 use alloy::transports::http::reqwest::{Client, RequestBuilder, Response};
-use fermata_primitives::{SharedClock, SystemClock};
-use futures::FutureExt;
+use fermata_primitives::{CheckpointNumber, SharedClock, Slot, SystemClock};
 use futures::future::BoxFuture;
-use metrics_exporter_prometheus::PrometheusBuilder;
+use futures::stream::{self, BoxStream};
+use futures::{FutureExt, StreamExt as _};
+use metrics_exporter_prometheus::{PrometheusBuilder, PrometheusRecorder};
 use serde_json::{Value, json};
-use tokio::sync::Notify;
+use tokio::sync::broadcast;
 
-use crate::catalogue::Reason;
-use crate::config::AdminConfig;
-use crate::data_dir::{AdminToken, DataDir, EndpointFile, find_token};
-use crate::engine::{Engine, EngineConfig, Parts, Rest, Wish};
+use super::parts::{FakeParts, Shared, parts};
+use crate::config::{AdminConfig, NodeConfig, Setting, Settings, Sources};
+use crate::data_dir::{AdminToken, DataDir, EndpointFile, Scope, SocketFile, TokenHashes, find_token};
+use crate::engine::{Engine, EngineConfig};
+use crate::explain::Explanation;
+use crate::feed::{News, Told};
 use crate::node_store::NodeStore;
-use crate::poll_loop::{Tick, TickContext, TickError};
-use crate::rpc::admin::{AdminContext, AdminServer, serve};
-use crate::run::RunTokens;
-use crate::status::{DesiredState, Health, NodeStatus, StatusSource};
-use crate::verbs::{Head, HeadGap, PartsError, StartRequest};
+use crate::rpc::admin::{AdminContext, AdminServer, Doors, serve};
+use crate::status::{
+    ActualState, DesiredState, Health, L1Status, NodeStatus, PublisherAccount, PublisherReport, PublisherStatus,
+    StatusSource,
+};
+use crate::verbs::{Head, StartRequest};
 
 pub(crate) const HEAD: Head = Head { number: 1_042, hash: B256::repeat_byte(0xab) };
 
-/// Parts whose tick lasts until it is released or interrupted.
-#[derive(Debug)]
-pub(crate) struct FakeParts {
-    pub(crate) ticking: Notify,
-    pub(crate) release: Notify,
-    pub(crate) refuse_start: Mutex<Option<PartsError>>,
-    store: Arc<NodeStore>,
+/// What a test says about the chains.
+#[derive(Clone, Debug)]
+pub(crate) struct Chains {
+    pub(crate) head: Head,
+    pub(crate) l1: L1Status,
 }
 
-struct FakeTick(Arc<FakeParts>);
-
-impl Tick for FakeTick {
-    fn tick(&self, context: TickContext) -> BoxFuture<'_, Result<(), TickError>> {
-        async move {
-            self.0.ticking.notify_one();
-            tokio::select! {
-                () = self.0.release.notified() => {}
-                () = context.interrupt.cancelled() => {}
-            }
-            Ok(())
-        }
-        .boxed()
-    }
-}
-
-#[derive(Debug)]
-struct Shared(Arc<FakeParts>);
-
-impl Parts for Shared {
-    fn start(&self, _: RunTokens, request: StartRequest) -> BoxFuture<'_, Result<Arc<dyn Tick>, PartsError>> {
-        let elsewhere = request.at.filter(|want| *want != HEAD.hash).map(|want| PartsError {
-            heads: Some(HeadGap { have: HEAD, want }),
-            ..PartsError::new(Reason::HeadMismatch, "the head is another".to_owned())
-        });
-        let refused = self.0.refuse_start.lock().unwrap().take().or(elsewhere);
-        let started = refused.map_or_else(|| Ok(Arc::new(FakeTick(Arc::clone(&self.0))) as Arc<dyn Tick>), Err);
-        async move { started }.boxed()
-    }
-
-    fn stop(&self) -> BoxFuture<'_, ()> {
-        async {}.boxed()
-    }
-
-    fn rest(&self) -> BoxFuture<'_, Result<Rest, PartsError>> {
-        async { Ok(Rest { head: HEAD, last_checkpoint: None }) }.boxed()
-    }
-
-    fn record(&self, wish: Wish) -> BoxFuture<'_, Result<(), PartsError>> {
-        async move {
-            let recorded = self.0.store.record_wish(wish).await;
-            recorded.map_err(|error| PartsError::new(Reason::NotRecorded, error.to_string()))
-        }
-        .boxed()
-    }
-
-    fn close(&self) -> BoxFuture<'_, Vec<String>> {
-        async {
-            self.0.store.close().await;
-            vec!["node".to_owned()]
-        }
-        .boxed()
-    }
-}
-
-/// Tells what the engine and the store know, with the health a test sets.
+/// Tells what the engine and the store know, with the health and the chains a test sets.
 struct FakeStatus {
     engine: Engine,
     store: Arc<NodeStore>,
     clock: SharedClock,
     reasons: Arc<Mutex<Vec<String>>>,
+    chains: Arc<Mutex<Chains>>,
+    news: broadcast::Sender<Told>,
 }
 
 impl StatusSource for FakeStatus {
     fn status(&self) -> BoxFuture<'_, NodeStatus> {
         async {
             let mut status = NodeStatus::of_engine(&self.engine.status().borrow(), self.clock.now());
-            status.head.unsafe_head = HEAD;
+            let Chains { head, l1 } = self.chains.lock().unwrap().clone();
+            (status.head.unsafe_head, status.l1) = (head, Some(l1));
             status.desired = self.store.wish().await.ok().flatten().map(DesiredState::from);
             status.requests = self.engine.live_requests().await.iter().map(Into::into).collect();
             status.health = Health::from_reasons(self.reasons.lock().unwrap().clone());
-            status
+            status.judged([])
         }
         .boxed()
+    }
+
+    fn explain(&self, slot: Option<Slot>) -> BoxFuture<'_, Explanation> {
+        let slot = slot.unwrap_or(Slot(93));
+        async move { Explanation { slot, answer: format!("slot {slot} is not ours"), checks: Vec::new() } }.boxed()
+    }
+
+    fn publisher(&self) -> BoxFuture<'_, PublisherReport> {
+        let status =
+            PublisherStatus { address: Default::default(), balance_wei: None, nonce: Some(7), in_flight: Vec::new() };
+        let accounts = vec![PublisherAccount { status, checkpoints_left: Some(12) }];
+        async { PublisherReport { accounts, ..PublisherReport::default() } }.boxed()
+    }
+
+    fn news(&self) -> BoxStream<'static, Told> {
+        let states = stream::unfold(self.engine.status(), |mut status| async move {
+            status.changed().await.ok()?;
+            let state = ActualState::from(&*status.borrow_and_update());
+            Some((Told::News(News::State(state)), status))
+        });
+        let told =
+            stream::unfold(self.news.subscribe(), |mut news| async move { Some((news.recv().await.ok()?, news)) });
+        stream::select(states, told).boxed()
     }
 }
 
@@ -117,9 +90,14 @@ pub(crate) struct Bench {
     pub(crate) store: Arc<NodeStore>,
     pub(crate) server: AdminServer,
     pub(crate) token: AdminToken,
+    pub(crate) tokens: TokenHashes,
     pub(crate) reasons: Arc<Mutex<Vec<String>>>,
+    pub(crate) chains: Arc<Mutex<Chains>>,
+    pub(crate) news: broadcast::Sender<Told>,
+    pub(crate) settings: Arc<Settings>,
     pub(crate) dir: tempfile::TempDir,
-    pub(crate) metrics: metrics_exporter_prometheus::PrometheusRecorder,
+    pub(crate) metrics: PrometheusRecorder,
+    pub(crate) socket: SocketFile,
     data_dir: DataDir,
     _endpoint: EndpointFile,
 }
@@ -127,9 +105,17 @@ pub(crate) struct Bench {
 pub(crate) fn config() -> AdminConfig {
     AdminConfig {
         listen: ([127, 0, 0, 1], 0).into(),
+        may_be_public: false,
         allowed_origins: vec!["https://ops.example.org".to_owned()],
         allowed_hosts: vec!["node-1.internal".to_owned()],
     }
+}
+
+/// The settings of a node that needs nothing else of them.
+fn settings() -> Arc<Settings> {
+    let presets = crate::dev::placeholders().into_iter().chain([Setting::new("execution.chain_id", "7", "a test")]);
+    let config = NodeConfig::load(&Sources { presets: presets.collect(), ..Sources::default() }).expect("valid");
+    Arc::new(Settings::new(&config, Vec::new()))
 }
 
 impl Bench {
@@ -137,35 +123,42 @@ impl Bench {
         let dir = tempfile::tempdir().expect("a directory");
         let data_dir = DataDir::open(dir.path()).expect("free");
         let store = Arc::new(NodeStore::open(&data_dir.node()).expect("made"));
-        let hash = data_dir.admin_token(None).expect("made");
-        let parts = Arc::new(FakeParts {
-            ticking: Notify::new(),
-            release: Notify::new(),
-            refuse_start: Mutex::default(),
-            store: Arc::clone(&store),
-        });
-        let clock: SharedClock = Arc::new(SystemClock);
+        let tokens = TokenHashes::try_each(|scope| data_dir.token(scope, None)).expect("made");
+        let (socket, listener) = SocketFile::listen(&data_dir).expect("listens");
+        let (parts, clock): (_, SharedClock) = (parts(&store), Arc::new(SystemClock));
         let engine_config = EngineConfig { poll_interval: std::time::Duration::from_secs(60) };
         let engine = Engine::new(Arc::new(Shared(Arc::clone(&parts))), engine_config, clock.clone());
         let reasons = Arc::new(Mutex::new(Vec::new()));
+        let l1 = L1Status { number: 50, timestamp: 0, lag_ms: 0, checkpoint: Some(CheckpointNumber(7)), proven: None };
+        let chains = Arc::new(Mutex::new(Chains { head: HEAD, l1 }));
+        let news = broadcast::Sender::new(1_024);
         let status = FakeStatus {
             engine: engine.clone(),
             store: Arc::clone(&store),
             clock: clock.clone(),
             reasons: Arc::clone(&reasons),
+            chains: Arc::clone(&chains),
+            news: news.clone(),
         };
-        let metrics = PrometheusBuilder::new().build_recorder();
+        let (metrics, settings) = (PrometheusBuilder::new().build_recorder(), settings());
         let context = AdminContext {
             engine: engine.clone(),
             status: Arc::new(status),
+            settings: Arc::clone(&settings),
             store: Arc::clone(&store),
             metrics: metrics.handle(),
+            slot: std::time::Duration::from_secs(36),
             clock,
         };
-        let server = serve(&config(), hash, context).await.expect("serves");
-        let endpoint = EndpointFile::write(&data_dir, server.local_addr()).expect("written");
+        let server = serve(&config(), Doors { tokens, socket: Some(listener) }, context).await.expect("serves");
+        let _endpoint = EndpointFile::write(&data_dir, server.local_addr()).expect("written");
         let token = find_token(dir.path()).expect("there");
-        Self { parts, engine, store, server, token, reasons, dir, metrics, data_dir, _endpoint: endpoint }
+        #[rustfmt::skip]
+        let bench = Self {
+            parts, engine, store, server, token, tokens, reasons, chains, news, settings, dir, metrics, socket, data_dir,
+            _endpoint,
+        };
+        bench
     }
 
     /// A node that runs and is in the middle of a tick.
@@ -196,6 +189,12 @@ impl Bench {
         }
     }
 
+    /// The token of a scope.
+    pub(crate) fn token_of(&self, scope: Scope) -> AdminToken {
+        let text = std::fs::read_to_string(self.dir.path().join(scope.token_file())).expect("there");
+        AdminToken::new(text.trim())
+    }
+
     pub(crate) async fn get(&self, path: &str) -> Response {
         client().get(self.url(path)).send().await.expect("answers")
     }
@@ -204,6 +203,7 @@ impl Bench {
     pub(crate) async fn end(self) {
         self.engine.close().await.expect("closes");
         self.server.stop().await;
+        drop(self.socket);
         self.data_dir.close();
         DataDir::open(self.dir.path()).expect("free again");
     }

@@ -4,7 +4,7 @@ use metrics::Recorder as _;
 
 use super::bench::{Bench, body};
 use crate::lifecycle::Drain;
-use crate::verbs::StopRequest;
+use crate::verbs::{StartRequest, StopRequest};
 
 #[tokio::test]
 async fn a_node_that_is_stopped_is_healthy_and_not_ready() {
@@ -58,6 +58,59 @@ async fn metrics_are_prometheus_text() {
     let page = bench.get("/metrics").await;
     assert!(page.headers()["content-type"].to_str().expect("text").starts_with("text/plain"));
     assert!(page.text().await.expect("a body").contains("fermata_test_blocks 7"));
+    bench.end().await;
+}
+
+#[tokio::test]
+async fn of_the_states_exactly_one_is_1_whatever_the_node_goes_through() {
+    let recorder = metrics_exporter_prometheus::PrometheusBuilder::new().build_recorder();
+    let handle = recorder.handle();
+    let _guard = metrics::set_default_local_recorder(&recorder);
+    let bench = Bench::new().await;
+    let is = async |word: &str| {
+        bench.get("/metrics").await;
+        let text = handle.render();
+        let series: Vec<_> = text.lines().filter(|line| line.starts_with("fermata_lifecycle{")).collect();
+        let ones: Vec<_> = series.iter().filter(|line| line.ends_with(" 1")).collect();
+        assert_eq!((series.len(), ones.len()), (5, 1), "{text}");
+        assert!(ones[0].contains(&format!("\"{word}\"")), "{} is not {word}", ones[0]);
+    };
+    is("idle").await;
+    bench.engine.start(StartRequest::default()).await.expect("starts");
+    is("running").await;
+    bench.parts.ticking.notified().await;
+    let stop = bench.engine.stop(StopRequest::of(Drain::Graceful));
+    let meanwhile = async {
+        bench.engine.status().wait_for(|s| s.lifecycle.word() == "stopping").await.expect("the engine lives");
+        is("stopping").await;
+        bench.parts.release.notify_one();
+    };
+    let (stopped, ()) = tokio::join!(stop, meanwhile);
+    stopped.expect("stops");
+    is("stopped").await;
+    bench.engine.close().await.expect("closes");
+    is("closed").await;
+    bench.end().await;
+}
+
+#[tokio::test]
+async fn a_scrape_shows_what_the_status_shows() {
+    let recorder = metrics_exporter_prometheus::PrometheusBuilder::new().build_recorder();
+    let _guard = metrics::set_default_local_recorder(&recorder);
+    let bench = Bench::running().await;
+    bench.get("/metrics").await;
+    let text = recorder.handle().render();
+    for line in [
+        "fermata_ready 1",
+        "fermata_healthy 1",
+        "fermata_head_block{kind=\"unsafe\"} 1042",
+        "fermata_l1_block 50",
+        "fermata_checkpoint_on_l1 7",
+        "fermata_requests_live 0",
+        "fermata_runs 1",
+    ] {
+        assert!(text.lines().any(|told| told == line), "{line} not in\n{text}");
+    }
     bench.end().await;
 }
 

@@ -110,6 +110,17 @@ async fn parameters_that_are_not_the_methods_are_refused_and_change_nothing() {
         ("admin_stop", json!({ "mode": "now", "deadlineMs": 5 })),
         ("admin_stop", json!({ "deadline": 5 })),
         ("admin_stop", json!({ "deadlineMs": -5 })),
+        ("admin_stop", json!({ "deadlineMs": 0 })),
+        ("admin_stop", json!({ "mode": "now", "atSlot": 5 })),
+        ("admin_stop", json!({ "atSlot": 5, "atBlock": 6 })),
+        ("admin_start", json!({ "at": "0x12" })),
+        ("admin_config", json!({ "get": [] })),
+        ("admin_config", json!({ "set": { "log.filter": true } })),
+        ("admin_waitFor", json!([])),
+        ("admin_waitFor", json!({ "block": 1, "state": "idle" })),
+        ("admin_waitFor", json!({ "state": "asleep" })),
+        ("admin_explain", json!({ "slot": u64::MAX })),
+        ("admin_explain", json!({ "slot": "next" })),
         ("admin_stop", json!([{}, {}])),
         ("admin_start", json!({ "why": "x" })),
         ("admin_close", json!(["now"])),
@@ -122,7 +133,91 @@ async fn parameters_that_are_not_the_methods_are_refused_and_change_nothing() {
         assert_error(&error, "INVALID_PARAMS", -32602);
         assert_eq!(bench.engine.status().borrow().lifecycle, Lifecycle::Running, "{method} {params}");
     }
-    assert_eq!(bench.call("admin_shutdown", json!([])).await.expect_err("unknown")["code"], -32601);
+    let journal = bench.store.journal(100).await.expect("read");
+    assert!(journal.iter().all(|entry| entry.outcome == "INVALID_PARAMS"), "{journal:?}");
+    assert_eq!(journal.len(), 15, "those of verbs, and none of those that only ask");
+    bench.end().await;
+}
+
+#[tokio::test]
+async fn two_stops_at_once_with_different_modes_end_as_the_harder_one() {
+    let bench = Bench::running().await;
+    let graceful = bench.call("admin_stop", json!({ "mode": "graceful" }));
+    let now = async {
+        bench.engine.status().wait_for(|s| s.lifecycle.word() == "stopping").await.expect("the engine lives");
+        bench.call("admin_stop", json!({ "mode": "now" })).await
+    };
+    let (graceful, now) = tokio::join!(graceful, now);
+    for answer in [graceful, now] {
+        let answer = answer.expect("stops");
+        assert_eq!((&answer["lifecycle"], &answer["drain"]["outcome"]), (&json!("stopped"), &json!("interrupted")));
+    }
+    bench.end().await;
+}
+
+#[tokio::test]
+async fn a_stop_while_a_start_is_under_way_overtakes_it() {
+    let bench = Bench::new().await;
+    *bench.parts.hold_start.lock().unwrap() = true;
+    let start = bench.call("admin_start", json!([]));
+    let stop = async {
+        bench.engine.status().wait_for(|status| status.starting).await.expect("the engine lives");
+        bench.call("admin_stop", json!([])).await
+    };
+    let (started, stopped) = tokio::join!(start, stop);
+    assert_error(&started.expect_err("overtaken"), "INTERRUPTED", -32019);
+    assert_eq!(stopped.expect("stops")["changed"], false, "nothing ran");
+    *bench.parts.hold_start.lock().unwrap() = false;
+    assert_eq!(bench.call("admin_start", json!([])).await.expect("starts")["changed"], true);
+    bench.end().await;
+}
+
+#[tokio::test]
+async fn a_start_at_a_head_that_is_not_the_nodes_is_refused_with_both() {
+    let bench = Bench::new().await;
+    let other = "0x1111111111111111111111111111111111111111111111111111111111111111";
+    let error = bench.call("admin_start", json!({ "at": other, "waitMs": 5 })).await.expect_err("another head");
+    assert_error(&error, "HEAD_MISMATCH", -32011);
+    assert_eq!((&error["data"]["have"], &error["data"]["want"]), (&json!(HEAD.hash), &json!(other)));
+    let started = bench.call("admin_start", json!({ "at": HEAD.hash })).await.expect("starts");
+    assert_eq!(started["head"]["hash"], json!(HEAD.hash));
+    bench.end().await;
+}
+
+#[tokio::test]
+async fn hot_keys_are_set_at_once_the_others_are_named_and_one_that_is_wrong_spoils_all() {
+    let bench = Bench::new().await;
+    let of = async |key: &str| {
+        let keys = bench.call("admin_config", json!([])).await.expect("answers");
+        keys.as_array().expect("a list").iter().find(|shown| shown["key"] == key).cloned().expect("a key")
+    };
+    assert_eq!(of("validator.mnemonic").await["value"], "\"<secret>\"");
+    let set = json!({ "sequencer.min_transactions": 3, "sequencer.stop_deadline_ms": "9000", "rpc.max_batch": 7 });
+    let answer = bench.call("admin_config", json!({ "set": set, "by": "alice" })).await.expect("set");
+    assert_eq!(answer["applied"], json!(["sequencer.min_transactions", "sequencer.stop_deadline_ms"]));
+    assert_eq!(answer["needsRestart"], json!(["rpc.max_batch"]));
+    let shown = of("sequencer.min_transactions").await;
+    assert_eq!((&shown["value"], &shown["origin"]), (&json!("3"), &json!({ "layer": "runtime", "at": "alice" })));
+    assert_eq!(of("rpc.max_batch").await["value"], "1000");
+
+    let wrong = json!({ "sequencer.min_transactions": 4, "publisher.tip_cap_gwei": 0, "sequencer.min_transaction": 1 });
+    let error = bench.call("admin_config", json!({ "set": wrong, "by": "alice" })).await.expect_err("refused");
+    assert_error(&error, "CONFIG_INVALID", -32030);
+    assert!(error["data"]["problems"][0].as_str().is_some_and(|problem| problem.contains("did you mean")), "{error}");
+    assert_eq!(of("sequencer.min_transactions").await["value"], "3");
+    let journal = bench.store.journal(2).await.expect("read");
+    assert_eq!(journal[0].outcome, "CONFIG_INVALID");
+    assert_eq!(journal[1].outcome, "set sequencer.min_transactions, sequencer.stop_deadline_ms");
+    bench.end().await;
+}
+
+#[tokio::test]
+async fn what_is_asked_is_answered_by_the_node() {
+    let bench = Bench::new().await;
+    let explained = bench.call("admin_explain", json!({ "slot": 120 })).await.expect("answers");
+    assert_eq!((&explained["slot"], &explained["answer"]), (&json!(120), &json!("slot 120 is not ours")));
+    let report = bench.call("admin_publisher", json!([])).await.expect("answers");
+    assert_eq!((&report["accounts"][0]["nonce"], &report["accounts"][0]["checkpointsLeft"]), (&json!(7), &json!(12)));
     bench.end().await;
 }
 
@@ -143,6 +238,30 @@ async fn the_op_node_names_start_at_the_head_stop_with_a_hash_and_tell_whether_i
     for _ in 0..2 {
         assert_eq!(bench.call("admin_stopSequencer", json!([])).await.expect("stops"), json!(HEAD.hash));
         assert_eq!(bench.call("admin_sequencerActive", json!([])).await.expect("answers"), false);
+    }
+    bench.end().await;
+}
+
+#[tokio::test]
+async fn a_recorded_exchange_with_op_node_has_the_same_answers_byte_by_byte() {
+    let bench = Bench::new().await;
+    bench.parts.release.notify_one();
+    let hash = HEAD.hash;
+    let start = format!(r#"{{"jsonrpc":"2.0","id":2,"method":"admin_startSequencer","params":["{hash}"]}}"#);
+    let stopped = format!(r#"{{"jsonrpc":"2.0","id":4,"result":"{hash}"}}"#);
+    let exchange = [
+        (r#"{"jsonrpc":"2.0","id":1,"method":"admin_sequencerActive"}"#, r#"{"jsonrpc":"2.0","id":1,"result":false}"#),
+        (start.as_str(), r#"{"jsonrpc":"2.0","id":2,"result":null}"#),
+        (
+            r#"{"jsonrpc":"2.0","id":3,"method":"admin_sequencerActive","params":[]}"#,
+            r#"{"jsonrpc":"2.0","id":3,"result":true}"#,
+        ),
+        (r#"{"jsonrpc":"2.0","id":4,"method":"admin_stopSequencer","params":[]}"#, stopped.as_str()),
+    ];
+    for (asked, answered) in exchange {
+        let request = super::bench::client().post(bench.url("/")).bearer_auth(bench.token.expose());
+        let answer = request.header("content-type", "application/json").body(asked.to_owned()).send().await;
+        assert_eq!(answer.expect("answers").text().await.expect("a body"), answered);
     }
     bench.end().await;
 }
