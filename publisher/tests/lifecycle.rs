@@ -1,5 +1,5 @@
 //! Starts and stops of the manager: what each begins, ends, and leaves as it is.
-#![allow(clippy::unwrap_used, reason = "a test that fails says where")]
+#![allow(clippy::unwrap_used, clippy::wildcard_enum_match_arm, reason = "a test that fails says where")]
 
 mod common;
 
