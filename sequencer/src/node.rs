@@ -13,7 +13,7 @@ use std::net::SocketAddr;
 use std::sync::{Arc, Mutex, PoisonError};
 
 use fermata_execution::RevmExecution;
-use fermata_primitives::SharedClock;
+use fermata_primitives::{L1FollowingClock, SharedClock};
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 
@@ -42,6 +42,7 @@ pub struct Node {
 struct Inner {
     config: NodeConfig,
     clock: SharedClock,
+    l1_clock: Option<Arc<L1FollowingClock>>,
     workshop: Arc<Workshop>,
     execution: Arc<RevmExecution>,
     store: Arc<NodeStore>,
@@ -132,6 +133,12 @@ impl Node {
     #[must_use]
     pub fn clock(&self) -> &SharedClock {
         &self.inner.clock
+    }
+
+    /// The same clock, where it follows L1: whoever moves the time of L1 moves it in the same step.
+    #[must_use]
+    pub fn l1_clock(&self) -> Option<&Arc<L1FollowingClock>> {
+        self.inner.l1_clock.as_ref()
     }
 
     /// The hash of the admin token; at the first start a token is made, and its hash goes on record.

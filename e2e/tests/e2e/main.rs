@@ -6,3 +6,4 @@ mod landing;
 mod recovery;
 mod stopping;
 mod users;
+mod warping;

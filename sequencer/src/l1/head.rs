@@ -26,10 +26,15 @@ pub struct HeadMonitor {
     follow: Option<Arc<L1FollowingClock>>,
     overdue: Duration,
     head: watch::Sender<L1HeadInfo>,
+    /// The clock was moved to a head whose age is not known: the next is followed as soon as it is there.
+    settling: bool,
 }
 
 /// L1 blocks are asked for this long after they are due at the earliest.
 const AFTER_DUE: Duration = Duration::from_millis(20);
+
+/// L1 blocks by which a head may lie behind the clock before the clock goes back to it: some are missed, or come late.
+const MISSED_BLOCKS: u32 = 4;
 
 impl HeadMonitor {
     /// A monitor that has seen the head once. With `follow`, that clock is kept at the head's time. While the next block
@@ -45,7 +50,8 @@ impl HeadMonitor {
         overdue: Duration,
     ) -> Result<Self> {
         let first = read_head(&client).await?;
-        let monitor = Self { client, times, clock, follow, overdue, head: watch::Sender::new(first) };
+        let head = watch::Sender::new(first);
+        let mut monitor = Self { client, times, clock, follow, overdue, head, settling: false };
         monitor.keep_clock(&first);
         Ok(monitor)
     }
@@ -57,7 +63,7 @@ impl HeadMonitor {
     }
 
     /// Follows the head until `ended` is cancelled.
-    pub async fn run(self, ended: CancellationToken) {
+    pub async fn run(mut self, ended: CancellationToken) {
         let mut backoff = self.backoff();
         while !ended.is_cancelled() {
             match read_head(&self.client).await {
@@ -85,16 +91,21 @@ impl HeadMonitor {
     /// When the next block is due, or a while from now when it is overdue.
     fn next_look(&self, wait: Duration) -> UnixTime {
         let now = self.clock.now();
+        if self.settling {
+            return now + wait;
+        }
         let head = self.head.borrow().timestamp;
         let due = UnixTime::from(head) + self.times.ethereum_slot() + AFTER_DUE;
         // A head far behind or ahead of the clock says nothing about when the next one comes.
         if due > now && due.since(now) <= self.times.ethereum_slot() { due } else { now + wait }
     }
 
-    fn keep_clock(&self, head: &L1HeadInfo) {
-        if let Some(clock) = &self.follow
-            && clock.follow_if_off(head.timestamp, self.times.ethereum_slot())
-        {
+    fn keep_clock(&mut self, head: &L1HeadInfo) {
+        let Some(clock) = &self.follow else { return };
+        if std::mem::take(&mut self.settling) {
+            clock.follow(head.timestamp);
+        } else if clock.follow_if_off(head.timestamp, MISSED_BLOCKS * self.times.ethereum_slot()) {
+            self.settling = true;
             tracing::info!(l1_time = head.timestamp.0, "the clock was moved to the L1 head");
         }
     }
