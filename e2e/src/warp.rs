@@ -181,7 +181,8 @@ async fn stop(sequencer: &dyn Sequencer, within: Duration) -> Result<Option<Drai
     let answer = tokio::time::timeout(within + PATIENCE, sequencer.drain(within)).await.map_err(silent)?;
     let Some(report) = answer.map_err(failed)? else { return Ok(None) };
     match report.outcome {
-        DrainOutcome::Drained => Ok(Some(Drained { node, report })),
+        DrainOutcome::Drained if report.failures.is_empty() => Ok(Some(Drained { node, report })),
+        DrainOutcome::Drained => Err(failed(anyhow!(report.failures.join("; ")))),
         DrainOutcome::Interrupted | DrainOutcome::Deadline => Err(not_drained(node, within, report)),
     }
 }

@@ -10,7 +10,7 @@ use fermata_primitives::{Clock as _, SystemClock};
 use fermata_sequencer::lifecycle::{Drain, Lifecycle};
 use fermata_sequencer::node::Node;
 use fermata_sequencer::status::NodeStatus;
-use fermata_sequencer::verbs::{DrainReport, StartAnswer, StopAnswer, StopRequest};
+use fermata_sequencer::verbs::{DrainReport, StartAnswer, StartRequest, StopAnswer, StopRequest};
 use futures::FutureExt;
 use futures::future::BoxFuture;
 use serde_json::json;
@@ -113,7 +113,7 @@ impl Sequencer for InProcess {
 
     fn start(&self) -> BoxFuture<'_, Result<()>> {
         async {
-            self.node.engine().start(None).await?;
+            self.node.engine().start(StartRequest::default()).await?;
             Ok(())
         }
         .boxed()

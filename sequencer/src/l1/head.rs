@@ -33,8 +33,9 @@ pub struct HeadMonitor {
 /// L1 blocks are asked for this long after they are due at the earliest.
 const AFTER_DUE: Duration = Duration::from_millis(20);
 
-/// L1 blocks by which a head may lie behind the clock before the clock goes back to it: some are missed, or come late.
-const MISSED_BLOCKS: u32 = 4;
+/// L1 blocks by which a new head may lie behind the clock before the clock goes back to it: a busy L1 misses some, or
+/// hands them out late.
+const MISSED_BLOCKS: u32 = 16;
 
 impl HeadMonitor {
     /// A monitor that has seen the head once. With `follow`, that clock is kept at the head's time. While the next block
@@ -52,7 +53,7 @@ impl HeadMonitor {
         let first = read_head(&client).await?;
         let head = watch::Sender::new(first);
         let mut monitor = Self { client, times, clock, follow, overdue, head, settling: false };
-        monitor.keep_clock(&first);
+        monitor.keep_clock(&first, times.ethereum_slot());
         Ok(monitor)
     }
 
@@ -68,7 +69,7 @@ impl HeadMonitor {
         while !ended.is_cancelled() {
             match read_head(&self.client).await {
                 Ok(head) if head.hash != self.head.borrow().hash => {
-                    self.keep_clock(&head);
+                    self.keep_clock(&head, MISSED_BLOCKS * self.times.ethereum_slot());
                     self.head.send_replace(head);
                     backoff = self.backoff();
                 }
@@ -100,11 +101,11 @@ impl HeadMonitor {
         if due > now && due.since(now) <= self.times.ethereum_slot() { due } else { now + wait }
     }
 
-    fn keep_clock(&mut self, head: &L1HeadInfo) {
+    fn keep_clock(&mut self, head: &L1HeadInfo, tolerance: Duration) {
         let Some(clock) = &self.follow else { return };
         if std::mem::take(&mut self.settling) {
             clock.follow(head.timestamp);
-        } else if clock.follow_if_off(head.timestamp, MISSED_BLOCKS * self.times.ethereum_slot()) {
+        } else if clock.follow_if_off(head.timestamp, tolerance) {
             self.settling = true;
             tracing::info!(l1_time = head.timestamp.0, "the clock was moved to the L1 head");
         }
