@@ -97,7 +97,7 @@ impl ChildNode {
         AdminDoor { data_dir: self.data_dir.clone() }
     }
 
-    /// Its sequencer, for a warp.
+    /// Its sequencer, for a warp, which stops and starts it as an operator does: its desired state goes with it.
     #[must_use]
     pub fn sequencer(&self) -> SharedSequencer {
         Arc::new(OwnProcess { name: self.name.clone(), admin: self.admin() })

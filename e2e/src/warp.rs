@@ -158,8 +158,10 @@ impl Net {
 async fn running(sequencers: &[SharedSequencer]) -> Result<Vec<SharedSequencer>, WarpError> {
     let mut running = Vec::new();
     for sequencer in sequencers {
+        let told = tokio::time::timeout(PATIENCE, sequencer.activity()).await;
+        let told = told.unwrap_or_else(|_| Err(anyhow!("it has not answered within {PATIENCE:?}")));
         let cannot = |source| WarpError::CannotTakePart { node: sequencer.name().to_owned(), source };
-        match sequencer.activity().await.map_err(cannot)? {
+        match told.map_err(cannot)? {
             Activity::Running => running.push(SharedSequencer::clone(sequencer)),
             Activity::AtRest => {}
         }

@@ -59,26 +59,12 @@ pub trait Sequencer: fmt::Debug + Send + Sync {
     fn follow(&self, head: L1Head) -> BoxFuture<'_, Result<()>>;
 }
 
-fn activity(lifecycle: Lifecycle, starting: Starting) -> Result<Activity> {
+/// What a sequencer in this state is at, while no start is under way.
+fn at(lifecycle: Lifecycle) -> Result<Activity> {
     match lifecycle {
         Lifecycle::Running => Ok(Activity::Running),
-        Lifecycle::Idle | Lifecycle::Stopping { .. } | Lifecycle::Stopped => Ok(match starting {
-            Starting::Yes => Activity::Running,
-            Starting::No => Activity::AtRest,
-        }),
+        Lifecycle::Idle | Lifecycle::Stopping { .. } | Lifecycle::Stopped => Ok(Activity::AtRest),
         Lifecycle::Closed => bail!("it is closed; open it anew"),
-    }
-}
-
-/// Whether a start is under way.
-enum Starting {
-    Yes,
-    No,
-}
-
-impl From<bool> for Starting {
-    fn from(starting: bool) -> Self {
-        if starting { Self::Yes } else { Self::No }
     }
 }
 
@@ -98,7 +84,7 @@ impl Sequencer for InProcess {
         async {
             ensure!(self.node.l1_clock().is_some(), "it lives by the machine's clock; open it with clock = l1");
             let status = self.node.engine().status().borrow().clone();
-            activity(status.lifecycle, status.starting.into())
+            if status.starting { Ok(Activity::Running) } else { at(status.lifecycle) }
         }
         .boxed()
     }
@@ -147,7 +133,7 @@ impl Sequencer for OwnProcess {
     fn activity(&self) -> BoxFuture<'_, Result<Activity>> {
         async {
             let actual = self.admin.call::<NodeStatus>("admin_status", json!([])).await?.actual;
-            activity(actual.lifecycle, actual.starting.into())
+            if actual.starting { Ok(Activity::Running) } else { at(actual.lifecycle) }
         }
         .boxed()
     }
