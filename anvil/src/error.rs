@@ -187,6 +187,17 @@ pub enum AnvilError {
         actual: L1Timestamp,
     },
 
+    /// No clock can follow L1 there; nothing was mined.
+    #[error(
+        "L1 time cannot go to {target}: clocks count nanoseconds in 64 bits, which end at {latest}; warp to an earlier time"
+    )]
+    BeyondTime {
+        /// The timestamp that was asked for.
+        target: L1Timestamp,
+        /// The latest that there is.
+        latest: L1Timestamp,
+    },
+
     /// The interval is running already: stop it first.
     #[error("interval mining is running already: stop it before starting another")]
     IntervalRunning,

@@ -20,6 +20,9 @@ pub use self::interval::IntervalMining;
 use crate::provider::send_raw;
 use crate::{AnvilError, Cheats, Result};
 
+/// The latest time a clock can tell.
+const LATEST: L1Timestamp = L1Timestamp(u64::MAX / 1_000_000_000);
+
 /// An L1 block, as far as time goes.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct L1Head {
@@ -132,11 +135,15 @@ impl L1Clock {
     /// Mines one block at `target`, if the head, read once it is this caller's turn, is before it.
     ///
     /// # Errors
-    /// [`AnvilError::L1Unreachable`]; [`AnvilError::ClockDisobeyed`] when the block came out at another time.
+    /// [`AnvilError::L1Unreachable`]; [`AnvilError::BeyondTime`]; [`AnvilError::ClockDisobeyed`] when the block came out at
+    /// another time.
     ///
     /// # Cancel safety
     /// Dropped while anvil mines: the block may come, and the next call sees it.
     pub async fn warp_to(&self, target: L1Timestamp) -> Result<Warp> {
+        if target > LATEST {
+            return Err(AnvilError::BeyondTime { target, latest: LATEST });
+        }
         self.shared().mine_in_turn(target).await
     }
 

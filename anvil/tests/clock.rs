@@ -55,6 +55,14 @@ async fn a_warp_to_the_head_or_into_the_past_is_skipped_and_says_where_the_head_
 }
 
 #[tokio::test]
+async fn a_warp_beyond_what_clocks_can_tell_is_refused_and_mines_nothing() {
+    let (_anvil, provider, l1_clock) = anvil_with_clock().await;
+    let refused = l1_clock.warp_to(L1Timestamp(u64::MAX)).await;
+    assert!(matches!(refused, Err(AnvilError::BeyondTime { .. })), "{refused:?}");
+    assert_eq!(number(&provider).await, 0);
+}
+
+#[tokio::test]
 async fn of_many_concurrent_warps_each_gets_its_block_or_hears_that_the_head_is_past_it() {
     let (_anvil, provider, l1_clock) = anvil_with_clock().await;
     let warps = (1..=20).map(|warp| {

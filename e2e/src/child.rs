@@ -2,20 +2,51 @@
 
 use std::path::{Path, PathBuf};
 use std::process::{Output, Stdio};
+use std::sync::Arc;
 use std::time::Duration;
 
-use anyhow::{Context as _, Result, bail};
+use anyhow::{Context as _, Result, anyhow, bail};
+use fermata_sequencer::cli::Failure;
+use fermata_sequencer::cli::client::AdminClient;
 use fermata_sequencer::config::{Setting, env_name};
+use fermata_sequencer::data_dir::{find_endpoint, find_token};
 use rustix::process::{Pid, Signal, kill_process};
+use serde::de::DeserializeOwned;
 use tokio::io::{AsyncBufReadExt, BufReader, Lines};
 use tokio::process::{Child, ChildStderr, Command};
+
+use crate::SharedSequencer;
+use crate::warp::OwnProcess;
 
 /// A node process. Dropped, it is killed.
 #[derive(Debug)]
 pub struct ChildNode {
+    name: String,
     child: Child,
     data_dir: PathBuf,
     log: Lines<BufReader<ChildStderr>>,
+}
+
+/// The way into the admin RPC of a node that is a process of its own: found in its data directory at each call, so that it
+/// leads to whichever process has that.
+#[derive(Clone, Debug)]
+pub struct AdminDoor {
+    data_dir: PathBuf,
+}
+
+impl AdminDoor {
+    /// Calls a method of the admin RPC.
+    ///
+    /// # Errors
+    /// It cannot be reached, or refuses; the error has the catalogue's word.
+    pub async fn call<R>(&self, method: &'static str, params: serde_json::Value) -> Result<R>
+    where
+        R: DeserializeOwned + std::fmt::Debug + Send + Sync + Unpin + 'static,
+    {
+        let say = |failure: Failure| anyhow!("{method}: {} ({})", failure.message, failure.reason.word());
+        let (endpoint, token) = (find_endpoint(&self.data_dir)?, find_token(&self.data_dir)?);
+        AdminClient::new(&endpoint, &token).map_err(say)?.call(method, params).await.map_err(say)
+    }
 }
 
 /// How long a process may take to say what it is expected to say.
@@ -23,7 +54,7 @@ const PATIENCE: Duration = Duration::from_secs(120);
 
 impl ChildNode {
     /// Starts `fermata node` with these settings and waits until it serves its admin RPC.
-    pub(crate) async fn spawn(data_dir: PathBuf, settings: &[Setting]) -> Result<Self> {
+    pub(crate) async fn spawn(name: &str, data_dir: PathBuf, settings: &[Setting]) -> Result<Self> {
         let mut child = command(settings)?
             .arg("node")
             .stdin(Stdio::null())
@@ -32,7 +63,7 @@ impl ChildNode {
             .kill_on_drop(true)
             .spawn()?;
         let stderr = child.stderr.take().context("stderr is piped")?;
-        let mut node = Self { child, data_dir, log: BufReader::new(stderr).lines() };
+        let mut node = Self { name: name.to_owned(), child, data_dir, log: BufReader::new(stderr).lines() };
         node.log_line("serving the admin RPC").await?;
         Ok(node)
     }
@@ -53,6 +84,24 @@ impl ChildNode {
             bail!("the node ended without saying {words:?}; it said:\n{}", said.join("\n"))
         };
         tokio::time::timeout(PATIENCE, reading).await.with_context(|| format!("the node did not say {words:?}"))?
+    }
+
+    /// Its name in the net.
+    #[must_use]
+    pub fn name(&self) -> &str {
+        &self.name
+    }
+
+    /// The way into its admin RPC.
+    #[must_use]
+    pub fn admin(&self) -> AdminDoor {
+        AdminDoor { data_dir: self.data_dir.clone() }
+    }
+
+    /// Its sequencer, for a warp, which stops and starts it as an operator does: its desired state goes with it.
+    #[must_use]
+    pub fn sequencer(&self) -> SharedSequencer {
+        Arc::new(OwnProcess { name: self.name.clone(), admin: self.admin() })
     }
 
     /// Kills it with SIGKILL and waits until it is gone.

@@ -13,16 +13,20 @@
 //! # Ok(()) }
 //! ```
 //!
+//! L1 time jumps while the sequencers stand still: see [`Net::warp_with_sequencers_stopped`].
+//!
 //! Nothing here sleeps: one waits for events, with a deadline in slots.
 
 mod child;
 mod l1_proxy;
 mod net;
 mod node;
+mod warp;
 mod watch;
 
-pub use child::{ChildNode, run};
+pub use child::{AdminDoor, ChildNode, run};
 pub use l1_proxy::{L1Proxy, Traffic};
 pub use net::{Net, NetOptions};
 pub use node::NetNode;
+pub use warp::{Activity, Drained, Restart, Sequencer, SharedSequencer, WarpError, WarpOptions, Warped};
 pub use watch::Watch;

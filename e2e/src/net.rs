@@ -1,13 +1,13 @@
 //! An L1 with the rollup on it, and a place for the nodes' files.
 
 use std::path::PathBuf;
-use std::sync::Arc;
+use std::sync::{Arc, Mutex, PoisonError, Weak};
 
 use alloy::primitives::B256;
 use alloy::providers::DynProvider;
 use anyhow::{Context as _, Result};
 use fermata_anvil::DevChain;
-use fermata_primitives::{CheckpointNumber, SystemClock};
+use fermata_primitives::{CheckpointNumber, L1FollowingClock, L1Timestamp, SlotTimes};
 use fermata_rollup::contracts::IRollup;
 use fermata_sequencer::config::{NodeConfig, Setting, Sources};
 use fermata_sequencer::dev;
@@ -22,11 +22,15 @@ pub struct NetOptions {
     pub slot_secs: u64,
     /// How many validators stake; the committee is all of them.
     pub validators: u32,
+    /// Slots of an epoch.
+    pub epoch_slots: u64,
+    /// Full epochs after an epoch in which its proof may come, before its checkpoints can be pruned.
+    pub proof_submission_epochs: u64,
 }
 
 impl Default for NetOptions {
     fn default() -> Self {
-        Self { slot_secs: 3, validators: 4 }
+        Self { slot_secs: 3, validators: 4, epoch_slots: 32, proof_submission_epochs: 5_000 }
     }
 }
 
@@ -34,6 +38,12 @@ impl Default for NetOptions {
 #[derive(Debug)]
 pub struct Net {
     chain: DevChain,
+    /// What L1's blocks come by.
+    clock: Arc<L1FollowingClock>,
+    /// The clocks of the nodes in this process.
+    node_clocks: Mutex<Vec<Weak<L1FollowingClock>>>,
+    /// Held by the warp under way.
+    pub(crate) warping: tokio::sync::Mutex<()>,
     dir: TempDir,
 }
 
@@ -55,12 +65,15 @@ impl Net {
         config.validators = options.validators;
         config.deploy.slot_secs = options.slot_secs;
         config.deploy.committee_size = u64::from(options.validators);
-        let chain = DevChain::start(config, Arc::new(SystemClock)).await?;
+        config.deploy.epoch_slots = options.epoch_slots;
+        config.deploy.proof_submission_epochs = options.proof_submission_epochs;
+        let clock = Arc::new(L1FollowingClock::new());
+        let chain = DevChain::start(config, Arc::<L1FollowingClock>::clone(&clock)).await?;
         // A story is not about how long anvil takes for its first blob.
         chain.warmed_up().await;
         let dir = tempfile::tempdir()?;
         chain.deployment.addresses.save(&dir.path().join("addresses.json"))?;
-        Ok(Self { chain, dir })
+        Ok(Self { chain, clock, node_clocks: Mutex::default(), warping: tokio::sync::Mutex::default(), dir })
     }
 
     /// The L1.
@@ -72,6 +85,12 @@ impl Net {
     /// The L1, to freeze and thaw it.
     pub const fn chain_mut(&mut self) -> &mut DevChain {
         &mut self.chain
+    }
+
+    /// The rollup's time model.
+    #[must_use]
+    pub const fn times(&self) -> &SlotTimes {
+        &self.chain.deployment.times
     }
 
     /// The rollup contract.
@@ -107,7 +126,12 @@ impl Net {
     pub fn settings(&self, name: &str, changes: &[(&str, &str)]) -> Vec<Setting> {
         let mut settings = dev::settings(&self.chain, &self.dir.path().join("addresses.json"));
         let data_dir = self.data_dir(name).display().to_string();
-        let own = [("data_dir", data_dir.as_str()), ("rpc.listen", "127.0.0.1:0"), ("admin.listen", "127.0.0.1:0")];
+        let own = [
+            ("data_dir", data_dir.as_str()),
+            ("clock", "l1"),
+            ("rpc.listen", "127.0.0.1:0"),
+            ("admin.listen", "127.0.0.1:0"),
+        ];
         for (key, value) in own.iter().chain(changes) {
             settings.retain(|setting| setting.key != *key);
             settings.push(Setting::new(*key, *value, "the test"));
@@ -137,7 +161,12 @@ impl Net {
     /// # Errors
     /// The node did not open.
     pub async fn open_node_with(&self, name: &str, changes: &[(&str, &str)]) -> Result<NetNode> {
-        NetNode::open(self.config(name, changes)?).await.with_context(|| format!("node {name}"))
+        let node = NetNode::open(name, self.config(name, changes)?).await.with_context(|| format!("node {name}"))?;
+        if let Some(clock) = node.node().l1_clock() {
+            clock.agree_with(&self.clock);
+            self.node_clocks.lock().unwrap_or_else(PoisonError::into_inner).push(Arc::downgrade(clock));
+        }
+        Ok(node)
     }
 
     /// Starts a node as a process of its own.
@@ -153,12 +182,19 @@ impl Net {
     /// # Errors
     /// As [`Net::spawn_node`].
     pub async fn spawn_node_with(&self, name: &str, changes: &[(&str, &str)]) -> Result<ChildNode> {
-        ChildNode::spawn(self.data_dir(name), &self.settings(name, changes)).await
+        ChildNode::spawn(name, self.data_dir(name), &self.settings(name, changes)).await
     }
 
     /// Watches a node from now on.
     #[must_use]
     pub fn watch(&self, node: &NetNode) -> Watch {
-        Watch::new(node, self.chain.deployment.times.slot())
+        Watch::new(node, self.times().slot())
+    }
+
+    /// It is `at` now, for L1's blocks and for every node in this process.
+    pub(crate) fn move_clocks(&self, at: L1Timestamp) {
+        self.clock.follow(at);
+        let mut clocks = self.node_clocks.lock().unwrap_or_else(PoisonError::into_inner);
+        clocks.retain(|clock| clock.upgrade().map(|clock| clock.agree_with(&self.clock)).is_some());
     }
 }

@@ -1,5 +1,7 @@
 //! A node in this process, with its servers.
 
+use std::sync::Arc;
+
 use anyhow::Result;
 use fermata_sequencer::config::NodeConfig;
 use fermata_sequencer::lifecycle::Drain;
@@ -7,21 +9,38 @@ use fermata_sequencer::node::Node;
 use fermata_sequencer::service::Service;
 use fermata_sequencer::verbs::{DrainReport, StartRequest, StopRequest};
 
+use crate::SharedSequencer;
+use crate::warp::InProcess;
+
 /// A node and its servers. Dropped, it is interrupted and closed in the background.
 #[derive(Debug)]
 pub struct NetNode {
+    name: String,
     service: Service,
 }
 
 impl NetNode {
-    pub(crate) async fn open(config: NodeConfig) -> Result<Self> {
-        Ok(Self { service: Service::open(config, fermata_sequencer::metrics::recorder_of_this_process()).await? })
+    pub(crate) async fn open(name: &str, config: NodeConfig) -> Result<Self> {
+        let service = Service::open(config, fermata_sequencer::metrics::recorder_of_this_process()).await?;
+        Ok(Self { name: name.to_owned(), service })
+    }
+
+    /// Its name in the net.
+    #[must_use]
+    pub fn name(&self) -> &str {
+        &self.name
     }
 
     /// The node.
     #[must_use]
     pub const fn node(&self) -> &Node {
         self.service.node()
+    }
+
+    /// Its sequencer, for a warp.
+    #[must_use]
+    pub fn sequencer(&self) -> SharedSequencer {
+        Arc::new(InProcess { name: self.name.clone(), node: self.node().clone() })
     }
 
     /// URL of its L2 RPC.

@@ -28,6 +28,8 @@ use crate::{
 const CLOSE_PATIENCE: Duration = Duration::from_secs(5);
 
 /// Sends requests to L1 from a set of accounts, and keeps what it sends through stops and crashes.
+///
+/// Dropped without a close, it ends what runs and frees its directory in the background, without waiting.
 #[derive(Debug)]
 pub struct PublisherManager {
     signers: Vec<PrivateKeySigner>,

@@ -33,6 +33,13 @@ impl Run {
     }
 }
 
+impl Drop for Run {
+    /// A manager that is dropped without a close watches nothing any more, and lets go of its store.
+    fn drop(&mut self) {
+        self.stopped.cancel();
+    }
+}
+
 /// How a send is told to end, and whom it answers.
 #[derive(Debug)]
 pub(crate) struct Caller {

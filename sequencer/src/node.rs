@@ -17,7 +17,7 @@ use std::net::SocketAddr;
 use std::sync::{Arc, Mutex, PoisonError};
 
 use fermata_execution::RevmExecution;
-use fermata_primitives::SharedClock;
+use fermata_primitives::{L1FollowingClock, SharedClock};
 use tokio::net::UnixListener;
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
@@ -51,6 +51,7 @@ struct Inner {
     config: NodeConfig,
     settings: Arc<Settings>,
     clock: SharedClock,
+    l1_clock: Option<Arc<L1FollowingClock>>,
     workshop: Arc<Workshop>,
     execution: Arc<RevmExecution>,
     store: Arc<NodeStore>,
@@ -148,6 +149,12 @@ impl Node {
     #[must_use]
     pub fn clock(&self) -> &SharedClock {
         &self.inner.clock
+    }
+
+    /// The same clock, where it follows L1: whoever moves the time of L1 moves it in the same step.
+    #[must_use]
+    pub fn l1_clock(&self) -> Option<&Arc<L1FollowingClock>> {
+        self.inner.l1_clock.as_ref()
     }
 
     /// The hashes of the admin tokens; at the first start the tokens are made, and their hashes go on record.

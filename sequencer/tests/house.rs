@@ -53,3 +53,42 @@ fn the_list_of_crash_points_and_their_call_sites_are_equal() {
     let listed: BTreeSet<_> = CRASH_POINTS.iter().map(|tag| (*tag).to_owned()).collect();
     assert_eq!(reached, listed);
 }
+
+/// The rows of the table in `sequencer/docs/lifecycle.md`: number, statement, tests, remark.
+fn statements(text: &str) -> Vec<[&str; 4]> {
+    let rows = text.lines().filter_map(|line| line.strip_prefix("| ")?.strip_suffix('|'));
+    let cells = rows.filter_map(|row| {
+        let cells: Vec<_> = row.split('|').map(str::trim).collect();
+        <[&str; 4]>::try_from(cells).ok()
+    });
+    cells.filter(|[number, ..]| number.parse::<usize>().is_ok()).collect()
+}
+
+/// True when the file has a test of that name.
+fn is_test(path: &str, name: &str) -> bool {
+    let Ok(text) = std::fs::read_to_string(root().join(path)) else { return false };
+    let Some((before, _)) = text.split_once(&format!("fn {name}(")) else { return false };
+    // Its attributes, and an `async`, stand between it and the end of the function before.
+    let attributes = before.rsplit("\n\n").next().unwrap_or_default();
+    attributes.contains("#[test]") || attributes.contains("#[tokio::test")
+}
+
+#[test]
+fn every_statement_of_the_lifecycle_names_tests_that_exist_or_says_why_it_has_none() {
+    let text = std::fs::read_to_string(root().join("sequencer/docs/lifecycle.md")).expect("it is there");
+    let statements = statements(&text);
+    let numbers: Vec<_> = statements.iter().map(|[number, ..]| number.parse::<usize>().expect("a number")).collect();
+    assert_eq!(numbers, (1..=79).collect::<Vec<_>>());
+    for [number, statement, tests, remark] in statements {
+        assert!(!statement.is_empty(), "statement {number} says nothing");
+        if tests == "-" {
+            assert!(!remark.is_empty(), "statement {number} has no test and does not say why");
+            continue;
+        }
+        for test in tests.split(", ") {
+            let named = test.strip_prefix('`').and_then(|test| test.strip_suffix('`')?.split_once("::"));
+            let (path, name) = named.unwrap_or_else(|| panic!("statement {number}: {test} is no `path::test`"));
+            assert!(is_test(path, name), "statement {number}: {path} has no test {name}");
+        }
+    }
+}

@@ -14,7 +14,7 @@ pub enum SignerError {
     #[error(transparent)]
     NotSafe(#[from] NotSafe),
 
-    /// The signer is not started.
+    /// The signer is not started, or was stopped before the key had answered: then the duty is pinned to its payload.
     #[error("the signer is stopped; start it and ask again")]
     Stopped,
     /// The signer or its store was closed.

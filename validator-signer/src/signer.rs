@@ -2,14 +2,18 @@
 
 use std::collections::BTreeSet;
 use std::sync::Arc;
+use std::time::Duration;
 
 use alloy::primitives::{Address, B256, Signature};
 use fermata_primitives::crash_point;
 use futures::future::join_all;
 use tracing::{debug, warn};
 
-use crate::gate::Gate;
+use crate::gate::{Gate, Pass};
 use crate::{Duty, Keystore, Safe, SignerError, SigningPermit, SlashingProtection};
+
+/// How long a stop or a close waits for a key that was asked before it.
+const KEY_PATIENCE: Duration = Duration::from_secs(2);
 
 /// Who closes the store.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
@@ -25,7 +29,7 @@ enum Ownership {
 /// | | `start` | `stop` | `close` |
 /// |---|---|---|---|
 /// | stopped (as made) | started | no-op | closed |
-/// | started | no-op | waits for signings in flight, then stopped | the same, then closed |
+/// | started | no-op | waits for signings in flight, at most two seconds, then stopped | the same, then closed |
 /// | closed | error `Closed` | no-op | no-op |
 ///
 /// The store stays open, and its directory held, across any number of stops and starts; only `close` closes it, and only
@@ -79,21 +83,23 @@ impl ValidatorSigner {
         Ok(self.gate.open()?)
     }
 
-    /// Refuses new duties and waits until those in flight are done. No record changes, and the store stays open.
+    /// Refuses new duties and waits until those in flight are done. A key that has not answered within two seconds is not
+    /// waited for: its signing fails with [`SignerError::Stopped`], and the duty stays pinned to its payload. The store
+    /// stays open.
     ///
     /// # Cancel safety
     /// Dropped: the signer is stopped all the same.
     pub async fn stop(&self) {
-        self.gate.stop().await;
+        self.gate.stop(KEY_PATIENCE).await;
     }
 
-    /// Stops for good, and closes the store if this signer owns it: then another process can open it at once.
-    /// Closing twice is the same as once.
+    /// Stops for good, and closes the store if this signer owns it: then another process can open it at once. A key that
+    /// does not answer holds it up no longer than a stop. Closing twice is the same as once.
     ///
     /// # Cancel safety
     /// Dropped: nothing is signed any more, but an owned store may still be open; close again.
     pub async fn close(&self) {
-        self.gate.close().await;
+        self.gate.close(KEY_PATIENCE).await;
         match self.ownership {
             Ownership::Owned => self.protection.close().await,
             Ownership::Shared => {}
@@ -112,10 +118,10 @@ impl ValidatorSigner {
     /// Dropped before the record: nothing has happened. After it: the duty is pinned to `digest`, which may be signed
     /// again, and no other.
     pub async fn sign(&self, duty: Duty, digest: B256) -> Result<Signature, SignerError> {
-        let _pass = self.gate.enter()?;
+        let pass = self.gate.enter()?;
         self.check_key(duty)?;
         let safe = self.protection.reserve(duty, digest).await;
-        self.sign_when_safe(safe).await
+        self.sign_when_safe(safe, &pass).await
     }
 
     /// Signs many duties, recorded in one durable transaction. Each has its own outcome, in the order asked: a refused
@@ -124,7 +130,7 @@ impl ValidatorSigner {
     /// # Cancel safety
     /// As [`sign`](Self::sign), for each duty.
     pub async fn sign_many(&self, duties: &[(Duty, B256)]) -> Vec<Result<Signature, SignerError>> {
-        let _pass = match self.gate.enter() {
+        let pass = match self.gate.enter() {
             Ok(pass) => pass,
             Err(shut) => return duties.iter().map(|_| Err(shut.into())).collect(),
         };
@@ -133,7 +139,7 @@ impl ValidatorSigner {
         let signings = duties.iter().map(|(duty, _)| {
             let mut answer = || answers.next().expect("the store answers each duty it is asked for");
             let safe = self.check_key(*duty).and_then(|()| answer());
-            self.sign_when_safe(safe)
+            self.sign_when_safe(safe, &pass)
         });
         join_all(signings).await
     }
@@ -146,9 +152,9 @@ impl ValidatorSigner {
         }
     }
 
-    async fn sign_when_safe(&self, safe: Result<Safe, SignerError>) -> Result<Signature, SignerError> {
+    async fn sign_when_safe(&self, safe: Result<Safe, SignerError>, pass: &Pass<'_>) -> Result<Signature, SignerError> {
         match safe {
-            Ok(Safe::New(permit)) => self.sign_permitted(permit).await,
+            Ok(Safe::New(permit)) => self.sign_permitted(permit, pass).await,
             Ok(Safe::SameData(signature)) => Ok(signature),
             Err(error) => {
                 if let SignerError::NotSafe(refusal) = &error {
@@ -160,10 +166,10 @@ impl ValidatorSigner {
     }
 
     /// The permit goes in, and a signature that is the key's own comes out.
-    async fn sign_permitted(&self, permit: SigningPermit) -> Result<Signature, SignerError> {
+    async fn sign_permitted(&self, permit: SigningPermit, pass: &Pass<'_>) -> Result<Signature, SignerError> {
         crash_point!("signer.after_pin");
         let duty = permit.duty();
-        let signature = self.keys.sign(&permit).await?;
+        let signature = pass.unless_cut(self.keys.sign(&permit)).await??;
         let recovered = signature.recover_address_from_prehash(&permit.signed_hash()).ok();
         if recovered != Some(duty.validator) {
             return Err(SignerError::WrongSignature { validator: duty.validator, recovered });

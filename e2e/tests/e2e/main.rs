@@ -1,6 +1,7 @@
 //! Stories on a real L1: one binary, a module a story.
 
 mod bad_input;
+mod closing;
 mod deploying;
 mod intruding;
 mod landing;
@@ -8,3 +9,4 @@ mod operating;
 mod recovery;
 mod stopping;
 mod users;
+mod warping;

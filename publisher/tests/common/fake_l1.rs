@@ -77,6 +77,8 @@ struct Chain {
     on_send: VecDeque<OnSend>,
     status: Status,
     unreachable: bool,
+    /// The method that cannot be reached.
+    dead_method: Option<&'static str>,
 }
 
 /// The fake; clones are the same L1.
@@ -85,6 +87,8 @@ pub struct FakeL1 {
     chain: Arc<Mutex<Chain>>,
     heads: watch::Sender<L1HeadInfo>,
     calls: watch::Sender<Vec<String>>,
+    /// The method whose answers are held back.
+    held: watch::Sender<Option<&'static str>>,
 }
 
 impl FakeL1 {
@@ -96,8 +100,8 @@ impl FakeL1 {
             base_fee: 10 * GWEI,
             blob_base_fee: Some(1),
         };
-        let chain = Chain { chain_id: CHAIN_ID, ..Chain::default() };
-        Self { chain: Arc::new(Mutex::new(chain)), heads: watch::Sender::new(head), calls: watch::Sender::default() }
+        let chain = Arc::new(Mutex::new(Chain { chain_id: CHAIN_ID, ..Chain::default() }));
+        Self { chain, heads: watch::Sender::new(head), calls: watch::Sender::default(), held: watch::Sender::default() }
     }
 
     pub fn l1(&self) -> L1 {
@@ -129,6 +133,21 @@ impl FakeL1 {
 
     pub fn make_reachable(&self) {
         self.chain().unreachable = false;
+        self.chain().dead_method = None;
+    }
+
+    /// This method alone cannot be reached from now on.
+    pub fn make_dead(&self, method: &'static str) {
+        self.chain().dead_method = Some(method);
+    }
+
+    /// From now on this method is called and does not answer, until it is released.
+    pub fn hold(&self, method: &'static str) {
+        self.held.send_replace(Some(method));
+    }
+
+    pub fn release(&self) {
+        self.held.send_replace(None);
     }
 
     /// Every transaction mined from now on reverts.
@@ -219,7 +238,8 @@ impl FakeL1 {
         let method = request.method().to_owned();
         let params: Value = request.params().map_or(Value::Null, |raw| serde_json::from_str(raw.get()).unwrap());
         let result = self.dispatch(&method, &params);
-        self.calls.send_modify(|calls| calls.push(method));
+        self.calls.send_modify(|calls| calls.push(method.clone()));
+        let _ = self.held.subscribe().wait_for(|held| *held != Some(method.as_str())).await;
         let payload = match result {
             Answer::Value(value) => ResponsePayload::Success(RawValue::from_string(value.to_string()).unwrap()),
             Answer::Error(message) => {
@@ -233,7 +253,7 @@ impl FakeL1 {
 
     fn dispatch(&self, method: &str, params: &Value) -> Answer {
         let mut chain = self.chain();
-        if chain.unreachable {
+        if chain.unreachable || chain.dead_method == Some(method) {
             return Answer::Unreachable;
         }
         let address = || serde_json::from_value::<Address>(params[0].clone()).unwrap();

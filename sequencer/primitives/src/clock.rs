@@ -210,12 +210,17 @@ impl L1FollowingClock {
         self.shift.send_replace(Duration::from_secs(head.0).as_nanos() as i128 - machine);
     }
 
-    /// Follows the head only where it is away from this clock by more than `tolerance`, so that an ordinary block does
-    /// not make time stutter. True when the clock was moved.
+    /// Tells the same time as `other` from now on, and wakes every sleeper.
+    pub fn agree_with(&self, other: &Self) {
+        let shift = *other.shift.borrow();
+        self.shift.send_replace(shift);
+    }
+
+    /// Follows the head where it is ahead of this clock, which cannot be, or behind it by more than `tolerance`, so that
+    /// an ordinary block, and one that comes late, does not make time stutter. True when the clock was moved.
     pub fn follow_if_off(&self, head: L1Timestamp, tolerance: Duration) -> bool {
         let (now, head_time) = (self.now(), UnixTime::from(head));
-        let off = now.since(head_time).max(head_time.since(now));
-        let moved = off > tolerance;
+        let moved = head_time > now || now.since(head_time) > tolerance;
         if moved {
             self.follow(head);
         }
@@ -291,10 +296,24 @@ mod tests {
     }
 
     #[test]
-    fn a_head_within_the_tolerance_does_not_move_the_clock() {
+    fn clocks_that_agree_tell_the_same_time() {
+        let (one, other) = (L1FollowingClock::new(), L1FollowingClock::new());
+        one.follow(L1Timestamp(1_000_000));
+        other.agree_with(&one);
+        let (before, between, after) = (one.now(), other.now(), one.now());
+        assert!(before <= between && between <= after);
+    }
+
+    #[test]
+    fn a_head_that_is_ahead_or_far_behind_moves_the_clock_and_an_ordinary_one_does_not() {
         let clock = L1FollowingClock::new();
         let head = clock.now().floor_secs();
-        assert!(!clock.follow_if_off(head, Duration::from_secs(5)));
-        assert!(clock.follow_if_off(head.plus_secs(100), Duration::from_secs(5)));
+        let tolerance = Duration::from_secs(50);
+        assert!(!clock.follow_if_off(head, tolerance));
+        assert!(!clock.follow_if_off(head.minus_secs(5), tolerance));
+        assert!(clock.follow_if_off(head.plus_secs(5), tolerance));
+        assert!(clock.now() >= head.plus_secs(5).into());
+        assert!(clock.follow_if_off(head.minus_secs(100), tolerance));
+        assert!(clock.now() < head.into());
     }
 }

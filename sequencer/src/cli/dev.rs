@@ -152,6 +152,7 @@ pub(super) const fn reason_of(error: &AnvilError) -> Reason {
         | AnvilError::DepositRefused { .. }
         | AnvilError::StillQueued { .. }
         | AnvilError::ClockDisobeyed { .. }
+        | AnvilError::BeyondTime { .. }
         | AnvilError::IntervalRunning
         | AnvilError::IntervalZero
         | AnvilError::ReorgDepth { .. }

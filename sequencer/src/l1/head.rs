@@ -26,10 +26,16 @@ pub struct HeadMonitor {
     follow: Option<Arc<L1FollowingClock>>,
     overdue: Duration,
     head: watch::Sender<L1HeadInfo>,
+    /// The clock was moved to a head whose age is not known: the next is followed as soon as it is there.
+    settling: bool,
 }
 
 /// L1 blocks are asked for this long after they are due at the earliest.
 const AFTER_DUE: Duration = Duration::from_millis(20);
+
+/// L1 blocks by which a new head may lie behind the clock before the clock goes back to it: a busy L1 misses some, or
+/// hands them out late.
+const MISSED_BLOCKS: u32 = 16;
 
 impl HeadMonitor {
     /// A monitor that has seen the head once. With `follow`, that clock is kept at the head's time. While the next block
@@ -45,8 +51,9 @@ impl HeadMonitor {
         overdue: Duration,
     ) -> Result<Self> {
         let first = read_head(&client).await?;
-        let monitor = Self { client, times, clock, follow, overdue, head: watch::Sender::new(first) };
-        monitor.keep_clock(&first);
+        let head = watch::Sender::new(first);
+        let mut monitor = Self { client, times, clock, follow, overdue, head, settling: false };
+        monitor.keep_clock(&first, times.ethereum_slot());
         Ok(monitor)
     }
 
@@ -57,12 +64,12 @@ impl HeadMonitor {
     }
 
     /// Follows the head until `ended` is cancelled.
-    pub async fn run(self, ended: CancellationToken) {
+    pub async fn run(mut self, ended: CancellationToken) {
         let mut backoff = self.backoff();
         while !ended.is_cancelled() {
             match read_head(&self.client).await {
                 Ok(head) if head.hash != self.head.borrow().hash => {
-                    self.keep_clock(&head);
+                    self.keep_clock(&head, MISSED_BLOCKS * self.times.ethereum_slot());
                     self.head.send_replace(head);
                     backoff = self.backoff();
                 }
@@ -85,16 +92,21 @@ impl HeadMonitor {
     /// When the next block is due, or a while from now when it is overdue.
     fn next_look(&self, wait: Duration) -> UnixTime {
         let now = self.clock.now();
+        if self.settling {
+            return now + wait;
+        }
         let head = self.head.borrow().timestamp;
         let due = UnixTime::from(head) + self.times.ethereum_slot() + AFTER_DUE;
         // A head far behind or ahead of the clock says nothing about when the next one comes.
         if due > now && due.since(now) <= self.times.ethereum_slot() { due } else { now + wait }
     }
 
-    fn keep_clock(&self, head: &L1HeadInfo) {
-        if let Some(clock) = &self.follow
-            && clock.follow_if_off(head.timestamp, self.times.ethereum_slot())
-        {
+    fn keep_clock(&mut self, head: &L1HeadInfo, tolerance: Duration) {
+        let Some(clock) = &self.follow else { return };
+        if std::mem::take(&mut self.settling) {
+            clock.follow(head.timestamp);
+        } else if clock.follow_if_off(head.timestamp, tolerance) {
+            self.settling = true;
             tracing::info!(l1_time = head.timestamp.0, "the clock was moved to the L1 head");
         }
     }

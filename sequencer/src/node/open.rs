@@ -97,13 +97,14 @@ impl Node {
     pub async fn open(config: NodeConfig) -> Result<Self, NodeError> {
         let data_dir = DataDir::open(&config.data_dir)?;
         let store = Arc::new(NodeStore::open(&data_dir.node())?);
-        let (clock, follow) = clocks(config.clock);
+        let (clock, l1_clock) = clocks(config.clock);
         let client = l1_client(&config);
         let Located { view, deployed_at_block } = locate(&config, &client).await?;
         let execution = Arc::new(open_execution(&config, &data_dir, &clock).await?);
         check_genesis(&view, &execution).await?;
         let overdue = config.l1.poll_interval;
-        let monitor = HeadMonitor::begin(client.clone(), *view.times(), clock.clone(), follow, overdue).await?;
+        let monitor =
+            HeadMonitor::begin(client.clone(), *view.times(), clock.clone(), l1_clock.clone(), overdue).await?;
         let head = monitor.head();
         let l1_chain_id = client.chain_id().await?;
         let is_new = store.token_hash(Scope::Danger).await?.is_none();
@@ -120,6 +121,7 @@ impl Node {
             config,
             settings,
             clock: clock.clone(),
+            l1_clock,
             workshop,
             execution,
             store,

@@ -8,4 +8,5 @@ mod never_twice;
 mod opening;
 mod processes;
 mod room;
+mod silent_keys;
 mod support;

@@ -83,6 +83,8 @@ pub(crate) enum Manner {
     Failing,
     /// Signs with a key that is not the one asked for.
     Foreign,
+    /// Never answers.
+    Silent,
 }
 
 /// Keys 0 to 7. They note each digest they are asked to sign: the oracle of "never twice".
@@ -134,12 +136,16 @@ impl Keystore for RecordingKeys {
             let duty = permit.duty();
             let asked_as = (duty.validator, duty.slot.0, duty.kind);
             self.asked.lock().unwrap().entry(asked_as).or_default().push(permit.digest());
-            let _turn = self.turn.acquire().await.unwrap();
+            let turn = self.turn.acquire().await.unwrap();
             let manner = self.manner.lock().unwrap().get(&duty.validator).copied().unwrap_or(Manner::Honest);
             match manner {
                 Manner::Honest => self.keys.sign(permit).await,
                 Manner::Failing => {
                     Err(SignerError::KeyFailed { validator: duty.validator, source: "the line is dead".into() })
+                }
+                Manner::Silent => {
+                    drop(turn);
+                    std::future::pending().await
                 }
                 Manner::Foreign => {
                     Ok(alloy::signers::SignerSync::sign_hash_sync(&key(200), &permit.signed_hash()).unwrap())
