@@ -1,9 +1,11 @@
 //! Checkpoints land, slot after slot; and when one does not, the head goes back.
 
 use alloy::primitives::U256;
-use fermata_e2e::Net;
+use fermata_anvil::Cheats;
+use fermata_e2e::{Net, NetOptions, WarpOptions};
 use fermata_execution::Execution;
-use fermata_primitives::{CheckpointNumber, Slot};
+use fermata_primitives::{CheckpointNumber, Epoch, Slot};
+use fermata_sequencer::dev::prefunded_accounts;
 use fermata_sequencer::events::SequencerEvent;
 use fermata_sequencer::lifecycle::Drain;
 
@@ -66,6 +68,27 @@ async fn the_contract_names_the_committee_and_the_proposer_that_the_node_compute
         let proposer = committee.proposer(slot).expect("there is a committee");
         assert_eq!(net.rollup().getProposerAt(start).call().await?, proposer, "slot {slot}");
     }
+    node.close().await
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_committee_that_is_drawn_anew_before_it_is_settled_is_read_anew() -> Result {
+    let net = Net::start_with(NetOptions { epoch_slots: 8, ..NetOptions::default() }).await?;
+    let node = net.open_node("a").await?;
+    let workshop = node.node().workshop();
+    let epoch_now = net.times().epoch_of(net.times().slot_at(net.chain().l1_clock.head().timestamp));
+    let (epoch, next) = (Epoch(epoch_now.0 + 1), net.times().first_slot(Epoch(epoch_now.0 + 2)));
+    net.warp_to_epoch([], epoch, WarpOptions::default()).await?.leave_stopped();
+    let before = workshop.committees.of_slot(next).await?;
+    // What the first checkpoint of an epoch does besides landing: it gives the next epoch its randomness.
+    let anyone = prefunded_accounts()[9].address();
+    Cheats::new(net.chain().provider.clone()).impersonate(anyone).await?;
+    let receipt = net.rollup().setupEpoch().from(anyone).send().await?.get_receipt().await?;
+    assert!(receipt.status(), "{receipt:?}");
+    let after = workshop.committees.of_slot(next).await?;
+    let seed = net.rollup().getSampleSeedAt(U256::from(net.times().start_of(next).0)).call().await?;
+    assert_eq!(after.seed, seed);
+    assert_ne!(before.seed, seed, "the draw was settled before it could be");
     node.close().await
 }
 

@@ -123,7 +123,7 @@ async fn a_target_that_l1_has_reached_once_all_stand_is_skipped_and_the_sequence
 
 #[tokio::test(flavor = "multi_thread")]
 async fn sequencers_left_stopped_see_the_prune_that_time_brings_and_a_later_restart_builds_on_it() -> Result {
-    let options = NetOptions { epoch_slots: 4, proof_submission_epochs: 1, ..NetOptions::default() };
+    let options = NetOptions { epoch_slots: 16, proof_submission_epochs: 1, ..NetOptions::default() };
     let net = Net::start_with(options).await?;
     let (node, follower) = (net.open_node("a").await?, net.open_node("b").await?);
     let mut before = net.watch(&node);

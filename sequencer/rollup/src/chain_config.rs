@@ -37,10 +37,12 @@ impl RollupConstants {
         self.before_epoch(epoch, self.randao_lag_epochs)
     }
 
-    /// Whether the epoch's committee is settled at this L1 time; the contract refuses to tell it before.
+    /// Whether the epoch's committee is settled at this L1 time. The contract tells it earlier; but until the epoch whose
+    /// randomness it takes is over, the first checkpoint that lands there still changes the draw.
     #[must_use]
-    pub fn is_settled(&self, epoch: Epoch, now: L1Timestamp) -> bool {
-        self.validator_set_time(epoch) <= now && self.randao_time(epoch) <= now
+    pub const fn is_settled(&self, epoch: Epoch, now: L1Timestamp) -> bool {
+        let settled = self.randao_time(Epoch(epoch.0.saturating_add(1)));
+        self.validator_set_time(epoch).0 <= now.0 && settled.0 <= now.0
     }
 
     /// The epoch from which on the checkpoints of `epoch` are pruned where they are not proven.
@@ -78,12 +80,12 @@ mod tests {
     }
 
     #[test]
-    fn a_committee_is_settled_once_its_randomness_is() {
+    fn a_committee_is_settled_once_the_epoch_of_its_randomness_is_over() {
         let constants = constants();
         assert_eq!(constants.validator_set_time(Epoch(5)), L1Timestamp(10_000 + 3 * 48));
         assert_eq!(constants.randao_time(Epoch(5)), L1Timestamp(10_000 + 4 * 48));
-        assert!(!constants.is_settled(Epoch(5), L1Timestamp(10_000 + 4 * 48 - 1)));
-        assert!(constants.is_settled(Epoch(5), L1Timestamp(10_000 + 4 * 48)));
+        assert!(!constants.is_settled(Epoch(5), L1Timestamp(10_000 + 5 * 48 - 1)));
+        assert!(constants.is_settled(Epoch(5), L1Timestamp(10_000 + 5 * 48)));
     }
 
     #[test]

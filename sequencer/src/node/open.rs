@@ -244,11 +244,12 @@ fn workshop(
     let events = Events::default();
     let sync = Sync::new(view.clone(), blob_source(ground.config), Arc::clone(&execution), deployed_at_block);
     let chain = Chain::new(Arc::clone(&execution), sync, ground.clock.clone(), events.clone());
+    let committees = Arc::new(Committees::new(view.clone(), head.clone()));
     let (publisher, publisher_account) = ground.publisher(head)?;
     Ok(Workshop {
         clock: ground.clock.clone(),
         timetable: Timetable::new(*view.times(), ground.config.timetable)?,
-        committees: Arc::new(Committees::new(view.clone())),
+        committees,
         chain: Arc::new(chain),
         view,
         execution,
