@@ -5,7 +5,7 @@
 //! L1 head twice a second and for nothing else.
 
 use anyhow::{Context as _, Result};
-use fermata_e2e::{L1Proxy, Net, NetOptions};
+use fermata_e2e::{Footprint, L1Proxy, Net, NetOptions};
 use fermata_primitives::CheckpointNumber;
 
 const SLOTS: u64 = 10;
@@ -26,8 +26,8 @@ async fn main() -> Result<()> {
         "L1 calls per idle slot: {per_slot:.1}; head polled twice a second: {baseline:.1}; ratio {:.2}",
         per_slot / baseline
     );
-    let node_rss = resident(node.pid().context("it runs")?)?;
-    let anvil_rss = resident(net.chain().anvil.pid().context("it runs")?)?;
+    let node_rss = Footprint::of(node.pid().context("it runs")?)?.resident_mb;
+    let anvil_rss = Footprint::of(net.chain().anvil.pid().context("it runs")?)?.resident_mb;
     println!(
         "resident memory: node {node_rss:.1} MB, anvil {anvil_rss:.1} MB; ratio {:.2}; goal 60 MB",
         node_rss / anvil_rss
@@ -40,12 +40,4 @@ async fn published(net: &Net, node: &mut fermata_e2e::ChildNode, wanted: Checkpo
         node.log_line("published").await?;
     }
     Ok(())
-}
-
-/// Resident memory of a process in MB.
-fn resident(pid: u32) -> Result<f64> {
-    let status = std::fs::read_to_string(format!("/proc/{pid}/status"))?;
-    let line = status.lines().find(|line| line.starts_with("VmRSS:")).context("the system tells VmRSS")?;
-    let kib: f64 = line.split_whitespace().nth(1).context("VmRSS has a value")?.parse()?;
-    Ok(kib / 1024.0)
 }

@@ -18,6 +18,7 @@
 //! Nothing here sleeps: one waits for events, with a deadline in slots.
 
 mod child;
+mod footprint;
 mod l1_proxy;
 mod net;
 mod node;
@@ -25,6 +26,7 @@ mod warp;
 mod watch;
 
 pub use child::{AdminDoor, ChildNode, run};
+pub use footprint::Footprint;
 pub use l1_proxy::{L1Proxy, Traffic};
 pub use net::{Net, NetOptions};
 pub use node::NetNode;

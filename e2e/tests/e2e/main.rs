@@ -7,6 +7,7 @@ mod intruding;
 mod landing;
 mod operating;
 mod recovery;
+mod starting;
 mod stopping;
 mod users;
 mod warping;
