@@ -85,6 +85,7 @@ impl PublisherManager {
     /// Dropped, nothing runs, and it may be started again.
     pub async fn start(&self) -> Result<StartReport, Error> {
         let _verb = self.verbs.lock().await;
+        self.finish_given_up_stop().await;
         let core = match &*self.gate() {
             Gate::Stopped(core) => Arc::clone(core),
             Gate::Running(_) => return Ok(StartReport::default()),
@@ -231,6 +232,13 @@ impl PublisherManager {
     pub async fn settled(&self, hash: B256) -> Result<Option<SettledTx>, Error> {
         let found = self.core()?.on_store(move |store| store.by_hash(hash)).await?;
         Ok(found.filter(|tx| tx.intent.state.is_settled()).map(|tx| SettledTx::of(&tx)))
+    }
+
+    /// A stop that its caller gave up half-way has left a run that ends: what begins next must not find it running.
+    async fn finish_given_up_stop(&self) {
+        if self.run().is_ok_and(|run| run.stopped.is_cancelled()) {
+            self.stop_run().await;
+        }
     }
 
     async fn stop_run(&self) {

@@ -113,6 +113,22 @@ impl Chain {
         Ok(())
     }
 
+    /// Takes the heads to where they belong, once the work of a run has ended, however it ended.
+    ///
+    /// # Errors
+    /// Execution failed; the next [`Chain::follow`] moves the heads again.
+    pub async fn settle(&self) -> Result<()> {
+        let mut pipeline = self.pipeline.lock().await;
+        if self.tip.borrow().is_none() {
+            return Ok(());
+        }
+        let moved = pipeline.let_go();
+        self.place_heads(&pipeline).await?;
+        drop(pipeline);
+        self.report(&moved, "its work ended without a word");
+        Ok(())
+    }
+
     /// Where the L2 head is.
     ///
     /// # Errors
@@ -128,10 +144,8 @@ impl Chain {
             safe: self.id_of(tip.archive).await?,
             finalized: self.id_of(tip.proven_archive).await?,
         };
-        if self.execution.heads().await? != heads {
-            self.execution.set_heads(heads).await?;
-        }
-        Ok(())
+        // Without a look at where they are: a move whose caller went away may still be under way before this one.
+        Ok(self.execution.set_heads(heads).await?)
     }
 
     async fn id_of(&self, hash: B256) -> Result<BlockId> {

@@ -128,7 +128,7 @@ pub struct DrainReport {
     pub outcome: DrainOutcome,
     /// The head the node came to rest at.
     pub head: Head,
-    /// The newest checkpoint of ours that L1 confirmed.
+    /// The newest checkpoint of ours that L1 confirmed since the process began.
     pub last_checkpoint: Option<LandedCheckpoint>,
     /// What was in flight, oldest slot first, and how each piece of it ended.
     pub work: Vec<DrainedWork>,

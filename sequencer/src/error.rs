@@ -129,7 +129,7 @@ pub enum SequencerError {
         l1_tx: B256,
     },
     /// Refuse to start: the chain goes on from another block.
-    #[error("the L2 head is block {} {}, a start at {want} was asked for; start without a head to go on from here", have.number, have.hash)]
+    #[error("the L2 head is {}, not {want}", have.hash)]
     HeadMismatch {
         /// The head there is.
         have: Head,

@@ -1,8 +1,10 @@
 //! The last part: the checkpoint's L1 transaction, and the contract's own word that it landed.
 
+use std::time::Duration;
+
 use alloy::primitives::{I256, U256};
 use alloy::sol_types::SolEvent;
-use fermata_primitives::Slot;
+use fermata_primitives::{Backoff, Slot};
 use fermata_publisher::{L1Request, MinedTx, Outcome, RequestBlobs, SuccessRule};
 use fermata_rollup::contracts::IRollup::CheckpointProposed;
 use fermata_rollup::{BlobCommitments, Propose};
@@ -14,7 +16,7 @@ use crate::error::{Result, SequencerError};
 use crate::events::{PublishedCheckpoint, SequencerEvent};
 use crate::l1::{revert_reason, unless_interrupted};
 use crate::proposal::CheckpointProposal;
-use crate::slot::{ProposerTurn, Workshop};
+use crate::slot::{ProposerTurn, Workshop, before_it_ends};
 use crate::verbs::LandedCheckpoint;
 
 impl PublishedCheckpoint {
@@ -58,8 +60,12 @@ pub(crate) async fn land(
     let request = L1Request { gas_limit: Some(gas_limit), ..request };
     let outcome = workshop.publisher.send(request, interrupt.clone()).await?;
     let mined = mined(outcome)?;
-    match unless_interrupted(&interrupt, confirm(workshop, turn, proposal)).await {
-        Err(SequencerError::Interrupted) => Err(SequencerError::CutInFlight { l1_tx: mined.tx_hash }),
+    match unless_interrupted(&interrupt, before_it_ends(workshop, turn.slot.next(), confirm(workshop, turn, proposal)))
+        .await
+    {
+        Err(SequencerError::Interrupted | SequencerError::TooLate(_)) => {
+            Err(SequencerError::CutInFlight { l1_tx: mined.tx_hash })
+        }
         confirmed => confirmed,
     }?;
     Ok(PublishedCheckpoint {
@@ -137,10 +143,21 @@ fn mined(outcome: Outcome) -> Result<MinedTx> {
     }
 }
 
+/// Reads back from the contract what it has, as often as it takes: an endpoint that is down for a while says nothing about
+/// a checkpoint that was mined.
 async fn confirm(workshop: &Workshop, turn: &ProposerTurn, proposal: &CheckpointProposal) -> Result<()> {
-    let archive = workshop.view.archive_at(turn.place.number).await?;
-    if archive == proposal.archive {
-        return Ok(());
+    let mut backoff = Backoff::new(Duration::from_millis(50), Duration::from_secs(1));
+    loop {
+        match workshop.view.archive_at(turn.place.number).await {
+            Ok(archive) if archive == proposal.archive => return Ok(()),
+            Ok(other) => {
+                let number = turn.place.number;
+                return Err(SequencerError::NotLanded(format!("the contract has {other} as checkpoint {number}")));
+            }
+            Err(SequencerError::L1Unreachable { .. } | SequencerError::L1Timeout { .. }) => {
+                workshop.clock.sleep(backoff.wait()).await;
+            }
+            Err(error) => return Err(error),
+        }
     }
-    Err(SequencerError::NotLanded(format!("the contract has {archive} as checkpoint {}", turn.place.number)))
 }

@@ -65,12 +65,20 @@ impl Limit {
         *self.bounds.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// Goes no further than `at`. Of two slots, or of two blocks, the sooner counts.
-    pub fn tighten(&self, at: StopAt) {
+    /// Goes no further than `at`. Of two slots, or of two blocks, the sooner counts: it is what is given back.
+    pub fn tighten(&self, at: StopAt) -> StopAt {
         let mut bounds = self.bounds.lock().unwrap_or_else(PoisonError::into_inner);
         match at {
-            StopAt::Slot(slot) => bounds.slot = Some(bounds.slot.map_or(slot, |sooner| sooner.min(slot))),
-            StopAt::Block(block) => bounds.block = Some(bounds.block.map_or(block, |sooner| sooner.min(block))),
+            StopAt::Slot(slot) => {
+                let sooner = bounds.slot.map_or(slot, |before| before.min(slot));
+                bounds.slot = Some(sooner);
+                StopAt::Slot(sooner)
+            }
+            StopAt::Block(block) => {
+                let sooner = bounds.block.map_or(block, |before| before.min(block));
+                bounds.block = Some(sooner);
+                StopAt::Block(sooner)
+            }
         }
     }
 

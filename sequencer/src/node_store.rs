@@ -88,6 +88,22 @@ impl NodeStore {
         self.write(put).await
     }
 
+    /// Whether a signing store was ever made here: one that is missing then has been lost.
+    ///
+    /// # Errors
+    /// [`NodeStoreError`].
+    pub async fn signing_store_was_made(&self) -> Result<bool> {
+        self.read(|tables, txn| tables.signing_store_was_made(txn)).await
+    }
+
+    /// Keeps that a signing store was made.
+    ///
+    /// # Errors
+    /// [`NodeStoreError`].
+    pub async fn record_signing_store(&self) -> Result<()> {
+        self.write(|tables, txn| tables.put_signing_store(txn)).await
+    }
+
     /// Appends to the journal, which keeps the newest [`JOURNAL_LENGTH`] entries.
     ///
     /// # Errors

@@ -102,7 +102,14 @@ impl Pipeline {
     /// Where the L2 head belongs.
     #[must_use]
     pub fn head(&self) -> B256 {
-        self.pending.back().map_or(self.tip.archive, |last| last.head)
+        let standing = self.pending.iter().take_while(|p| !p.orphaned.is_cancelled());
+        standing.last().map_or(self.tip.archive, |last| last.head)
+    }
+
+    /// Lets go of places whose work ended without a word, as by a panic, and of all that is built on them.
+    pub fn let_go(&mut self) -> Moved {
+        let first = self.pending.iter().position(|p| p.orphaned.is_cancelled()).unwrap_or(self.pending.len());
+        Moved { landed: Vec::new(), orphaned: self.orphan_from(first) }
     }
 
     /// Takes the place above everything under way.
@@ -110,6 +117,7 @@ impl Pipeline {
     /// # Errors
     /// [`NoPlace`] where the pipeline is full or the slot is taken.
     pub fn open(&mut self, slot: Slot) -> Result<Place, NoPlace> {
+        self.let_go();
         if self.pending.back().is_some_and(|last| last.slot >= slot) {
             return Err(NoPlace::SlotTaken(slot));
         }
@@ -167,14 +175,18 @@ impl Pipeline {
 
     /// L1 says something new.
     pub fn l1_moved(&mut self, tip: L1Tip) -> Moved {
+        let mut lost = self.let_go();
         self.tip = tip;
         let is_tip = |p: &Pending| p.number == tip.number && p.head == tip.archive && p.stage == Stage::Proposed;
         if let Some(at) = self.pending.iter().position(is_tip) {
             let landed = self.pending.drain(..=at).map(|p| p.slot).collect();
-            return Moved { landed, orphaned: Vec::new() };
+            return Moved { landed, ..lost };
         }
         let stands = self.pending.front().is_none_or(|p| p.base == tip.archive && p.number == tip.number.next());
-        if stands { Moved::default() } else { Moved { landed: Vec::new(), orphaned: self.orphan_from(0) } }
+        if !stands {
+            lost.orphaned.splice(0..0, self.orphan_from(0));
+        }
+        lost
     }
 
     fn orphan_from(&mut self, first: usize) -> Vec<Slot> {
@@ -240,6 +252,18 @@ mod tests {
         assert!(above.orphaned.is_cancelled());
         assert_eq!(pipeline.head(), hash(40));
         assert_eq!(pipeline.extend(Slot(11), hash(61)), Err(NoPlace::Orphaned));
+    }
+
+    #[test]
+    fn a_place_whose_work_ended_without_a_word_holds_up_neither_the_head_nor_the_next() {
+        let mut pipeline = Pipeline::new(tip(4, 40));
+        let lost = propose(&mut pipeline, 10, 50);
+        let above = pipeline.open(Slot(11)).expect("there is a place");
+        lost.orphaned.cancel();
+        assert_eq!(pipeline.head(), hash(40));
+        let place = pipeline.open(Slot(12)).expect("there is a place");
+        assert_eq!((place.number, place.base), (CheckpointNumber(5), hash(40)));
+        assert!(above.orphaned.is_cancelled());
     }
 
     #[test]

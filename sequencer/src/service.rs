@@ -61,6 +61,15 @@ impl ServiceError {
     }
 }
 
+/// What becomes of a service once it has begun.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum Begun {
+    /// It serves, running or standing still: [`Service::run`] it.
+    Serving,
+    /// It was asked to end meanwhile: [`Service::end`] it.
+    Ending,
+}
+
 impl Service {
     /// Opens the node and its servers. Nothing is signed or sent yet.
     ///
@@ -101,19 +110,31 @@ impl Service {
         self.admin.closed()
     }
 
-    /// Starts as the configuration and the desired state say. An operator's stop outlives the process.
+    /// Starts as the configuration and the desired state say. An operator's stop outlives the process. A start takes as long
+    /// as it takes to sync: a signal or a close ends the wait, and an operator's stop leaves a node that stands still.
     ///
     /// # Errors
     /// The start failed: the service is to be ended with [`Service::end`].
-    pub async fn start_as_desired(&self) -> Result<(), ServiceError> {
+    pub async fn start_as_desired(&self, signals: &mut Signals) -> Result<Begun, ServiceError> {
         let policy = self.node.config().sequencer.start;
         let wish = self.node.store().wish().await.map_err(NodeError::from)?;
         let Desire { running, why } = Desire::of(policy, wish.as_ref(), self.node.clock().now());
         tracing::info!(running, why, precedence = PRECEDENCE, "desired state");
-        if running {
-            self.node.engine().start(StartRequest::default()).await?;
+        if !running {
+            return Ok(Begun::Serving);
         }
-        Ok(())
+        let started = tokio::select! {
+            started = self.node.engine().start(StartRequest::default()) => started,
+            () = self.admin.closed().cancelled() => return Ok(Begun::Ending),
+            signal = signals.next() => {
+                tracing::info!(signal, "stopping during the start");
+                return Ok(Begun::Ending);
+            }
+        };
+        match started {
+            Ok(_) | Err(VerbError::Interrupted) => Ok(Begun::Serving),
+            Err(error) => Err(error.into()),
+        }
     }
 
     /// Runs until an operator closes the node or a signal ends the process. The first signal stops gracefully within

@@ -15,6 +15,7 @@ use fermata_validator_signer::ValidatorSigner;
 use futures::FutureExt;
 use futures::future::BoxFuture;
 use tokio::sync::watch;
+use tokio_util::sync::DropGuard;
 
 use crate::attestations::attest;
 use crate::chain::Chain;
@@ -88,6 +89,8 @@ pub struct ProposerTurn {
     pub settings: ProposerSettings,
     /// What it is busy with.
     pub phase: SlotPhase,
+    /// Gives the place up when the turn is dropped before its checkpoint has landed, as by a panic.
+    pub hold: DropGuard,
 }
 
 /// The tick of one run.
@@ -156,17 +159,18 @@ impl SlotTick {
         let (checkpoint, phase) = (place.number, workshop.phases.begin(slot));
         workshop.events.emit(SequencerEvent::PreparingCheckpoint { slot, checkpoint, proposer });
         let settings = *workshop.settings.borrow();
-        Ok(Some(ProposerTurn { slot, proposer, committee, place, settings, phase }))
+        let hold = place.orphaned.clone().drop_guard();
+        Ok(Some(ProposerTurn { slot, proposer, committee, place, settings, phase, hold }))
     }
 
     async fn propose(&self, turn: &ProposerTurn, context: &TickContext) -> Result<CheckpointProposal> {
         let workshop = &self.workshop;
         turn.phase.enter(Phase::Building);
-        let blocks = unless_ended(turn, context, build_blocks(workshop, turn, &context.limit)).await?;
+        let blocks = self.unless_ended(turn, context, build_blocks(workshop, turn, &context.limit)).await?;
         crash_point!("sequencer.after_build");
         turn.phase.enter(Phase::Proposing);
-        let unsigned = unless_ended(turn, context, assemble(workshop, turn, blocks)).await?;
-        let proposal = unless_ended(turn, context, sign(workshop, turn, unsigned)).await?;
+        let unsigned = self.unless_ended(turn, context, assemble(workshop, turn, blocks)).await?;
+        let proposal = self.unless_ended(turn, context, sign(workshop, turn, unsigned)).await?;
         crash_point!("sequencer.after_proposal");
         workshop.chain.proposed(turn.slot).await?;
         let (slot, checkpoint, blocks) = (turn.slot, turn.place.number, proposal.blocks.len());
@@ -179,13 +183,17 @@ impl SlotTick {
         context.requests.track(RequestKind::Checkpoint, turn.slot, |interrupt| async move {
             let landed = async {
                 turn.phase.enter(Phase::Collecting);
-                let attestations = unless_interrupted(&interrupt, attest(&workshop, &turn, &proposal)).await?;
+                let attesting = before_it_ends(&workshop, turn.slot, attest(&workshop, &turn, &proposal));
+                let attestations = unless_interrupted(&interrupt, attesting).await?;
                 crash_point!("sequencer.after_attest");
                 turn.phase.enter(Phase::Publishing);
                 land(&workshop, &turn, &proposal, attestations, interrupt.clone()).await
             };
             match landed.await {
-                Ok(published) => published.tell(&workshop, turn.slot),
+                Ok(published) => {
+                    turn.hold.disarm();
+                    published.tell(&workshop, turn.slot)
+                }
                 Err(error) => fail(&workshop, &turn, &proposal, &error).await,
             }
         });
@@ -201,6 +209,20 @@ impl SlotTick {
         let ending = Ending::of(error);
         context.requests.note(DrainedWork { kind: WorkKind::Build, slot, ending });
         self.workshop.chain.abandon(slot).await
+    }
+
+    /// Awaits `work`; ends early when the run is interrupted, the checkpoint has lost its place, or its slot is over.
+    async fn unless_ended<T>(
+        &self,
+        turn: &ProposerTurn,
+        context: &TickContext,
+        work: impl Future<Output = Result<T>>,
+    ) -> Result<T> {
+        tokio::select! {
+            done = before_it_ends(&self.workshop, turn.slot, work) => done,
+            () = context.interrupt.cancelled() => Err(SequencerError::Interrupted),
+            () = turn.place.orphaned.cancelled() => Err(crate::pipeline::NoPlace::Orphaned.into()),
+        }
     }
 
     /// A slot that had begun before this run had is nobody's fault.
@@ -240,16 +262,17 @@ fn our_proposer(committee: &Committee, slot: Slot, ours: &[Address]) -> Option<A
     }
 }
 
-/// Awaits `work`; ends early when the run is interrupted or the checkpoint has lost its place.
-async fn unless_ended<T>(
-    turn: &ProposerTurn,
-    context: &TickContext,
+/// Awaits `work`, no longer than the slot lasts.
+pub(crate) async fn before_it_ends<T>(
+    workshop: &Workshop,
+    slot: Slot,
     work: impl Future<Output = Result<T>>,
 ) -> Result<T> {
+    let end = workshop.timetable.times().end_of(slot);
     tokio::select! {
+        biased;
         done = work => done,
-        () = context.interrupt.cancelled() => Err(SequencerError::Interrupted),
-        () = turn.place.orphaned.cancelled() => Err(crate::pipeline::NoPlace::Orphaned.into()),
+        () = workshop.clock.sleep_until(end.into()) => Err(SequencerError::TooLate("its slot was over")),
     }
 }
 

@@ -184,6 +184,16 @@ pub struct HeadGap {
 }
 
 impl PartsError {
+    /// The head is another than the one that was asked for.
+    #[must_use]
+    pub fn elsewhere(have: Head, want: B256) -> Self {
+        let Head { number, hash } = have;
+        let message = format!(
+            "the L2 head is block {number} {hash}, a start at {want} was asked for; start without a head to go on from here"
+        );
+        Self { heads: Some(HeadGap { have, want }), ..Self::new(Reason::HeadMismatch, message) }
+    }
+
     /// An error that is not about heads.
     #[must_use]
     pub const fn new(reason: Reason, message: String) -> Self {

@@ -16,7 +16,7 @@ use crate::catalogue::Reason;
 use crate::config::{ConfigError, NodeConfig, Sources};
 use crate::data_dir::{DataDir, DataDirError};
 use crate::dev;
-use crate::service::{Service, ServiceError};
+use crate::service::{Begun, Service, ServiceError};
 use crate::signals::Signals;
 
 /// Options of `fermata dev`.
@@ -116,15 +116,20 @@ async fn serve(
     let service = Service::open(config, metrics).await?;
     banner::print(chain, &service);
     let events = service.node().events();
-    if let Err(error) = service.start_as_desired().await {
-        service.end(signals).await;
-        return Err(error.into());
-    }
-    let closed = service.closed().clone();
-    tokio::select! {
-        () = lines::print(events, args.checkpoints) => {}
-        () = closed.cancelled() => {}
-        signal = signals.next() => println!("\n{signal}: draining (again to interrupt)"),
+    match service.start_as_desired(&mut signals).await {
+        Ok(Begun::Serving) => {
+            let closed = service.closed().clone();
+            tokio::select! {
+                () = lines::print(events, args.checkpoints) => {}
+                () = closed.cancelled() => {}
+                signal = signals.next() => println!("\n{signal}: draining (again to interrupt)"),
+            }
+        }
+        Ok(Begun::Ending) => {}
+        Err(error) => {
+            service.end(signals).await;
+            return Err(error.into());
+        }
     }
     let drained = service.end(signals).await;
     banner::farewell(drained.as_ref());

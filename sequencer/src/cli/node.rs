@@ -4,7 +4,7 @@ use metrics_exporter_prometheus::PrometheusHandle;
 
 use crate::catalogue::Reason;
 use crate::config::NodeConfig;
-use crate::service::{Service, ServiceError};
+use crate::service::{Begun, Service, ServiceError};
 use crate::signals::Signals;
 use crate::verbs::DrainOutcome;
 
@@ -45,13 +45,17 @@ impl NodeCommandError {
 /// # Errors
 /// [`NodeCommandError`] where it did not come up, or a signal cut what was in flight; everything is released then.
 pub(super) async fn run(config: NodeConfig, metrics: PrometheusHandle) -> Result<(), NodeCommandError> {
-    let signals = Signals::listen().map_err(NodeCommandError::Signals)?;
+    let mut signals = Signals::listen().map_err(NodeCommandError::Signals)?;
     let service = Service::open(config, metrics).await?;
-    if let Err(error) = service.start_as_desired().await {
-        service.end(signals).await;
-        return Err(error.into());
-    }
-    match service.run(signals).await {
+    let drained = match service.start_as_desired(&mut signals).await {
+        Ok(Begun::Serving) => service.run(signals).await,
+        Ok(Begun::Ending) => service.end(signals).await,
+        Err(error) => {
+            service.end(signals).await;
+            return Err(error.into());
+        }
+    };
+    match drained {
         Some(report) if report.outcome != DrainOutcome::Drained => {
             Err(NodeCommandError::Cut { outcome: report.outcome })
         }

@@ -142,19 +142,20 @@ impl Owner {
         match next(self.lifecycle, Command::Start) {
             Err(refused) => drop(answer.send(Err(refused.into()))),
             Ok((_, Effect::Begin)) => self.begin(request, answer),
-            Ok((state, _)) => {
-                let recorded = self.record(Wish::running, request.author).await;
-                if recorded.is_ok() {
-                    self.call_off();
-                }
-                let started = self.started(state).await;
-                let answered = recorded.map_or_else(
-                    |error| Err(VerbError::NotRecorded(error)),
-                    |()| Ok(StartAnswer { changed: false, ..started }),
-                );
-                let _ = answer.send(answered);
-            }
+            Ok((state, _)) => drop(answer.send(self.run_on(state, request).await)),
         }
+    }
+
+    /// A start of what runs already: it must be at the head that was asked for, and then goes on without end.
+    async fn run_on(&mut self, state: Lifecycle, request: StartRequest) -> Result<StartAnswer, VerbError> {
+        let started = self.started(state).await;
+        let elsewhere = request.at.filter(|want| *want != started.head.hash);
+        if let Some(want) = elsewhere {
+            return Err(VerbError::Start(PartsError::elsewhere(started.head, want)));
+        }
+        self.record(Wish::running, request.author).await.map_err(VerbError::NotRecorded)?;
+        self.call_off();
+        Ok(StartAnswer { changed: false, ..started })
     }
 
     fn begin(&mut self, request: StartRequest, answer: Answer<StartAnswer>) {
@@ -216,16 +217,18 @@ impl Owner {
             (Some(at), Lifecycle::Running) => self.plan(at),
             (Some(_) | None, _) => self.apply(Command::Stop(drain)),
         }
-        let author = author.filter(|_| self.lifecycle != Lifecycle::Closed);
-        let unrecorded = self.record(Wish::stopped, author).await.err();
-        let waiter = Waiter::Stop { answer, unrecorded };
         let clock = self.polling.clock.clone();
-        let Some((waiters, due)) = self.end_in_sight() else { return waiter.answer(self.lifecycle, None, &[]) };
-        waiters.push(waiter);
-        if let Some(span) = deadline {
+        if let (Some(span), Some((_, due))) = (deadline, self.end_in_sight()) {
             due.within(&clock, span);
         }
         self.show_end();
+        let author = author.filter(|_| self.lifecycle != Lifecycle::Closed);
+        let unrecorded = self.record(Wish::stopped, author).await.err();
+        let waiter = Waiter::Stop { answer, unrecorded };
+        match self.end_in_sight() {
+            Some((waiters, _)) => waiters.push(waiter),
+            None => waiter.answer(self.lifecycle, None, &[]),
+        }
     }
 
     /// Those who wait for the drain under way or planned, and its deadline.
@@ -241,7 +244,7 @@ impl Owner {
     /// The run goes on until `at`.
     fn plan(&mut self, at: StopAt) {
         let Some(run) = &self.run else { return };
-        run.limit().tighten(at);
+        let at = run.limit().tighten(at);
         self.planned.get_or_insert_default();
         // The limit may lie behind already: have the tick look.
         run.trigger(oneshot::channel().0);

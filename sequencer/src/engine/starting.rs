@@ -10,7 +10,7 @@ use super::draining::Answer;
 use crate::lifecycle::Drain;
 use crate::poll_loop::Tick;
 use crate::run::RunTokens;
-use crate::verbs::{PartsError, StartAnswer, StartRequest, VerbError};
+use crate::verbs::{PartsError, StartAnswer, StartRequest, StopRequest, VerbError};
 
 pub(super) struct Starting {
     pub(super) tokens: RunTokens,
@@ -36,12 +36,15 @@ impl Starting {
                 self.waiters.push(answer);
                 self.request.author = self.request.author.take().or(request.author);
             }
+            // It takes effect in the run that is being started.
+            Verb::Stop { request: StopRequest { at: Some(_), .. }, .. } | Verb::Start { .. } => {
+                self.deferred.push_back(verb);
+            }
             Verb::Stop { .. } | Verb::Close { .. } => {
                 // The start is given up; the stop then finds nothing running, or what had just begun to.
                 self.tokens.end(Drain::Interrupt);
                 self.deferred.push_back(verb);
             }
-            Verb::Start { .. } => self.deferred.push_back(verb),
             // Nothing runs yet that could tick; the first tick will begin at once.
             Verb::Trigger { .. } => {}
             Verb::LiveRequests { answer } => drop(answer.send(Vec::new())),
@@ -49,6 +52,6 @@ impl Starting {
     }
 
     fn is_joined_by(&self, request: &StartRequest) -> bool {
-        self.deferred.is_empty() && request.at.is_none_or(|head| self.request.at == Some(head))
+        self.deferred.is_empty() && request.at == self.request.at && request.wait == self.request.wait
     }
 }

@@ -67,7 +67,8 @@ impl HeadMonitor {
     pub async fn run(mut self, ended: CancellationToken) {
         let mut backoff = self.backoff();
         while !ended.is_cancelled() {
-            match read_head(&self.client).await {
+            let Some(read) = ended.run_until_cancelled(read_head(&self.client)).await else { return };
+            match read {
                 Ok(head) if head.hash != self.head.borrow().hash => {
                     self.keep_clock(&head, MISSED_BLOCKS * self.times.ethereum_slot());
                     self.head.send_replace(head);

@@ -107,11 +107,12 @@ impl Node {
             HeadMonitor::begin(client.clone(), *view.times(), clock.clone(), l1_clock.clone(), overdue).await?;
         let head = monitor.head();
         let l1_chain_id = client.chain_id().await?;
-        let is_new = store.token_hash(Scope::Danger).await?.is_none();
+        let is_new = !store.signing_store_was_made().await? && store.token_hash(Scope::Danger).await?.is_none();
         let ground = Ground { config: &config, data_dir: &data_dir, view: &view, l1_chain_id, clock: &clock, is_new };
         let engine_side: Arc<dyn Execution> = Arc::<RevmExecution>::clone(&execution);
         let proposer = watch::Sender::new(hot::proposer(&config));
         let workshop = workshop(&ground, engine_side, head.clone(), deployed_at_block, proposer.subscribe())?;
+        store.record_signing_store().await?;
         let workshop = Arc::new(workshop);
         let settings = Arc::new(Settings::new(&config, hot::appliers(&config, proposer, &workshop.publisher)));
         let background = begin_background(monitor, &workshop, head.clone(), &clock);
@@ -194,7 +195,7 @@ struct Ground<'a> {
     view: &'a RollupView,
     l1_chain_id: u64,
     clock: &'a SharedClock,
-    /// No node has come up in this data directory before: there is no admin token on record.
+    /// No node has come up in this data directory before: neither a signing store nor an admin token is on record.
     is_new: bool,
 }
 

@@ -39,7 +39,8 @@ impl Inner {
         }
     }
 
-    /// Waits until `want` is the L2 head, no longer than `wait`. A block that is here and is not the head never will be.
+    /// Waits until `want` is the L2 head, no longer than `wait`. Not for a block at or below the head: the chain has passed it.
+    /// One above may still become the head, as when the L1 transaction of a checkpoint that was cut lands.
     async fn synced_to(&self, want: B256, wait: Duration) -> Result<()> {
         let waited = self.clock.sleep(wait);
         futures::pin_mut!(waited);
@@ -50,7 +51,8 @@ impl Inner {
             if have.hash == want {
                 return Ok(());
             }
-            if self.execution.block(want).await?.is_some() {
+            let known = self.execution.block(want).await?;
+            if known.is_some_and(|block| block.header().number <= have.number) {
                 return Err(SequencerError::HeadMismatch { have, want });
             }
             tokio::select! {
@@ -100,21 +102,29 @@ impl Inner {
         Ok(())
     }
 
+    /// One that hangs does not keep the others from stopping.
     async fn take_down(&self) {
-        self.workshop.publisher.stop().await;
-        self.workshop.signer.stop().await;
+        let settled = async {
+            if let Err(error) = self.workshop.chain.settle().await {
+                tracing::error!(error = %error_chain(&error), "the L2 head is not where it belongs; the next L1 block moves it");
+            }
+        };
+        futures::join!(self.workshop.publisher.stop(), self.workshop.signer.stop(), settled);
     }
 
     async fn release(&self) -> Vec<String> {
         self.background.end().await;
-        if let Err(error) = self.workshop.publisher.close().await {
-            tracing::error!(error = %error_chain(&error), "the publisher's store was not closed");
-        }
-        self.workshop.signer.close().await;
-        if let Err(error) = self.execution.close().await {
-            tracing::error!(error = %error_chain(&error), "the execution store was not closed");
-        }
-        self.store.close().await;
+        let publisher = async {
+            if let Err(error) = self.workshop.publisher.close().await {
+                tracing::error!(error = %error_chain(&error), "the publisher's store was not closed");
+            }
+        };
+        let execution = async {
+            if let Err(error) = self.execution.close().await {
+                tracing::error!(error = %error_chain(&error), "the execution store was not closed");
+            }
+        };
+        futures::join!(publisher, self.workshop.signer.close(), execution, self.store.close());
         let held = self.held.lock().unwrap_or_else(PoisonError::into_inner).take();
         if let Some(Held { data_dir, endpoint, socket }) = held {
             drop((endpoint, socket));
@@ -172,8 +182,11 @@ impl Parts for NodeParts {
 }
 
 fn parts_error(error: &SequencerError) -> PartsError {
+    if let SequencerError::HeadMismatch { have, want } = *error {
+        return PartsError::elsewhere(have, want);
+    }
     let mut of_parts = PartsError::new(error.reason(), error_chain(error));
-    if let SequencerError::HeadMismatch { have, want } | SequencerError::HeadNotSynced { have, want } = *error {
+    if let SequencerError::HeadNotSynced { have, want } = *error {
         of_parts.heads = Some(HeadGap { have, want });
     }
     of_parts

@@ -12,6 +12,7 @@ use crate::engine::Wish;
 
 const SCHEMA: &str = "schema";
 const WISH: &str = "desired_state";
+const SIGNING_STORE: &str = "signing_store_made";
 
 /// The fact that holds the hash of a scope's token.
 const fn token_fact(scope: Scope) -> &'static str {
@@ -61,6 +62,14 @@ impl Tables {
 
     pub(super) fn put_wish(&self, txn: &mut RwTxn<'_>, wish: &Wish) -> Result<()> {
         self.put_fact(txn, WISH, wish)
+    }
+
+    pub(super) fn signing_store_was_made(&self, txn: &RoTxn<'_>) -> Result<bool> {
+        Ok(self.fact(txn, SIGNING_STORE)?.unwrap_or(false))
+    }
+
+    pub(super) fn put_signing_store(&self, txn: &mut RwTxn<'_>) -> Result<()> {
+        self.put_fact(txn, SIGNING_STORE, &true)
     }
 
     pub(super) fn token_hash(&self, txn: &RoTxn<'_>, scope: Scope) -> Result<Option<TokenHash>> {

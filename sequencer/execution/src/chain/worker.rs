@@ -1,6 +1,7 @@
 //! The engine's own thread: it executes and writes, one thing after the other, off the async runtime.
 
 use std::future::Future;
+use std::panic::AssertUnwindSafe;
 use std::sync::{Mutex, PoisonError, mpsc};
 use std::thread;
 
@@ -13,6 +14,13 @@ use super::reader::ChainReader;
 use crate::{ExecutionError, Result};
 
 type Work = Box<dyn FnOnce(&Engine) + Send>;
+
+/// Work that panics ends alone: who asked for it hears that it was not done, and its write, if it had begun one, is undone.
+fn contained(work: Work, engine: &Engine) {
+    if std::panic::catch_unwind(AssertUnwindSafe(|| work(engine))).is_err() {
+        tracing::error!("execution panicked; the engine goes on with what is asked next");
+    }
+}
 
 /// A handle to the thread. When it is dropped the thread ends after the work it is busy with; nobody waits for it.
 #[derive(Debug)]
@@ -30,7 +38,7 @@ impl Worker {
             Ok(engine) => {
                 // Whoever asked may be gone; then the queue is closed as well and the loop ends at once.
                 let _ = opened.send(Ok(engine.reader().clone()));
-                queue.iter().for_each(|work| work(&engine));
+                queue.iter().for_each(|work| contained(work, &engine));
             }
             Err(error) => {
                 let _ = opened.send(Err(error));

@@ -1,11 +1,14 @@
 //! Starts: once, at once, again after a failure, and never beside a stop.
 
 use std::sync::atomic::Ordering;
+use std::time::Duration;
+
+use fermata_primitives::Slot;
 
 use super::bench::{Act, Behaviour, Bench, HEAD, Part, graceful, interrupt};
 use crate::catalogue::Reason;
 use crate::lifecycle::{Lifecycle, Refused};
-use crate::verbs::{Author, StartRequest, VerbError};
+use crate::verbs::{Author, StartRequest, StopAt, VerbError};
 
 #[tokio::test]
 async fn a_start_runs_the_first_tick_at_once_and_tells_the_head() {
@@ -121,6 +124,34 @@ async fn a_start_at_another_head_than_the_one_under_way_waits_for_its_own_turn()
     let (first, second, ()) = futures::join!(first, second, release);
     assert!(first.expect("starts").changed);
     assert!(!second.expect("it runs by then").changed);
+}
+
+#[tokio::test]
+async fn a_start_of_what_runs_at_another_head_is_refused_and_changes_nothing() {
+    let bench = Bench::running(Behaviour::UntilReleased).await;
+    let elsewhere = StartRequest::by(Author::new("alice")).at(alloy::primitives::B256::ZERO);
+    let refused = bench.engine.start(elsewhere).await;
+    assert!(matches!(refused, Err(VerbError::Start(error)) if error.reason == Reason::HeadMismatch));
+    assert!(bench.fake.wishes.lock().unwrap().is_empty());
+    assert!(!bench.engine.start(StartRequest::default().at(HEAD.hash)).await.expect("it is there").changed);
+}
+
+#[tokio::test]
+async fn a_stop_planned_during_a_start_lets_the_start_succeed_and_takes_effect_in_its_run() {
+    let bench = Bench::new(Behaviour::Return);
+    bench.fake.tell(Part::Start, Act::Hold);
+    let start = bench.engine.start(StartRequest::default());
+    let stop = bench.engine.stop(graceful().at(StopAt::Slot(Slot(9))));
+    let release = async {
+        bench.settle().await;
+        bench.fake.release.notify_one();
+        bench.settle().await;
+        assert_eq!(bench.state(), Lifecycle::Running);
+        bench.fake.behave(Behaviour::HeedLimit);
+        bench.pass(Duration::from_secs(1)).await;
+    };
+    let (start, stop, ()) = futures::join!(start, stop, release);
+    assert!(start.expect("starts").changed && stop.expect("stops").changed);
 }
 
 #[tokio::test]
