@@ -9,6 +9,7 @@ use alloy::consensus::Transaction;
 use common::fake_l1::{FakeL1, GENESIS};
 use common::{ETHEREUM_SLOT, Sending, mined, open, request, started, try_open};
 use fermata_publisher::{Error, L1Request, L1TxState, Outcome, PublisherManager};
+use futures::FutureExt as _;
 use tempfile::TempDir;
 use tokio_util::sync::CancellationToken;
 
@@ -147,6 +148,23 @@ async fn a_stop_before_any_start_and_a_second_stop_change_nothing_and_ask_l1_not
     tokio::join!(manager.stop(), manager.stop());
     assert_eq!((fake.call_count(), manager.status().await.unwrap()), (calls, status));
     manager.start().await.unwrap();
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_stop_that_was_given_up_half_way_is_finished_by_the_next_start_which_sends() {
+    let (fake, dir) = (FakeL1::new(), tempfile::tempdir().unwrap());
+    let manager = started(&fake, dir.path(), 1).await;
+    let held = Sending::begin(&manager, lasting("held"));
+    fake.until_called(SEND, 1).await;
+    assert!(manager.stop().now_or_never().is_none(), "it waits for the send, and is dropped here");
+    let report = manager.start().await.unwrap();
+    assert_eq!(report.resumed.len(), 1, "it began anew");
+    assert!(matches!(held.outcome().await, Outcome::Interrupted { .. }));
+    fake.mine();
+    let next = Sending::begin(&manager, lasting("next"));
+    fake.until_called(SEND, 2).await;
+    fake.mine();
+    mined(next.outcome().await);
 }
 
 #[tokio::test(start_paused = true)]
