@@ -46,7 +46,7 @@ impl Parcel {
 /// Connects nodes of one process, and owns the task that carries messages between them. Once it is dropped or closed nothing
 /// arrives any more.
 ///
-/// Moments are those of its clock: a clock that jumps forwards lets arrive what is due by then.
+/// Moments are those of its clock: a jump forwards lets arrive what is due by then, a jump back holds up what is on the way.
 #[derive(Debug)]
 pub struct Hub {
     exchange: Arc<Exchange>,

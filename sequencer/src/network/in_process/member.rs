@@ -98,17 +98,16 @@ impl InProcessNetwork {
         let mut dispatch = Dispatch::default();
         for to in to {
             let route = Route { from: self.id.clone(), to: to.clone() };
-            match self.exchange.send(Flight { route, deadline, parcel: parcel.clone() }) {
-                Err(Dropped::LinkFull) => {
-                    self.member.intake.count_dropped(Dropped::LinkFull);
-                    dispatch.full.push(to);
-                    continue;
-                }
-                Err(reason) => self.member.intake.count_dropped(reason),
-                Ok(()) => {}
+            let sent = self.exchange.send(Flight { route, deadline, parcel: parcel.clone() });
+            if let Err(reason) = sent {
+                self.member.intake.count_dropped(reason);
             }
-            self.member.intake.count_sent(parcel.bytes().len());
-            dispatch.on_the_way += 1;
+            if sent == Err(Dropped::LinkFull) {
+                dispatch.full.push(to);
+            } else {
+                self.member.intake.count_sent(parcel.bytes().len());
+                dispatch.on_the_way += 1;
+            }
         }
         Ok(dispatch)
     }
@@ -227,5 +226,19 @@ impl Network for InProcessNetwork {
 
     fn traffic(&self) -> Traffic {
         self.member.intake.traffic()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_request_that_nobody_waits_for_any_more_leaves_nothing_behind() {
+        let member = Member::default();
+        let waiting = Waiting::begin(&member, NodeId::new("b"), 1);
+        assert_eq!(member.waiting(|waiting| waiting.len()), 1);
+        drop(waiting);
+        assert_eq!(member.waiting(|waiting| waiting.len()), 0);
     }
 }

@@ -109,9 +109,11 @@ async fn a_quick_link_does_not_wait_for_a_slow_one() {
     let (mut at_b, mut at_c) = (b.attestations(), c.attestations());
     broadcast(&a, 0..1).await;
     assert_eq!(slots(&mut at_c, 1).await, [0]);
+    broadcast(&a, 1..2).await;
+    assert_eq!(slots(&mut at_c, 1).await, [1], "while the first is on its way to b");
     assert_eq!(b.traffic().received.messages, 0);
     clock.advance(Duration::from_secs(60));
-    assert_eq!(slots(&mut at_b, 1).await, [0]);
+    assert_eq!(slots(&mut at_b, 2).await, [0, 1]);
 }
 
 #[tokio::test]

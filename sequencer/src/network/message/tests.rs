@@ -1,17 +1,15 @@
+//! What the bytes of a message may be.
+
 use alloy::consensus::Header;
-use alloy::primitives::{Address, B256, Bytes, U256};
-use alloy::signers::SignerSync as _;
-use alloy::signers::local::PrivateKeySigner;
+use alloy::primitives::{B256, Bytes};
 use fermata_execution::Block;
-use fermata_primitives::{CheckpointNumber, Epoch, L1Timestamp, Slot};
-use fermata_rollup::{CheckpointHeader, Committee, GasFees, L1Signature, payload_digest};
-use fermata_validator_signer::{Domain, DutyKind};
+use fermata_primitives::{CheckpointNumber, L1Timestamp, Slot};
+use fermata_rollup::{CheckpointHeader, GasFees, L1Signature};
 use proptest::prelude::*;
 
 use super::*;
-use crate::network::SignatureError;
 
-const DOMAIN: Domain = Domain { l1_chain_id: 31_337, rollup: Address::repeat_byte(0xf1) };
+mod signatures;
 
 /// A block header with the fields of the newest fork that ours have.
 fn block_header(number: u64, words: [[u8; 32]; 4]) -> Header {
@@ -88,17 +86,6 @@ fn any_message() -> impl Strategy<Value = Message> {
     ]
 }
 
-fn key(byte: u8) -> PrivateKeySigner {
-    PrivateKeySigner::from_bytes(&B256::repeat_byte(byte)).expect("a valid key")
-}
-
-/// `content` signed as the signer's duties sign it.
-fn signed<T: Signable>(content: T, key: &PrivateKeySigner) -> Signed<T> {
-    let hash = content.duty_kind().signed_hash(content.digest(&DOMAIN));
-    let signature = key.sign_hash_sync(&hash).expect("signs");
-    Signed::new(content, signature.into())
-}
-
 fn proposed_block() -> ProposedBlock {
     let block = Block::new(block_header(9, [[3; 32]; 4]), vec![Bytes::from_static(&[1, 2, 3])]);
     ProposedBlock { slot: Slot(7), index: 2, block }
@@ -108,10 +95,6 @@ fn proposed_checkpoint() -> ProposedCheckpoint {
     let ProposedBlock { slot, index, block } = proposed_block();
     let header = CheckpointHeader { slot, ..CheckpointHeader::default() };
     ProposedCheckpoint { number: CheckpointNumber(4), header, last_index: index, last_block: block }
-}
-
-fn committee(members: Vec<Address>) -> Committee {
-    Committee { epoch: Epoch(0), seed: U256::from(5), members }
 }
 
 proptest! {
@@ -231,62 +214,4 @@ fn an_unknown_kind_is_named() {
     }
     let empty_list = Message::decode(&[VERSION, MessageKind::Attestation.code(), 0xc0]);
     assert!(matches!(empty_list, Err(MessageError::Malformed(_))), "{empty_list:?}");
-}
-
-#[test]
-fn the_proposer_of_the_slot_is_recovered_and_nobody_else_is_taken_for_it() {
-    let (ours, other) = (key(1), key(2));
-    let members = committee(vec![ours.address()]);
-    let proposal = signed(proposed_block(), &ours);
-    assert_eq!(proposal.signed_by_proposer(&DOMAIN, &members), Ok(ours.address()));
-    let (expected, found) = (ours.address(), other.address());
-    let stolen = signed(proposed_block(), &other);
-    let refused = SignatureError::NotTheProposer { expected, found };
-    assert_eq!(stolen.signed_by_proposer(&DOMAIN, &members), Err(refused));
-    assert_eq!(stolen.signed_by_proposer(&DOMAIN, &committee(Vec::new())), Ok(found), "then anyone may");
-}
-
-#[test]
-fn a_forged_signature_is_nobodys() {
-    let checkpoint = signed(proposed_checkpoint(), &key(1));
-    let (content, signature) = (checkpoint.content().clone(), checkpoint.signature());
-    let forged = Signed::new(content, L1Signature { v: 99, ..signature });
-    assert_eq!(forged.signer(&DOMAIN), Err(SignatureError::Forged));
-    assert_eq!(Signed::new(proposed_block(), L1Signature::EMPTY).signer(&DOMAIN), Err(SignatureError::Forged));
-}
-
-#[test]
-fn a_member_attests_what_the_contract_recovers_it_from() {
-    let (member, stranger) = (key(1), key(2));
-    let members = committee(vec![member.address()]);
-    let content = proposed_checkpoint().attestation();
-    let attestation = signed(content, &member);
-    assert_eq!(attestation.signed_by_member(&DOMAIN, &members), Ok(member.address()));
-    let digest = payload_digest(content.archive, alloy::primitives::I256::ZERO, content.header.hash());
-    assert_eq!(attestation.signature().signer(digest), Some(member.address()));
-    let refused = SignatureError::NotAMember(stranger.address());
-    assert_eq!(signed(content, &stranger).signed_by_member(&DOMAIN, &members), Err(refused));
-}
-
-#[test]
-fn a_proposal_for_another_rollup_chain_slot_or_place_has_another_digest() {
-    let content = proposed_block();
-    let digest = content.digest(&DOMAIN);
-    assert_eq!(content.digest(&DOMAIN), digest);
-    assert_ne!(content.digest(&Domain { l1_chain_id: 1, ..DOMAIN }), digest);
-    assert_ne!(content.digest(&Domain { rollup: Address::ZERO, ..DOMAIN }), digest);
-    assert_ne!(ProposedBlock { slot: Slot(8), ..content.clone() }.digest(&DOMAIN), digest);
-    assert_ne!(ProposedBlock { index: 3, ..content.clone() }.digest(&DOMAIN), digest);
-    let body = Block::new(content.block.header().clone(), vec![Bytes::from_static(&[9])]);
-    assert_ne!(ProposedBlock { block: body, ..content }.digest(&DOMAIN), digest, "the body is signed too");
-    let checkpoint = proposed_checkpoint();
-    assert_ne!(checkpoint.digest(&DOMAIN), checkpoint.attestation().digest(&DOMAIN));
-}
-
-#[test]
-fn each_content_has_the_duty_that_allows_it_once() {
-    assert_eq!(proposed_block().duty(Address::ZERO).kind, DutyKind::BlockProposal { index: 2 });
-    assert_eq!(proposed_checkpoint().duty(Address::ZERO).kind, DutyKind::CheckpointProposal);
-    let duty = proposed_checkpoint().attestation().duty(Address::repeat_byte(1));
-    assert_eq!((duty.validator, duty.slot, duty.kind), (Address::repeat_byte(1), Slot(7), DutyKind::Attestation));
 }
