@@ -32,6 +32,7 @@ pub mod lifecycle;
 pub mod limit;
 pub mod log;
 pub mod metrics;
+pub mod network;
 pub mod node;
 pub mod node_store;
 pub mod phases;
