@@ -16,6 +16,7 @@ use tokio::sync::watch;
 
 use crate::Error;
 use crate::classify::{Verdict, classify};
+use crate::redact::without_url;
 
 /// The head of L1, as its watcher last saw it.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
@@ -123,7 +124,7 @@ impl L1Client {
     pub(crate) async fn broadcast(&self, hash: B256, bytes: Bytes) -> Verdict {
         let call = self.provider.client().request::<_, B256>("eth_sendRawTransaction", (bytes,));
         match tokio::time::timeout(self.timeout, call).await {
-            Ok(answer) => classify(answer, hash),
+            Ok(answer) => classify(answer.map_err(without_url), hash),
             Err(_) => Verdict::Ambiguous { why: format!("no answer within {:?}", self.timeout) },
         }
     }
@@ -134,7 +135,8 @@ impl L1Client {
         method: &'static str,
         call: impl IntoFuture<Output = TransportResult<T>>,
     ) -> Result<T, Error> {
-        match tokio::time::timeout(self.timeout, call.into_future()).await {
+        let answer = tokio::time::timeout(self.timeout, call.into_future()).await;
+        match answer.map(|answer| answer.map_err(without_url)) {
             Ok(Ok(answer)) => Ok(answer),
             Ok(Err(source @ RpcError::Transport(_))) => Err(Error::L1Unreachable { method, source }),
             Ok(Err(source)) => Err(Error::L1Refused { method, source }),
@@ -160,4 +162,22 @@ fn revert_bytes(error: &TransportError) -> Option<Bytes> {
     let payload = error.as_error_resp()?;
     let says_so = payload.code == 3 || payload.message.to_lowercase().contains("revert");
     says_so.then(|| payload.as_revert_data().unwrap_or_default())
+}
+
+#[cfg(test)]
+mod tests {
+    use alloy::providers::ProviderBuilder;
+
+    use super::*;
+
+    #[tokio::test]
+    async fn the_key_in_the_path_of_an_endpoint_is_told_nowhere() {
+        let url = "http://127.0.0.1:1/v3/s3cret?token=s3cret".parse().unwrap();
+        let l1 = L1Client::new(ProviderBuilder::default().connect_http(url).erased(), Duration::from_secs(60));
+        let refused = l1.chain_id().await.unwrap_err();
+        assert!(matches!(refused, Error::L1Unreachable { .. }), "{refused:?}");
+        let verdict = l1.broadcast(B256::ZERO, Bytes::new()).await;
+        let told = format!("{} {refused:?} {verdict:?}", crate::plan::with_cause(&refused));
+        assert!(told.contains("error sending request") && !told.contains("s3cret"), "{told}");
+    }
 }

@@ -31,6 +31,7 @@ mod publisher;
 mod receipts;
 mod reconcile;
 mod records;
+mod redact;
 mod request;
 mod run;
 mod send;
@@ -49,6 +50,7 @@ pub use fees::{CeilingExceeded, FeeConfig, FeeField, FeeMarket, Fees, Replacemen
 pub use l1::{L1, L1HeadInfo};
 pub use manager::PublisherManager;
 pub use nonces::{NonceLedger, NotTheTail};
+pub use redact::without_url;
 pub use request::{
     InvalidRequest, L1Request, MAX_BLOBS, MinedTx, NextStep, Outcome, RejectReason, RequestBlobs, SuccessRule,
 };

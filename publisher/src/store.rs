@@ -6,7 +6,7 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use alloy::primitives::{Address, B256, Bytes};
-use heed::{Env, EnvClosingEvent, RoTxn, RwTxn, WithTls};
+use heed::{Env, EnvClosingEvent, RoTxn, RwTxn, WithoutTls};
 use serde::Serialize;
 use serde::de::DeserializeOwned;
 
@@ -20,7 +20,7 @@ const NEXT_ID_KEY: &[u8] = b"next_intent_id";
 /// The store of one data directory.
 #[derive(Debug)]
 pub(crate) struct Store {
-    env: Env,
+    env: Env<WithoutTls>,
     db: Databases,
     file: PathBuf,
     keep_settled: usize,
@@ -230,7 +230,7 @@ impl Store {
 
 /// Reading and writing, with the store's own errors.
 impl Store {
-    fn read(&self) -> Result<RoTxn<'_, WithTls>, Error> {
+    fn read(&self) -> Result<RoTxn<'_, WithoutTls>, Error> {
         self.env.read_txn().map_err(|error| self.failed(error))
     }
 

@@ -5,7 +5,7 @@ use std::io::{Read, Seek, Write};
 use std::path::{Path, PathBuf};
 
 use heed::types::Bytes;
-use heed::{Database, Env, EnvOpenOptions, RwTxn};
+use heed::{Database, Env, EnvOpenOptions, RwTxn, WithoutTls};
 
 use crate::Error;
 
@@ -13,6 +13,8 @@ use crate::Error;
 pub(crate) const SCHEMA: u32 = 1;
 /// Most the store can grow to; address space, not disk.
 const MAP_SIZE: usize = 4 << 30;
+/// Concurrent read transactions. Without slots of their own, threads that come and go use none up.
+const MAX_READERS: u32 = 1024;
 const SCHEMA_KEY: &[u8] = b"schema";
 const CHAIN_KEY: &[u8] = b"chain_id";
 
@@ -70,7 +72,7 @@ impl DirLock {
 }
 
 /// Opens the environment in `dir` and its databases, after the checks.
-pub(crate) fn open_env(dir: &Path, chain_id: u64) -> Result<(Env, Databases), Error> {
+pub(crate) fn open_env(dir: &Path, chain_id: u64) -> Result<(Env<WithoutTls>, Databases), Error> {
     let file = dir.join("data.mdb");
     let is_new = check_file(&file)?;
     let env = open_lmdb(dir, &file)?;
@@ -102,9 +104,9 @@ fn check_file(file: &Path) -> Result<bool, Error> {
     unsafe_code,
     reason = "heed cannot know that no other process truncates the file; the directory lock keeps them out"
 )]
-fn open_lmdb(dir: &Path, file: &Path) -> Result<Env, Error> {
-    let mut options = EnvOpenOptions::new();
-    options.map_size(MAP_SIZE).max_dbs(8);
+fn open_lmdb(dir: &Path, file: &Path) -> Result<Env<WithoutTls>, Error> {
+    let mut options = EnvOpenOptions::new().read_txn_without_tls();
+    options.map_size(MAP_SIZE).max_dbs(8).max_readers(MAX_READERS);
     let opened = unsafe { options.open(dir) };
     opened.map_err(|error| match error {
         heed::Error::Mdb(found) => damaged(file, found.to_string()),
@@ -116,7 +118,7 @@ fn open_lmdb(dir: &Path, file: &Path) -> Result<Env, Error> {
 }
 
 /// A file cut short would end the process at the first read of a page that is missing.
-fn check_length(env: &Env, file: &Path) -> Result<(), Error> {
+fn check_length(env: &Env<WithoutTls>, file: &Path) -> Result<(), Error> {
     let failed = |source| Error::DataDir { path: file.to_owned(), source };
     let page_size = u64::from(env.stat().page_size);
     let needed = (env.info().last_page_number as u64 + 1) * page_size;
@@ -145,7 +147,7 @@ fn check_meta(meta: RawDb, txn: &RwTxn<'_>, file: &Path, chain_id: u64) -> Resul
     }
 }
 
-fn create_databases(env: &Env, txn: &mut RwTxn<'_>, meta: RawDb) -> heed::Result<Databases> {
+fn create_databases(env: &Env<WithoutTls>, txn: &mut RwTxn<'_>, meta: RawDb) -> heed::Result<Databases> {
     Ok(Databases {
         meta,
         accounts: env.create_database(txn, Some("accounts"))?,
@@ -166,7 +168,7 @@ pub(crate) fn damaged(file: &Path, detail: String) -> Error {
 mod tests {
     use super::*;
 
-    fn close(env: Env) {
+    fn close(env: Env<WithoutTls>) {
         env.prepare_for_closing().wait();
     }
 

@@ -27,6 +27,7 @@ pub(crate) use keys::{publishers as publisher_keys, validators as validator_keys
 pub use open::NodeError;
 pub(crate) use open::{l1_client, locate};
 pub(crate) use reason::of_signer as reason_of_signer;
+pub(crate) use status::L1_HEADS_MISSED;
 pub use status::NodeStatusSource;
 
 use crate::config::{NodeConfig, Settings};

@@ -13,7 +13,7 @@ mod tests;
 use std::path::{Path, PathBuf};
 use std::sync::{Mutex, PoisonError};
 
-use heed::{Env, RoTxn, RwTxn};
+use heed::{Env, RoTxn, RwTxn, WithoutTls};
 use tokio_util::task::TaskTracker;
 
 pub use error::NodeStoreError;
@@ -38,7 +38,7 @@ pub struct NodeStore {
 /// An open environment and its tables.
 #[derive(Clone, Debug)]
 struct Open {
-    env: Env,
+    env: Env<WithoutTls>,
     tables: Tables,
 }
 

@@ -105,7 +105,7 @@ struct BeaconError(reqwest::Error);
 
 impl From<BeaconError> for super::client::CallError {
     fn from(error: BeaconError) -> Self {
-        Self::Transport(Box::new(error.0))
+        Self::Transport(Box::new(error.0.without_url()))
     }
 }
 

@@ -7,6 +7,7 @@ use alloy::primitives::{Address, Bytes};
 use alloy::providers::{DynProvider, Provider};
 use alloy::transports::{RpcError, TransportErrorKind};
 
+use fermata_publisher::without_url;
 use fermata_rollup::contracts::decode_revert;
 
 use crate::error::{Result, SequencerError};
@@ -91,7 +92,7 @@ impl From<RpcError<TransportErrorKind>> for CallError {
     fn from(error: RpcError<TransportErrorKind>) -> Self {
         match error.as_error_resp().and_then(|response| response.as_revert_data()) {
             Some(data) => Self::Reverted(revert_reason(&data)),
-            None => Self::Transport(Box::new(error)),
+            None => Self::Transport(Box::new(without_url(error))),
         }
     }
 }
@@ -120,4 +121,21 @@ pub async fn unless_interrupted<T>(
     work: impl Future<Output = Result<T>>,
 ) -> Result<T> {
     interrupt.run_until_cancelled(work).await.unwrap_or(Err(SequencerError::Interrupted))
+}
+
+#[cfg(test)]
+mod tests {
+    use alloy::providers::ProviderBuilder;
+
+    use super::*;
+    use crate::poll_loop::chain;
+
+    #[tokio::test]
+    async fn the_key_in_the_path_of_an_endpoint_is_told_nowhere() {
+        let url = "http://127.0.0.1:1/v3/s3cret?token=s3cret".parse().expect("a URL");
+        let client = L1Client::new(ProviderBuilder::default().connect_http(url).erased(), Duration::from_secs(60));
+        let error = client.chain_id().await.expect_err("nobody listens");
+        let told = format!("{} {error:?}", chain(&error));
+        assert!(told.contains("error sending request") && !told.contains("s3cret"), "{told}");
+    }
 }

@@ -60,7 +60,7 @@ impl Follower {
         let head = *self.head.borrow_and_update();
         if head.number <= *newest {
             // L1 went back: what was read at the blocks that are gone may be wrong.
-            self.committees.forget().await;
+            self.committees.forget();
         }
         *newest = head.number;
         let tip = self.view.tip(head.hash).await?;

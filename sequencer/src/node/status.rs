@@ -20,8 +20,8 @@ use crate::verbs::Head;
 #[derive(Clone, Debug)]
 pub struct NodeStatusSource(Node);
 
-/// L1 heads missed before a node is not well.
-pub(super) const L1_HEADS_MISSED: u32 = 8;
+/// L1 blocks that may be missing before the head is too old, and a node not well.
+pub(crate) const L1_HEADS_MISSED: u32 = 8;
 /// Slots without a checkpoint on L1 before a running node is not well.
 const SLOTS_WITHOUT_CHECKPOINT: u32 = 4;
 

@@ -6,7 +6,7 @@ use std::fs;
 use std::io::Write as _;
 use std::path::{Path, PathBuf};
 
-use heed::{Env, EnvOpenOptions};
+use heed::{Env, EnvOpenOptions, WithoutTls};
 
 use super::tables::Tables;
 use super::{NodeStoreError, Result};
@@ -18,11 +18,13 @@ pub(super) const SCHEMA: u32 = 1;
 const MAP_BYTES: usize = 1 << 32;
 /// Room for tables to come.
 const MAX_TABLES: u32 = 32;
+/// Concurrent read transactions. Without slots of their own, threads that come and go use none up.
+const MAX_READERS: u32 = 1024;
 
 pub(super) const DATA_FILE: &str = "data.mdb";
 pub(super) const MANIFEST: &str = "MANIFEST";
 
-pub(super) fn open(dir: &Path) -> Result<(Env, Tables)> {
+pub(super) fn open(dir: &Path) -> Result<(Env<WithoutTls>, Tables)> {
     let unusable = |source: std::io::Error| NodeStoreError::Unusable { dir: dir.to_owned(), source: source.into() };
     fs::create_dir_all(dir).map_err(unusable)?;
     let was_made = dir.join(MANIFEST).try_exists().map_err(unusable)?;
@@ -50,9 +52,9 @@ pub(super) fn open(dir: &Path) -> Result<(Env, Tables)> {
     Ok((env, tables))
 }
 
-fn open_env(dir: &Path) -> Result<Env> {
-    let mut options = EnvOpenOptions::new();
-    options.map_size(MAP_BYTES).max_dbs(MAX_TABLES);
+fn open_env(dir: &Path) -> Result<Env<WithoutTls>> {
+    let mut options = EnvOpenOptions::new().read_txn_without_tls();
+    options.map_size(MAP_BYTES).max_dbs(MAX_TABLES).max_readers(MAX_READERS);
     #[expect(unsafe_code, reason = "LMDB maps a file: the data directory's lock keeps other processes from it")]
     let env = unsafe { options.open(dir) };
     env.map_err(|error| match error {
@@ -64,7 +66,7 @@ fn open_env(dir: &Path) -> Result<Env> {
     })
 }
 
-fn create(env: &Env) -> Result<Tables> {
+fn create(env: &Env<WithoutTls>) -> Result<Tables> {
     let mut txn = env.write_txn()?;
     let tables = Tables::create(env, &mut txn)?;
     tables.put_schema(&mut txn, SCHEMA)?;
@@ -73,7 +75,7 @@ fn create(env: &Env) -> Result<Tables> {
 }
 
 /// The tables of an environment that was there, and of our schema; `None` where it has none.
-fn check(dir: &Path, env: &Env) -> Result<Option<Tables>> {
+fn check(dir: &Path, env: &Env<WithoutTls>) -> Result<Option<Tables>> {
     let txn = env.read_txn()?;
     let Some(tables) = Tables::find(env, &txn)? else { return Ok(None) };
     let file = dir.join(DATA_FILE);

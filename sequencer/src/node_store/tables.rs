@@ -2,7 +2,7 @@
 
 use heed::byteorder::BE;
 use heed::types::{Bytes, Str, U64};
-use heed::{Database, Env, RoTxn, RwTxn};
+use heed::{Database, Env, RoTxn, RwTxn, WithoutTls};
 use serde::Serialize;
 use serde::de::DeserializeOwned;
 
@@ -34,7 +34,7 @@ pub struct Tables {
 
 impl Tables {
     /// Makes the tables that are not there.
-    pub(super) fn create(env: &Env, txn: &mut RwTxn<'_>) -> Result<Self> {
+    pub(super) fn create(env: &Env<WithoutTls>, txn: &mut RwTxn<'_>) -> Result<Self> {
         Ok(Self {
             facts: env.create_database(txn, Some("facts"))?,
             journal: env.create_database(txn, Some("journal"))?,
@@ -42,7 +42,7 @@ impl Tables {
     }
 
     /// The tables as they are; `None` where one is missing.
-    pub(super) fn find(env: &Env, txn: &RoTxn<'_>) -> Result<Option<Self>> {
+    pub(super) fn find(env: &Env<WithoutTls>, txn: &RoTxn<'_>) -> Result<Option<Self>> {
         let facts = env.open_database(txn, Some("facts"))?;
         let journal = env.open_database(txn, Some("journal"))?;
         Ok(facts.zip(journal).map(|(facts, journal)| Self { facts, journal }))

@@ -8,15 +8,13 @@ use fermata_primitives::{CheckpointNumber, Clock as _, SystemClock, UnixTime};
 use super::{Finding, accounts};
 use crate::config::{BlobSource, ClockKind, NodeConfig};
 use crate::l1::{L1Client, RollupView};
-use crate::node::{genesis_hash, l1_client, locate};
+use crate::node::{L1_HEADS_MISSED, genesis_hash, l1_client, locate};
 use crate::poll_loop::chain as error_chain;
 use crate::span::words;
 use crate::timetable::Timetable;
 
 /// Further ahead than this of our clock, an L1 block was made by a clock that is right, and ours is not.
 const MOST_SKEW: Duration = Duration::from_secs(2);
-/// L1 blocks that may be missing before the head is too old.
-const HEADS_MISSED: u32 = 8;
 
 pub(super) async fn examine(config: &NodeConfig) -> Vec<Finding> {
     let client = l1_client(config);
@@ -64,7 +62,7 @@ fn skew(config: &NodeConfig, now: UnixTime, head: UnixTime) -> Finding {
         let says = format!("the L1 head lies {} in the future of this machine's clock", words(ahead));
         return Finding::fail("clock", says, "set the machine's clock, and keep it with NTP");
     }
-    if age > HEADS_MISSED * Duration::from_secs(config.l1.ethereum_slot_secs) {
+    if age > L1_HEADS_MISSED * Duration::from_secs(config.l1.ethereum_slot_secs) {
         let says = format!("the L1 head is {} old", words(age));
         return Finding::fail("clock", says, "check the L1 endpoint, and this machine's clock");
     }

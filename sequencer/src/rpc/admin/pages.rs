@@ -11,7 +11,7 @@ use crate::status::{Health, HealthStatus};
 /// A page.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub(super) enum Page {
-    /// Whether the process answers and its engine lives.
+    /// Whether the process answers, its engine lives, and the poll loop of a running node ticks.
     Live,
     /// Whether the node can do its work: it runs and makes progress.
     Ready,
