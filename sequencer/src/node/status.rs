@@ -1,15 +1,20 @@
 //! What a node tells about itself.
 
+use std::sync::{Arc, Mutex, PoisonError};
+use std::time::Duration;
+
 use futures::FutureExt;
 use futures::future::BoxFuture;
 use futures::stream::BoxStream;
 
+use fermata_execution::Heads;
 use fermata_primitives::Slot;
 
 use super::{Node, explain, funds, news};
 use crate::explain::Explanation;
 use crate::feed::Told;
 use crate::lifecycle::Lifecycle;
+use crate::poll_loop::chain;
 use crate::status::{
     HeadsStatus, Health, InFlightTx, L1Status, NodeStatus, PublisherReport, PublisherStatus, RequestStatus,
     SignerStatus, SlotPhaseStatus, SlotStatus, StatusSource,
@@ -18,7 +23,20 @@ use crate::verbs::Head;
 
 /// A node as the source of its status.
 #[derive(Clone, Debug)]
-pub struct NodeStatusSource(Node);
+pub struct NodeStatusSource {
+    node: Node,
+    known: Arc<Mutex<Known>>,
+}
+
+/// What a status tells again where its source does not answer.
+#[derive(Debug, Default)]
+struct Known {
+    heads: Heads,
+    requests: Vec<RequestStatus>,
+}
+
+/// How long a status waits for the engine's owner, who may be waiting for a part that starts or stops.
+const OWNER_PATIENCE: Duration = Duration::from_secs(1);
 
 /// L1 blocks that may be missing before the head is too old, and a node not well.
 pub(crate) const L1_HEADS_MISSED: u32 = 8;
@@ -26,26 +44,45 @@ pub(crate) const L1_HEADS_MISSED: u32 = 8;
 const SLOTS_WITHOUT_CHECKPOINT: u32 = 4;
 
 impl NodeStatusSource {
-    pub(super) const fn new(node: Node) -> Self {
-        Self(node)
+    pub(super) fn new(node: Node) -> Self {
+        Self { node, known: Arc::default() }
+    }
+
+    /// The heads, or those that were read last.
+    async fn heads(&self) -> HeadsStatus {
+        let read = self.node.inner.workshop.chain.heads().await;
+        let mut known = self.known.lock().unwrap_or_else(PoisonError::into_inner);
+        match read {
+            Ok(heads) => known.heads = heads,
+            Err(error) => {
+                tracing::warn!(error = %chain(&error), "the L2 heads cannot be read; the last known are told")
+            }
+        }
+        let head = |id: fermata_execution::BlockId| Head { number: id.number, hash: id.hash };
+        let Heads { unsafe_head, safe, finalized } = known.heads;
+        HeadsStatus { unsafe_head: head(unsafe_head), safe: head(safe), finalized: head(finalized) }
+    }
+
+    /// The sends under way, or those that were told last.
+    async fn requests(&self) -> Vec<RequestStatus> {
+        let told = tokio::time::timeout(OWNER_PATIENCE, self.node.engine.live_requests()).await;
+        let mut known = self.known.lock().unwrap_or_else(PoisonError::into_inner);
+        if let Ok(told) = told {
+            known.requests = told.iter().map(RequestStatus::from).collect();
+        }
+        known.requests.clone()
     }
 
     async fn read(&self) -> NodeStatus {
-        let inner = &self.0.inner;
-        let engine = self.0.engine.status().borrow().clone();
+        let inner = &self.node.inner;
+        let engine = self.node.engine.status().borrow().clone();
         let l1 = self.l1();
-        let heads = inner.workshop.chain.heads().await.unwrap_or_default();
-        let head = |id: fermata_execution::BlockId| Head { number: id.number, hash: id.hash };
         let last_checkpoint = inner.workshop.last_landed.borrow().clone();
-        let ticks = self.0.engine.pulse().borrow().ticks;
+        let ticks = self.node.engine.pulse().borrow().ticks;
         let phases = inner.workshop.phases.now().into_iter().map(|(slot, phase)| SlotPhaseStatus { slot, phase });
         let status = NodeStatus {
             desired: inner.store.wish().await.ok().flatten().map(Into::into),
-            head: HeadsStatus {
-                unsafe_head: head(heads.unsafe_head),
-                safe: head(heads.safe),
-                finalized: head(heads.finalized),
-            },
+            head: self.heads().await,
             last_checkpoint,
             l1: Some(l1),
             slot: Some(self.slot()),
@@ -54,7 +91,7 @@ impl NodeStatusSource {
                 keys: inner.workshop.signer.addresses(),
                 started: inner.workshop.signer.is_started(),
             },
-            requests: self.0.engine.live_requests().await.iter().map(RequestStatus::from).collect(),
+            requests: self.requests().await,
             phases: phases.collect(),
             ticks,
             health: Health::from_reasons(self.ill_because(engine.lifecycle, &l1, engine.failure.as_ref())),
@@ -65,9 +102,9 @@ impl NodeStatusSource {
     }
 
     fn l1(&self) -> L1Status {
-        let head = *self.0.inner.head.borrow();
-        let lag = self.0.inner.clock.now().since(head.timestamp.into());
-        let tip = *self.0.inner.workshop.chain.tip().borrow();
+        let head = *self.node.inner.head.borrow();
+        let lag = self.node.inner.clock.now().since(head.timestamp.into());
+        let tip = *self.node.inner.workshop.chain.tip().borrow();
         L1Status {
             number: head.number,
             timestamp: head.timestamp.0,
@@ -79,7 +116,7 @@ impl NodeStatusSource {
 
     /// Told without asking L1 for a committee it has not told before.
     fn slot(&self) -> SlotStatus {
-        let workshop = &self.0.inner.workshop;
+        let workshop = &self.node.inner.workshop;
         let now = workshop.clock.now();
         let target = workshop.timetable.target_slot(now);
         let proposer = workshop.committees.known(target).and_then(|committee| committee.proposer(target));
@@ -88,17 +125,17 @@ impl NodeStatusSource {
     }
 
     async fn publishers(&self) -> Vec<PublisherStatus> {
-        let Ok(status) = self.0.inner.workshop.publisher.status().await else { return Vec::new() };
+        let Ok(status) = self.node.inner.workshop.publisher.status().await else { return Vec::new() };
         status.accounts.into_iter().map(publisher).collect()
     }
 
     fn ill_because(&self, lifecycle: Lifecycle, l1: &L1Status, failure: Option<&String>) -> Vec<String> {
-        let times = self.0.timetable().times();
+        let times = self.node.timetable().times();
         let mut reasons: Vec<String> = failure.cloned().into_iter().collect();
         if u128::from(l1.lag_ms) > (L1_HEADS_MISSED * times.ethereum_slot()).as_millis() {
             reasons.push(format!("the L1 head is {} s old; check the L1 endpoint", l1.lag_ms / 1_000));
         }
-        let still = self.0.inner.workshop.chain.tip_unmoved_for();
+        let still = self.node.inner.workshop.chain.tip_unmoved_for();
         if lifecycle == Lifecycle::Running && still > SLOTS_WITHOUT_CHECKPOINT * times.slot() {
             reasons.push(format!("no checkpoint has landed for {} s; look at the log", still.as_secs()));
         }
@@ -153,14 +190,14 @@ impl StatusSource for NodeStatusSource {
     }
 
     fn explain(&self, slot: Option<Slot>) -> BoxFuture<'_, Explanation> {
-        explain::explain(&self.0, slot).boxed()
+        explain::explain(&self.node, slot).boxed()
     }
 
     fn publisher(&self) -> BoxFuture<'_, PublisherReport> {
-        funds::report(&self.0).boxed()
+        funds::report(&self.node).boxed()
     }
 
     fn news(&self) -> BoxStream<'static, Told> {
-        news::of(&self.0)
+        news::of(&self.node)
     }
 }

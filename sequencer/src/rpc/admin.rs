@@ -21,8 +21,9 @@
 //! [`Scope`](crate::data_dir::Scope); the socket `admin.sock` in the data directory, which its owner alone can open, asks for
 //! none. The pages `/livez /readyz /healthz /status /metrics` need none either. A foreign `Origin` or an unknown `Host` is
 //! refused before anything else is looked at. A verb goes on when its caller goes away, and is noted in the log (target
-//! `audit`) and in the journal, also when it is refused. Batches are refused: the order of verbs in one would mean nothing.
+//! `audit`) and in the journal, also when it fails; what the caller's scope does not include is in the log alone. Batches are refused: the order of verbs in one would mean nothing.
 
+mod accept;
 mod audit;
 mod caller;
 mod config;
@@ -36,11 +37,12 @@ mod op_node;
 mod pages;
 mod params;
 mod queries;
+mod reading;
+mod refusals;
 mod server;
 mod subscription;
 #[cfg(test)]
 pub(crate) mod tests;
-mod unix;
 mod verbs;
 mod waiting;
 

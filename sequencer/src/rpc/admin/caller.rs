@@ -3,6 +3,7 @@
 use std::sync::{Arc, OnceLock};
 
 use jsonrpsee::Extensions;
+use tokio::sync::OwnedSemaphorePermit;
 
 use crate::catalogue::Reason;
 use crate::data_dir::{Scope, TokenHashes};
@@ -46,6 +47,8 @@ pub(super) struct Passage {
     pub(super) caller: Caller,
     pub(super) wire: Wire,
     end: Arc<OnceLock<End>>,
+    /// What a WebSocket holds until it ends.
+    _place: Option<Arc<OwnedSemaphorePermit>>,
 }
 
 /// What a request came over.
@@ -67,8 +70,13 @@ pub(super) enum End {
 }
 
 impl Passage {
-    pub(super) fn of(caller: Caller, wire: Wire) -> Self {
-        Self { caller, wire, end: Arc::default() }
+    pub(super) fn over_http(caller: Caller) -> Self {
+        Self { caller, wire: Wire::Http, end: Arc::default(), _place: None }
+    }
+
+    /// Goes with every call of the WebSocket, and with it the place among those that may be open at once.
+    pub(super) fn over_websocket(caller: Caller, place: OwnedSemaphorePermit) -> Self {
+        Self { caller, wire: Wire::WebSocket, end: Arc::default(), _place: Some(Arc::new(place)) }
     }
 
     /// The passage of a request that the guard has let in.

@@ -23,14 +23,13 @@ pub(super) type Scopes = BTreeMap<&'static str, Scope>;
 #[derive(Clone, Debug)]
 pub(super) struct GateLayer {
     pub(super) scopes: Arc<Scopes>,
-    pub(super) audit: Audit,
 }
 
 impl<S> Layer<S> for GateLayer {
     type Service = Gate<S>;
 
     fn layer(&self, inner: S) -> Gate<S> {
-        Gate { inner, scopes: Arc::clone(&self.scopes), audit: self.audit.clone() }
+        Gate { inner, scopes: Arc::clone(&self.scopes) }
     }
 }
 
@@ -39,7 +38,6 @@ impl<S> Layer<S> for GateLayer {
 pub(super) struct Gate<S> {
     inner: S,
     scopes: Arc<Scopes>,
-    audit: Audit,
 }
 
 impl<S> Gate<S> {
@@ -61,13 +59,13 @@ impl<S> Gate<S> {
         Err((Reason::Forbidden, format!("`{name}` needs a token of scope `{}`, this one opens `{has}`", needed.word())))
     }
 
-    /// Tells the guard, the log and, where something was to be changed, the journal.
-    async fn refuse(&self, request: &Request<'_>, (reason, message): (Reason, String)) -> ErrorObjectOwned {
+    /// Tells the guard, and the log. The journal is for what a caller was allowed to ask.
+    fn refuse(request: &Request<'_>, (reason, message): (Reason, String)) -> ErrorObjectOwned {
         if let Some(passage) = Passage::in_extensions(request.extensions()) {
             passage.note(End::Refused(reason));
             if reason == Reason::Forbidden {
                 let author = Audit::author(passage.caller, None, None);
-                self.audit.note(request.method_name(), passage.caller, &author, reason.word()).await;
+                Audit::log(request.method_name(), passage.caller, &author, reason.word());
             }
         }
         errors::error(reason, &message)
@@ -93,7 +91,7 @@ where
         let gate = self.clone();
         async move {
             if let Err(refusal) = gate.judge(&request) {
-                let error = gate.refuse(&request, refusal).await;
+                let error = Self::refuse(&request, refusal);
                 return MethodResponse::error(request.id, error);
             }
             let passage = Passage::in_extensions(request.extensions()).cloned();

@@ -15,11 +15,14 @@ use futures::future::BoxFuture;
 use jsonrpsee::core::BoxError;
 use jsonrpsee::server::{HttpBody, HttpRequest, HttpResponse};
 use serde_json::json;
+use tokio::sync::Semaphore;
 use tower::{Layer, Service};
 
-use super::caller::{Caller, Door, End, Passage, Wire};
+use super::caller::{Caller, Door, End, Passage};
 use super::context::AdminContext;
 use super::pages::{Page, json};
+use super::reading::Reading;
+use super::refusals::Refusals;
 use crate::catalogue::Reason;
 use crate::config::AdminConfig;
 use crate::data_dir::TokenHashes;
@@ -29,6 +32,8 @@ pub(super) struct Guard {
     pub(super) tokens: TokenHashes,
     pub(super) config: AdminConfig,
     pub(super) context: AdminContext,
+    pub(super) reading: Reading,
+    pub(super) refusals: Refusals,
 }
 
 /// What is done with a request.
@@ -93,13 +98,29 @@ fn bearer(header: &str) -> Option<&str> {
 
 /// Puts the guard before a service, at one door.
 #[derive(Clone)]
-pub(super) struct GuardLayer(pub(super) Arc<Guard>, pub(super) Door);
+pub(super) struct GuardLayer {
+    pub(super) guard: Arc<Guard>,
+    pub(super) door: Door,
+    /// Places for WebSockets: fewer than for calls, so that whoever may only listen keeps no verb out.
+    pub(super) websockets: Arc<Semaphore>,
+}
 
 impl<S> Layer<S> for GuardLayer {
     type Service = Guarded<S>;
 
     fn layer(&self, inner: S) -> Guarded<S> {
-        Guarded { inner, guard: Arc::clone(&self.0), door: self.1 }
+        Guarded { inner, layer: self.clone() }
+    }
+}
+
+impl GuardLayer {
+    /// The passage of a caller who was let in; `None` where there is no place for another WebSocket.
+    fn passage(&self, caller: Caller, request: &HttpRequest) -> Option<Passage> {
+        if !request.headers().contains_key("upgrade") {
+            return Some(Passage::over_http(caller));
+        }
+        let place = Arc::clone(&self.websockets).try_acquire_owned().ok()?;
+        Some(Passage::over_websocket(caller, place))
     }
 }
 
@@ -107,8 +128,7 @@ impl<S> Layer<S> for GuardLayer {
 #[derive(Clone)]
 pub(super) struct Guarded<S> {
     inner: S,
-    guard: Arc<Guard>,
-    door: Door,
+    layer: GuardLayer,
 }
 
 impl<S> fmt::Debug for Guarded<S> {
@@ -131,22 +151,24 @@ where
     }
 
     fn call(&mut self, mut request: HttpRequest) -> Self::Future {
-        let entry = self.guard.judge(self.door, &request);
+        let GuardLayer { guard, door, .. } = &self.layer;
+        let entry = guard.judge(*door, &request);
         // The origin has been checked wherever the answer is more than a refusal.
         let origin = request.headers().get("origin").cloned();
         let answer: Self::Future = match entry {
             Entry::Refused(reason) => {
-                tracing::warn!(target: "audit", door = self.door.word(), reason = reason.word(), "refused");
+                guard.refusals.log(*door, reason, guard.context.clock.now());
                 return async move { Ok(refusal(reason)) }.boxed();
             }
             Entry::Preflight => async { Ok(preflight()) }.boxed(),
             Entry::Page(page) => {
-                let guard = Arc::clone(&self.guard);
-                async move { Ok(page.answer(&guard.context).await) }.boxed()
+                let guard = Arc::clone(guard);
+                async move { Ok(page.answer(&guard.context, &guard.reading).await) }.boxed()
             }
             Entry::Admitted(caller) => {
-                let wire = if request.headers().contains_key("upgrade") { Wire::WebSocket } else { Wire::Http };
-                let passage = Passage::of(caller, wire);
+                let Some(passage) = self.layer.passage(caller, &request) else {
+                    return async { Ok(refusal(Reason::Busy)) }.boxed();
+                };
                 request.extensions_mut().insert(passage.clone());
                 let answer = self.inner.call(request);
                 async move { Ok(in_our_words(answer.await?, &passage)) }.boxed()

@@ -31,7 +31,7 @@ pub(super) struct Methods {
     pub(super) context: AdminContext,
     pub(super) audit: Audit,
     pub(super) feed: Feed,
-    /// How many may wait at once: whoever waits must not keep a stop out.
+    /// How many may wait at once, for news or for L1: whoever waits must not keep a stop out.
     pub(super) waits: Arc<Semaphore>,
     pub(super) tasks: TaskTracker,
     /// Cancelled once the server stops.

@@ -5,6 +5,7 @@ use serde::Serialize;
 
 use super::context::AdminContext;
 use super::liveness;
+use super::reading::Reading;
 use crate::metrics::record;
 use crate::status::{Health, HealthStatus};
 
@@ -35,14 +36,14 @@ impl Page {
         })
     }
 
-    pub(super) async fn answer(self, context: &AdminContext) -> HttpResponse {
+    pub(super) async fn answer(self, context: &AdminContext, reading: &Reading) -> HttpResponse {
         match self {
             Self::Live => verdict(&Health::from_reasons(liveness::amiss(context))),
-            Self::Ready => verdict(&Health::from_reasons(context.status.status().await.unready)),
-            Self::Health => verdict(&context.status.status().await.health),
-            Self::Status => json(200, &context.status.status().await),
+            Self::Ready => verdict(&Health::from_reasons(reading.status().await.unready)),
+            Self::Health => verdict(&reading.status().await.health),
+            Self::Status => json(200, &reading.status().await),
             Self::Metrics => {
-                record(&context.status.status().await);
+                record(&reading.status().await);
                 text(200, "text/plain; version=0.0.4", context.metrics.render())
             }
         }

@@ -4,12 +4,15 @@ use std::collections::BTreeMap;
 
 use alloy::primitives::B256;
 use jsonrpsee::types::{ErrorObjectOwned, Params};
-use serde::de::DeserializeOwned;
-use serde::{Deserialize, Serialize};
+use serde::de::{DeserializeOwned, Error as _};
+use serde::{Deserialize, Deserializer, Serialize};
 use serde_json::Value;
 
 use super::errors::invalid_params;
 use crate::feed::Topic;
+
+/// Longest `reason` and `by`, in bytes: the journal keeps them.
+const MAX_TEXT_BYTES: usize = 1_024;
 
 /// No parameters.
 #[derive(Clone, Copy, PartialEq, Eq, Default, Debug, Serialize, Deserialize)]
@@ -21,8 +24,10 @@ pub struct NoParams {}
 #[serde(rename_all = "camelCase", deny_unknown_fields, default)]
 pub struct AuthorParams {
     /// Free text for the next person who wonders.
+    #[serde(deserialize_with = "short")]
     pub reason: Option<String>,
     /// A person or a program.
+    #[serde(deserialize_with = "short")]
     pub by: Option<String>,
 }
 
@@ -35,8 +40,10 @@ pub struct StartParams {
     /// How long to wait until the node has synced to that head, in milliseconds.
     pub wait_ms: Option<u64>,
     /// Free text for the next person who wonders.
+    #[serde(deserialize_with = "short")]
     pub reason: Option<String>,
     /// A person or a program.
+    #[serde(deserialize_with = "short")]
     pub by: Option<String>,
 }
 
@@ -53,8 +60,10 @@ pub struct StopParams {
     /// Work on until this block, which is the last.
     pub at_block: Option<u64>,
     /// Free text for the next person who wonders.
+    #[serde(deserialize_with = "short")]
     pub reason: Option<String>,
     /// A person or a program.
+    #[serde(deserialize_with = "short")]
     pub by: Option<String>,
 }
 
@@ -100,8 +109,10 @@ pub struct ConfigParams {
     /// Keys and their new values.
     pub set: Option<BTreeMap<String, Value>>,
     /// Free text for the next person who wonders.
+    #[serde(deserialize_with = "short")]
     pub reason: Option<String>,
     /// A person or a program.
+    #[serde(deserialize_with = "short")]
     pub by: Option<String>,
 }
 
@@ -132,6 +143,16 @@ pub enum SubscribeParams {
 impl Default for SubscribeParams {
     fn default() -> Self {
         Self::Several(Topic::ALL.to_vec())
+    }
+}
+
+fn short<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Option<String>, D::Error> {
+    let text = Option::<String>::deserialize(deserializer)?;
+    match text.as_ref().map(String::len) {
+        Some(length) if length > MAX_TEXT_BYTES => Err(D::Error::custom(format!(
+            "`reason` and `by` take at most {MAX_TEXT_BYTES} bytes each, one has {length}; shorten it"
+        ))),
+        Some(_) | None => Ok(text),
     }
 }
 

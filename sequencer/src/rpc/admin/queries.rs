@@ -7,6 +7,7 @@ use fermata_primitives::Slot;
 use super::errors;
 use super::methods::{Answer, Methods};
 use super::params::{ExplainParams, JournalParams, NoParams};
+use crate::catalogue::Reason;
 use crate::explain::Explanation;
 use crate::node_store::JournalEntry;
 use crate::status::{NodeStatus, PublisherReport};
@@ -24,9 +25,11 @@ pub(super) async fn explain(methods: Arc<Methods>, params: ExplainParams) -> Ans
     if let Some(slot) = params.slot.filter(|slot| *slot > u64::from(u32::MAX)) {
         return Err(errors::invalid_params(&format!("there will be no slot {slot}")));
     }
+    let Ok(_place) = methods.waits.try_acquire() else { return Err(errors::of_reason(Reason::Busy)) };
     Ok(methods.context.status.explain(params.slot.map(Slot)).await)
 }
 
 pub(super) async fn publisher(methods: Arc<Methods>, _: NoParams) -> Answer<PublisherReport> {
+    let Ok(_place) = methods.waits.try_acquire() else { return Err(errors::of_reason(Reason::Busy)) };
     Ok(methods.context.status.publisher().await)
 }

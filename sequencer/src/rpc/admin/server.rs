@@ -9,19 +9,21 @@ use jsonrpsee::Methods as RpcMethods;
 use jsonrpsee::server::middleware::rpc::RpcServiceBuilder;
 use jsonrpsee::server::{BatchRequestConfig, Server, ServerConfig, ServerHandle, stop_channel};
 use metrics_exporter_prometheus::PrometheusHandle;
-use tokio::net::UnixListener;
+use tokio::net::{TcpListener, UnixListener};
 use tokio::sync::Semaphore;
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 use tower::ServiceBuilder;
 
+use super::accept::{Taking, accept};
 use super::audit::Audit;
 use super::caller::Door;
 use super::context::AdminContext;
 use super::gate::GateLayer;
 use super::guard::{Guard, GuardLayer};
 use super::methods::{Methods, registry};
-use super::unix;
+use super::reading::Reading;
+use super::refusals::Refusals;
 use crate::catalogue::Reason;
 use crate::config::AdminConfig;
 use crate::data_dir::TokenHashes;
@@ -31,8 +33,11 @@ use crate::feed::Feed;
 const MAX_REQUEST_BYTES: u32 = 64 * 1024;
 /// The journal is the longest answer.
 const MAX_RESPONSE_BYTES: u32 = 4 * 1024 * 1024;
-const MAX_CONNECTIONS: u32 = 64;
-/// Callers who wait for something to come, at once.
+/// Calls under way and WebSockets, at one door.
+const MAX_CONNECTIONS: u32 = 128;
+/// WebSockets, at one door. With those who wait, they leave places for calls.
+const MAX_WEBSOCKETS: usize = 64;
+/// Callers who wait for something to come, or for L1, at once.
 const MAX_WAITS: usize = 32;
 /// Subscriptions of one connection.
 const MAX_SUBSCRIPTIONS: u32 = 16;
@@ -117,13 +122,18 @@ pub async fn serve(config: &AdminConfig, doors: Doors, context: AdminContext) ->
     let addr = config.listen;
     let Doors { tokens, socket } = doors;
     let (tasks, ended, closed) = (TaskTracker::new(), CancellationToken::new(), CancellationToken::new());
-    let guard = Arc::new(Guard { tokens, config: config.clone(), context: context.clone() });
+    let listener = TcpListener::bind(addr).await.map_err(|source| AdminError::of(addr, source))?;
+    let local_addr = listener.local_addr().map_err(|source| AdminError::of(addr, source))?;
+    let reading = Reading::of(Arc::clone(&context.status));
+    let guard =
+        Guard { tokens, config: config.clone(), context: context.clone(), reading, refusals: Refusals::default() };
+    let guard = Arc::new(guard);
     let (clock, metrics, news) = (context.clock.clone(), context.metrics.clone(), context.status.news());
     let audit = Audit { store: Arc::clone(&context.store), clock: clock.clone() };
     let feed = Feed::new(clock.clone());
     let methods = Methods {
         context,
-        audit: audit.clone(),
+        audit,
         feed: feed.clone(),
         waits: Arc::new(Semaphore::new(MAX_WAITS)),
         tasks: tasks.clone(),
@@ -132,21 +142,23 @@ pub async fn serve(config: &AdminConfig, doors: Doors, context: AdminContext) ->
     };
     let (module, scopes) = registry(methods);
     let names = scopes.keys().copied().collect();
-    let gate = RpcServiceBuilder::new().layer(GateLayer { scopes: Arc::new(scopes), audit });
-    let builder = |door| {
-        let http = ServiceBuilder::new().layer(GuardLayer(Arc::clone(&guard), door));
-        Server::builder().set_config(limits()).set_http_middleware(http).set_rpc_middleware(gate.clone())
-    };
-    let server = builder(Door::Tcp).build(addr).await.map_err(|source| AdminError::of(addr, source))?;
-    let local_addr = server.local_addr().map_err(|source| AdminError::of(addr, source))?;
-
+    let gate = RpcServiceBuilder::new().layer(GateLayer { scopes: Arc::new(scopes) });
     let methods: RpcMethods = module.into();
-    let mut handles = vec![server.start(methods.clone())];
-    if let Some(listener) = socket {
+    let open = |door| {
+        let websockets = Arc::new(Semaphore::new(MAX_WEBSOCKETS));
+        let http = ServiceBuilder::new().layer(GuardLayer { guard: Arc::clone(&guard), door, websockets });
+        let builder = Server::builder().set_config(limits()).set_http_middleware(http).set_rpc_middleware(gate.clone());
         let (stop, handle) = stop_channel();
-        let (services, heard) = (builder(Door::Unix).to_service_builder(), stop.clone());
+        let (services, methods, heard) = (builder.to_service_builder(), methods.clone(), stop.clone());
         let service = move || services.clone().build(methods.clone(), heard.clone());
-        tasks.spawn(unix::accept(listener, service, stop, tasks.clone()));
+        (service, Taking { stop, tasks: tasks.clone(), clock: clock.clone() }, handle)
+    };
+    let (service, taking, handle) = open(Door::Tcp);
+    tasks.spawn(accept(listener, service, taking));
+    let mut handles = vec![handle];
+    if let Some(listener) = socket {
+        let (service, taking, handle) = open(Door::Unix);
+        tasks.spawn(accept(listener, service, taking));
         handles.push(handle);
     }
     tasks.spawn(feed.follow(news, ended.clone()));

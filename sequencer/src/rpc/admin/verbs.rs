@@ -47,10 +47,10 @@ pub(super) async fn stop(methods: Arc<Methods>, call: Call, params: StopParams) 
 
 pub(super) async fn close(methods: Arc<Methods>, call: Call, params: AuthorParams) -> Answer<CloseAnswer> {
     let author = Audit::author(call.caller(), params.by, params.reason);
-    // Noted first: afterwards the journal is closed as well.
-    methods.audit.note(call.verb, call.caller(), &author, "accepted").await;
-    let (engine, closed) = (methods.context.engine.clone(), methods.closed.clone());
+    let (engine, closed, audit) = (methods.context.engine.clone(), methods.closed.clone(), methods.audit.clone());
     let task = methods.tasks.spawn(async move {
+        // Noted first: afterwards the journal is closed as well.
+        audit.note(call.verb, call.caller(), &author, "accepted").await;
         let answer = engine.close().await;
         closed.cancel();
         answer

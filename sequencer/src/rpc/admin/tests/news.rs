@@ -10,7 +10,7 @@ use jsonrpsee::ws_client::{HeaderMap, WsClient, WsClientBuilder};
 use serde_json::{Value, json};
 use tokio::time::timeout;
 
-use super::bench::{Bench, HEAD};
+use super::bench::{Bench, HEAD, client};
 use crate::feed::{News, Notice, Told, Topic};
 use crate::lifecycle::Drain;
 use crate::verbs::{Head, StartRequest, StopRequest};
@@ -110,6 +110,27 @@ async fn callers_who_wait_are_bounded_and_keep_no_stop_out() {
     assert_eq!(stopped["lifecycle"], "stopped");
     let busy = waited.into_iter().filter(|waited| waited.as_ref().is_err_and(|e| e["data"]["reason"] == "BUSY"));
     assert_eq!(busy.count(), 1);
+    bench.end().await;
+}
+
+#[tokio::test]
+async fn websockets_are_bounded_and_keep_no_stop_out() {
+    let bench = Bench::running().await;
+    let clients = futures::future::join_all((0..64).map(|_| connected(&bench))).await;
+    let upgrade = client().get(bench.url("/")).bearer_auth(bench.token.expose());
+    let upgrade = upgrade.header("connection", "upgrade").header("upgrade", "websocket");
+    let upgrade = upgrade.header("sec-websocket-version", "13").header("sec-websocket-key", "dGhlIHNhbXBsZSBub25jZQ==");
+    assert_eq!(upgrade.try_clone().expect("no body").send().await.expect("answers").status(), 429);
+    let waits = futures::future::join_all((0..32).map(|_| bench.call("admin_waitFor", json!({ "block": 2_000 }))));
+    let stop = async {
+        bench.call("admin_stop", json!({ "mode": "now" })).await.expect("stops");
+        bench.engine.close().await.expect("closes");
+    };
+    tokio::join!(waits, stop);
+    drop(clients);
+    // A place is free as soon as the server has seen the end of one.
+    let free = async { while upgrade.try_clone().expect("no body").send().await.expect("answers").status() == 429 {} };
+    timeout(PATIENCE, free).await.expect("in time");
     bench.end().await;
 }
 

@@ -126,6 +126,8 @@ async fn parameters_that_are_not_the_methods_are_refused_and_change_nothing() {
         ("admin_close", json!(["now"])),
         ("admin_status", json!([1])),
         ("admin_startSequencer", json!(["0x12"])),
+        ("admin_start", json!({ "reason": "x".repeat(1_025) })),
+        ("admin_stop", json!({ "by": "x".repeat(1_025) })),
         ("admin_stopSequencer", json!([true])),
     ];
     for (method, params) in cases {
@@ -135,7 +137,7 @@ async fn parameters_that_are_not_the_methods_are_refused_and_change_nothing() {
     }
     let journal = bench.store.journal(100).await.expect("read");
     assert!(journal.iter().all(|entry| entry.outcome == "INVALID_PARAMS"), "{journal:?}");
-    assert_eq!(journal.len(), 15, "those of verbs, and none of those that only ask");
+    assert_eq!(journal.len(), 17, "those of verbs, and none of those that only ask");
     bench.end().await;
 }
 
@@ -294,4 +296,34 @@ async fn a_stop_of_the_server_delivers_the_answer_in_progress() {
     };
     let (answer, ()) = tokio::join!(answer, end);
     assert_eq!(super::bench::body(answer.expect("answers")).await["result"]["drain"]["outcome"], "drained");
+}
+
+#[tokio::test]
+async fn a_journal_that_hangs_keeps_no_answer_and_gets_its_entry_in_the_end() {
+    let bench = Bench::new().await;
+    let (release, held) = std::sync::mpsc::channel::<()>();
+    let hang = bench.store.write(move |_, _| {
+        let _ = held.recv();
+        Ok(())
+    });
+    let set = async {
+        let set = bench.call("admin_config", json!({ "set": { "sequencer.min_transactions": 3 } })).await;
+        release.send(()).expect("the writer waits");
+        set
+    };
+    let (hung, set) = tokio::join!(hang, set);
+    hung.expect("written");
+    assert_eq!(set.expect("answered while the journal hung")["applied"][0], "sequencer.min_transactions");
+    bench.store.write(|_, _| Ok(())).await.expect("written");
+    assert_eq!(bench.store.journal(1).await.expect("read")[0].verb, "admin_config");
+    bench.end().await;
+}
+
+#[tokio::test]
+async fn a_head_that_is_not_known_is_no_hash_to_start_at() {
+    let bench = Bench::new().await;
+    bench.chains.lock().unwrap().head = Default::default();
+    let error = bench.call("admin_stopSequencer", json!([])).await.expect_err("no head");
+    assert_error(&error, "INTERNAL", -32603);
+    bench.end().await;
 }
