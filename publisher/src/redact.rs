@@ -3,25 +3,39 @@
 use alloy::transports::http::reqwest;
 use alloy::transports::{HttpError, RpcError, TransportError, TransportErrorKind};
 
+type Cause = Box<dyn std::error::Error + Send + Sync>;
+
 /// Where the HTTP client begins to tell the URL in a text of its own.
 const URL_BEGINS: &str = " for url (";
 
 /// The error, as it may be logged and shown: without the URL of the endpoint.
 #[must_use]
 pub fn without_url(error: TransportError) -> TransportError {
-    let RpcError::Transport(kind) = error else { return error };
-    RpcError::Transport(match kind {
-        TransportErrorKind::Custom(cause) => TransportErrorKind::Custom(match cause.downcast::<reqwest::Error>() {
-            Ok(error) => Box::new(error.without_url()),
-            Err(other) => other,
-        }),
-        TransportErrorKind::HttpError(error) => TransportErrorKind::HttpError(cut(error)),
-        TransportErrorKind::HttpErrorWithRetryAfter { error, retry_after } => {
-            TransportErrorKind::HttpErrorWithRetryAfter { error: cut(error), retry_after }
+    if let RpcError::Transport(kind) = error { RpcError::Transport(stripped(kind)) } else { error }
+}
+
+#[expect(
+    clippy::wildcard_enum_match_arm,
+    reason = "a foreign enum that is open for more; the rest of it carries nothing"
+)]
+fn stripped(kind: TransportErrorKind) -> TransportErrorKind {
+    use TransportErrorKind as Kind;
+    match kind {
+        Kind::Custom(cause) => Kind::Custom(nameless(cause)),
+        Kind::NonRetryable(cause) => Kind::NonRetryable(nameless(cause)),
+        Kind::HttpError(error) => Kind::HttpError(cut(error)),
+        Kind::HttpErrorWithRetryAfter { error, retry_after } => {
+            Kind::HttpErrorWithRetryAfter { error: cut(error), retry_after }
         }
-        // Foreign and open for more; those there are name no URL.
         other => other,
-    })
+    }
+}
+
+fn nameless(cause: Cause) -> Cause {
+    match cause.downcast::<reqwest::Error>() {
+        Ok(error) => Box::new(error.without_url()),
+        Err(other) => other,
+    }
 }
 
 /// A body that could not be read is replaced by the client's error as text.
