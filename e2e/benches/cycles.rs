@@ -14,7 +14,7 @@ async fn main() -> Result<()> {
     let node = net
         .spawn_node_with(
             "cycles",
-            &[("log.filter", "error,fermata_sequencer::rpc::admin::server=info"), ("sequencer.start", "never")],
+            &[("log.filter", "error,fermata_sequencer::node=info"), ("sequencer.start", "never")],
         )
         .await?;
     let (door, pid) = (node.admin(), node.pid().context("it runs")?);

@@ -193,6 +193,7 @@ impl Node {
     pub fn announce(&self, admin: SocketAddr) -> Result<(), NodeError> {
         self.with_data_dir(|held| {
             held.endpoint = Some(EndpointFile::write(&held.data_dir, admin)?);
+            tracing::info!(%admin, "serving the admin RPC");
             Ok(())
         })
     }

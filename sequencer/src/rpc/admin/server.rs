@@ -163,7 +163,6 @@ pub async fn serve(config: &AdminConfig, doors: Doors, context: AdminContext) ->
     }
     tasks.spawn(feed.follow(news, ended.clone()));
     tasks.spawn(upkeep(metrics, clock.clone(), ended.clone()));
-    tracing::info!(%local_addr, "serving the admin RPC");
     Ok(AdminServer { local_addr, handles, methods: names, tasks, ended, closed, clock })
 }
 
