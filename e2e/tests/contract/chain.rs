@@ -3,6 +3,7 @@
 use std::sync::Arc;
 
 use alloy::consensus::BlobTransactionSidecarVariant;
+use alloy::eips::BlockId;
 use alloy::eips::eip4844::Blob;
 use alloy::eips::eip7594::BlobTransactionSidecarEip7594;
 use alloy::network::{EthereumWallet, TransactionBuilder, TransactionBuilder4844};
@@ -146,7 +147,8 @@ impl Chain {
     /// What the head says to the proposal, sent with blobs of these commitments: nothing, or the error's name.
     pub(crate) async fn simulate(&self, propose: &Propose, blobs: &BlobCommitments) -> Result<(), &'static str> {
         let request = with_blob_hashes(self.request(propose), blobs);
-        match self.provider.call(request).await {
+        // At the head: without a block, anvil takes one that it would mine now, and its slot passes as we look.
+        match self.provider.call(request).block(BlockId::latest()).await {
             Ok(_) => Ok(()),
             Err(error) => Err(refusal_of(&error.into())),
         }
@@ -167,7 +169,7 @@ impl Chain {
             propose.commitments.hash(),
             flags,
         );
-        call.call().await.map(drop).map_err(|error| refusal_of(&error))
+        call.block(BlockId::latest()).call().await.map(drop).map_err(|error| refusal_of(&error))
     }
 
     /// The blobs of a mined transaction, as L1 keeps them.

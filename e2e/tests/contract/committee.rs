@@ -45,16 +45,18 @@ async fn the_contract_reports_the_committee_and_the_proposers_we_compute() {
 }
 
 #[tokio::test]
-async fn a_committee_is_told_from_the_moment_on_at_which_we_call_it_settled() {
+async fn the_contract_tells_a_committee_before_it_is_settled_and_never_after() {
     let chain = Chain::start().await;
-    let times = chain.constants.times;
-    let epoch = Epoch(times.epoch_of(chain.slot()).0 + 3);
-    let settled = chain.constants.randao_time(epoch).max(chain.constants.validator_set_time(epoch));
-    for (now, told) in [(settled.minus_secs(1), false), (settled, true)] {
+    let constants = chain.constants;
+    let epoch = Epoch(constants.times.epoch_of(chain.slot()).0 + 3);
+    let told = constants.randao_time(epoch).max(constants.validator_set_time(epoch));
+    let settled = constants.randao_time(epoch.next()).max(told);
+    let moments = [(told.minus_secs(1), false, false), (told, true, false), (settled, true, true)];
+    for (now, is_told, is_settled) in moments {
         chain.warp_to(now).await;
-        assert_eq!(chain.constants.is_settled(epoch, now), told);
+        assert_eq!(constants.is_settled(epoch, now), is_settled, "{now:?}");
         let answer = chain.rollup.getEpochCommittee(U256::from(epoch.0)).call().await;
-        assert_eq!(answer.is_ok(), told, "{answer:?}");
+        assert_eq!(answer.is_ok(), is_told, "{answer:?}");
         if let Err(error) = answer {
             assert_eq!(refusal_of(&error), "ValidatorSelection__EpochNotStable");
         }
