@@ -1,7 +1,7 @@
 //! What ten thousand starts and stops of one process leave behind.
 //!
 //! `cargo bench --package fermata-e2e --bench cycles` starts and stops a node over its admin RPC, and prints what it holds
-//! after the first thousand beside what it holds at the end. `FERMATA_BENCH_CYCLES` sets another number.
+//! after the first thousand beside what it holds at the end. `BENCH_CYCLES` sets another number.
 
 use anyhow::{Context as _, Result};
 use fermata_e2e::{Footprint, Net};
@@ -9,7 +9,7 @@ use serde_json::{Value, json};
 
 #[tokio::main]
 async fn main() -> Result<()> {
-    let cycles: u64 = std::env::var("FERMATA_BENCH_CYCLES").ok().and_then(|n| n.parse().ok()).unwrap_or(10_000);
+    let cycles: u64 = std::env::var("BENCH_CYCLES").ok().and_then(|n| n.parse().ok()).unwrap_or(10_000);
     let net = Net::start().await?;
     let node = net
         .spawn_node_with(

@@ -1,7 +1,7 @@
 //! How long a stop takes, at random moments, whatever hangs.
 //!
 //! `cargo bench --package fermata-e2e --bench stops` prints the distribution of each case, beside a baseline of the same
-//! run: a loop that looks at a flag between two polls, as stops are commonly done. `FERMATA_BENCH_STOPS` says how many stops
+//! run: a loop that looks at a flag between two polls, as stops are commonly done. `BENCH_STOPS` says how many stops
 //! of a whole node are measured in each case; 200 without it.
 
 mod idle;
@@ -16,7 +16,7 @@ async fn main() -> Result<()> {
     let baseline = idle::flag_between_polls(20).await;
     idle::graceful(1_000).await?.print("graceful stop of an idle engine", &baseline);
     signer::interrupt_while_it_hangs(1_000).await?.print("interrupt, a signer hangs", &baseline);
-    let stops = std::env::var("FERMATA_BENCH_STOPS").ok().and_then(|count| count.parse().ok()).unwrap_or(200);
+    let stops = std::env::var("BENCH_STOPS").ok().and_then(|count| count.parse().ok()).unwrap_or(200);
     for (case, times) in node::interrupts(stops).await? {
         times.print(case, &baseline);
     }
