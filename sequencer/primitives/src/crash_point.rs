@@ -11,6 +11,7 @@ pub const CRASH_POINTS: &[&str] = &[
     "publisher.after_outcome",
     "signer.after_pin",
     "signer.after_sign",
+    "sequencer.after_signing_store",
     "sequencer.after_build",
     "sequencer.after_proposal",
     "sequencer.after_attest",

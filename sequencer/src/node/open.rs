@@ -6,7 +6,7 @@ use alloy::primitives::Address;
 use alloy::providers::{Provider, ProviderBuilder};
 use alloy::signers::local::PrivateKeySigner;
 use fermata_execution::{Execution, Options, RevmExecution};
-use fermata_primitives::{CheckpointNumber, L1FollowingClock, SharedClock, SystemClock};
+use fermata_primitives::{CheckpointNumber, L1FollowingClock, SharedClock, SystemClock, crash_point};
 use fermata_publisher::{L1, PublisherConfig, PublisherManager};
 use fermata_rollup::L1Addresses;
 use fermata_validator_signer::{
@@ -107,12 +107,16 @@ impl Node {
             HeadMonitor::begin(client.clone(), *view.times(), clock.clone(), l1_clock.clone(), overdue).await?;
         let head = monitor.head();
         let l1_chain_id = client.chain_id().await?;
-        let is_new = !store.signing_store_was_made().await? && store.token_hash(Scope::Danger).await?.is_none();
+        let is_recorded = store.signing_store_was_made().await?;
+        let is_new = !is_recorded && store.token_hash(Scope::Danger).await?.is_none();
         let ground = Ground { config: &config, data_dir: &data_dir, view: &view, l1_chain_id, clock: &clock, is_new };
         let engine_side: Arc<dyn Execution> = Arc::<RevmExecution>::clone(&execution);
         let proposer = watch::Sender::new(hot::proposer(&config));
         let workshop = workshop(&ground, engine_side, head.clone(), deployed_at_block, proposer.subscribe())?;
-        store.record_signing_store().await?;
+        if !is_recorded {
+            crash_point!("sequencer.after_signing_store");
+            store.record_signing_store().await?;
+        }
         let workshop = Arc::new(workshop);
         let settings = Arc::new(Settings::new(&config, hot::appliers(&config, proposer, &workshop.publisher)));
         let background = begin_background(monitor, &workshop, head.clone(), &clock);
