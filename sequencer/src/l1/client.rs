@@ -3,7 +3,7 @@
 use std::future::{Future, IntoFuture};
 use std::time::Duration;
 
-use alloy::primitives::{Address, Bytes};
+use alloy::primitives::{Address, Bytes, U256};
 use alloy::providers::{DynProvider, Provider};
 use alloy::transports::{RpcError, TransportErrorKind};
 
@@ -76,6 +76,18 @@ impl L1Client {
     pub async fn expect_code(&self, address: Address, what: &'static str) -> Result<()> {
         let code = self.within("eth_getCode", self.provider.get_code_at(address)).await?;
         if code.is_empty() { Err(SequencerError::NoContract { address, what }) } else { Ok(()) }
+    }
+
+    /// What each account has now, in wei, in the order given.
+    ///
+    /// # Errors
+    /// L1 did not answer for all of them.
+    pub async fn balances(&self, accounts: &[Address]) -> Result<Vec<(Address, U256)>> {
+        let balance = async |account: Address| {
+            let balance = self.within("eth_getBalance", self.provider.get_balance(account)).await?;
+            Ok((account, balance))
+        };
+        futures::future::try_join_all(accounts.iter().copied().map(balance)).await
     }
 }
 

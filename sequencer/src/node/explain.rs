@@ -13,7 +13,7 @@ use crate::status::ActualState;
 pub(super) async fn explain(node: &Node, slot: Option<Slot>) -> Explanation {
     let workshop = &node.inner.workshop;
     let slot = slot.unwrap_or_else(|| workshop.timetable.target_slot(workshop.clock.now()));
-    let (l1, turn, funds) = futures::join!(l1(node), turn(node, slot), funds::balances(node));
+    let (l1, turn, funds) = futures::join!(l1(node), turn(node, slot), funds::balances(&node.inner));
     let engine = node.engine.status().borrow().clone();
     let facts = Facts {
         slot,

@@ -3,8 +3,9 @@
 use alloy::eips::eip4844::DATA_GAS_PER_BLOB;
 use alloy::primitives::{Address, U256};
 use alloy::providers::Provider;
+use fermata_publisher::AccountStatus;
 
-use super::{Node, status};
+use super::{Inner, Node, status};
 use crate::error::Result;
 use crate::poll_loop::chain as error_chain;
 use crate::status::{FeesNow, PublisherAccount, PublisherReport};
@@ -13,16 +14,13 @@ use crate::status::{FeesNow, PublisherAccount, PublisherReport};
 const TYPICAL: (u64, u64) = (450_000, DATA_GAS_PER_BLOB);
 
 /// The balance of each account in wei, as L1 says now.
-pub(super) async fn balances(node: &Node) -> Result<Vec<(Address, U256)>> {
-    let accounts = node.inner.workshop.publisher.status().await?.accounts;
-    let balances = accounts.iter().map(|account| balance(node, account.address));
-    let balances = futures::future::try_join_all(balances).await?;
-    Ok(accounts.iter().map(|account| account.address).zip(balances).collect())
+pub(super) async fn balances(inner: &Inner) -> Result<Vec<(Address, U256)>> {
+    balances_of(inner, &inner.workshop.publisher.status().await?.accounts).await
 }
 
-async fn balance(node: &Node, account: Address) -> Result<U256> {
-    let client = node.inner.workshop.view.client();
-    client.within("eth_getBalance", client.provider().get_balance(account)).await
+async fn balances_of(inner: &Inner, accounts: &[AccountStatus]) -> Result<Vec<(Address, U256)>> {
+    let addresses: Vec<_> = accounts.iter().map(|account| account.address).collect();
+    inner.workshop.view.client().balances(&addresses).await
 }
 
 /// The accounts, what is in flight on each, and how many checkpoints its balance pays for.
@@ -32,12 +30,12 @@ pub(super) async fn report(node: &Node) -> PublisherReport {
         Err(error) => return PublisherReport { failures: vec![error_chain(&error)], ..PublisherReport::default() },
     };
     let mut failures = Vec::new();
-    let (fees, taken, balances) = futures::join!(fees(node), taken(node), balances(node));
+    let (fees, taken, balances) = futures::join!(fees(node), taken(node), balances_of(&node.inner, &accounts));
     let fees = fees.map_err(|error| failures.push(error_chain(&error))).ok();
     let balances = balances.map_err(|error| failures.push(error_chain(&error))).unwrap_or_default();
     let ((gas, blob_gas), cost_basis) = taken;
     let cost = fees.map(|fees| cost(&fees, gas, blob_gas));
-    let account = |account: fermata_publisher::AccountStatus| {
+    let account = |account: AccountStatus| {
         let mut status = status::publisher(account);
         let read = balances.iter().find(|(address, _)| *address == status.address).map(|(_, balance)| *balance);
         status.balance_wei = read.or(status.balance_wei);

@@ -4,13 +4,12 @@ use std::sync::{Arc, PoisonError};
 use std::time::Duration;
 
 use alloy::primitives::{B256, U256};
-use alloy::providers::Provider;
 use fermata_execution::Execution as _;
 use fermata_publisher::AccountBalance;
 use futures::FutureExt;
 use futures::future::BoxFuture;
 
-use super::{Held, Inner};
+use super::{Held, Inner, funds};
 use crate::catalogue::Reason;
 use crate::engine::{Parts, Rest, Wish};
 use crate::error::{Result, SequencerError};
@@ -81,15 +80,11 @@ impl Inner {
     /// A node whose every publisher is empty would miss each of its slots; one that runs dry later is told so, and goes on
     /// when somebody sends to it.
     async fn funded(&self) -> Result<()> {
-        let client = self.workshop.view.client();
-        let mut accounts = Vec::new();
-        for account in self.workshop.publisher.status().await?.accounts {
-            let balance = client.within("eth_getBalance", client.provider().get_balance(account.address)).await?;
-            accounts.push(AccountBalance { account: account.address, balance });
-        }
-        if accounts.iter().any(|account| !account.balance.is_zero()) {
+        let balances = funds::balances(self).await?;
+        if balances.iter().any(|(_, balance)| !balance.is_zero()) {
             return Ok(());
         }
+        let accounts = balances.into_iter().map(|(account, balance)| AccountBalance { account, balance }).collect();
         Err(fermata_publisher::Error::Unfunded { needed: U256::ONE, accounts }.into())
     }
 

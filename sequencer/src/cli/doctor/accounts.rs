@@ -1,7 +1,7 @@
 //! The keys that sign and the accounts that send.
 
 use alloy::primitives::{Address, U256};
-use alloy::providers::Provider;
+use alloy::signers::local::PrivateKeySigner;
 use fermata_validator_signer::Keystore as _;
 
 use super::Finding;
@@ -42,12 +42,8 @@ async fn publishers(config: &NodeConfig, view: &RollupView) -> Finding {
         Ok(keys) => keys,
         Err(error) => return Finding::of_reason("publishers", error_chain(&error), reason_of_signer(&error)),
     };
-    let client = view.client();
-    let balances = keys.iter().map(|key| async move {
-        let balance = client.within("eth_getBalance", client.provider().get_balance(key.address())).await?;
-        Ok::<_, crate::error::SequencerError>((key.address(), balance))
-    });
-    match futures::future::try_join_all(balances).await {
+    let accounts: Vec<_> = keys.iter().map(PrivateKeySigner::address).collect();
+    match view.client().balances(&accounts).await {
         Ok(balances) => funds(&balances),
         Err(error) => Finding::of_reason("publishers", error_chain(&error), error.reason()),
     }
