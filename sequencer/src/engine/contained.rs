@@ -39,10 +39,8 @@ impl Contained {
         let this = self.clone();
         async move {
             let started = this.bring_up(tokens, request).await;
-            if started.is_err()
-                && let Err(failure) = this.stop().await
-            {
-                tracing::error!(failure, "a start that failed could not be rolled back");
+            if started.is_err() {
+                this.roll_back().await;
             }
             started
         }
@@ -61,6 +59,13 @@ impl Contained {
                 started.unwrap_or_else(|_| Err(internal("a part panicked while it started")))
             }
             () = given_up => Err(internal("a part did not give its start up when it was interrupted")),
+        }
+    }
+
+    /// Takes down what a start that failed had brought up; what does not come down is logged.
+    pub(super) async fn roll_back(&self) {
+        if let Err(failure) = self.stop().await {
+            tracing::error!(failure, "a start that failed could not be rolled back");
         }
     }
 

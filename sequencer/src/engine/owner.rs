@@ -188,9 +188,7 @@ impl Owner {
         author: Option<Author>,
     ) -> Result<StartAnswer, VerbError> {
         if let Err(error) = self.record(Wish::running, author).await {
-            if let Err(failure) = self.parts.stop().await {
-                tracing::error!(failure, "a start that could not be recorded was not rolled back");
-            }
+            self.parts.roll_back().await;
             return Err(VerbError::NotRecorded(error));
         }
         let answer = self.started(Lifecycle::Running).await;
