@@ -72,6 +72,7 @@ impl Ending {
             Self::Failed { .. } => "failed",
             Self::Cut => "cut",
             Self::InFlight { .. } => "in_flight",
+            Self::Aborted => "aborted",
             Self::Panicked => "panicked",
         }
     }
@@ -100,7 +101,10 @@ pub enum Ending {
         /// Where the L2 head will be if it lands.
         head: Head,
     },
-    /// It panicked; contained and logged.
+    /// It did not end when it was interrupted, and was given up where it stood. Whether anything of it was sent, and lands,
+    /// is not known here; the next start reads it.
+    Aborted,
+    /// It panicked; contained and logged. What it had sent by then may land.
     Panicked,
 }
 
@@ -120,7 +124,7 @@ pub struct DrainedWork {
 /// What a drain did.
 ///
 /// `head` is the parent of the next block that this node builds, unless an L1 transaction of `work` that is
-/// [`Ending::InFlight`] lands: then its `head` is.
+/// [`Ending::InFlight`] lands: then its `head` is. Work that was [`Ending::Aborted`] may move it too.
 #[derive(Clone, PartialEq, Eq, Debug, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase")]
 pub struct DrainReport {

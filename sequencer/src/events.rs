@@ -65,7 +65,8 @@ pub enum SequencerEvent {
         /// What landed.
         landed: Box<PublishedCheckpoint>,
     },
-    /// It is not on L1 and will not be; the L2 head went back to what L1 has.
+    /// It is not known to have landed in its slot, and the L2 head went back to what L1 has. Where a stop cut it while its L1
+    /// transaction was in flight, it may land yet: the drain report names the transaction, and the head follows L1.
     CheckpointPublishFailed {
         /// The slot.
         slot: Slot,

@@ -24,7 +24,9 @@ pub use publisher::{FeesNow, InFlightTx, PublisherAccount, PublisherReport, Publ
 
 /// Tells what a node knows about itself. All of it may be dropped at any time.
 pub trait StatusSource: Send + Sync {
-    /// The status at this moment. It answers from memory and at once: no L1 call, no wait for a lock that a tick may hold.
+    /// The status at this moment, from memory and the stores of this machine; L1 is not asked. The engine's owner, who may be
+    /// waiting for a part that starts or stops, is waited for no longer than a second. Of what does not answer, what it told
+    /// last is told again, or nothing.
     fn status(&self) -> BoxFuture<'_, NodeStatus>;
 
     /// Why the node does or does not propose in `slot`; without one, in the slot whose build frame is open. Asks L1.

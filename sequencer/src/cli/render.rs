@@ -78,6 +78,9 @@ fn ended(work: &DrainedWork) -> String {
         Ending::InFlight { l1_tx, head: at } => {
             format!("cut while {} is in flight; if it lands, the head will be {}", short_hash(*l1_tx), head(at))
         }
+        Ending::Aborted => {
+            "heeded no interrupt and was aborted; the next start reads on L1 what became of it".to_owned()
+        }
         Ending::Panicked => "panicked; please report it, with the log".to_owned(),
     };
     format!("{what} of slot {}: {how}", work.slot)

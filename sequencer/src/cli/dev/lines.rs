@@ -36,7 +36,7 @@ fn line(event: &SequencerEvent) -> Option<String> {
         SequencerEvent::CheckpointPublished { slot, landed } => published(slot.0, landed),
         SequencerEvent::BlockBuildFailed { slot, reason } => format!("slot {slot} ✗ a block was not built: {reason}"),
         SequencerEvent::CheckpointPublishFailed { slot, checkpoint, reason } => {
-            format!("slot {slot} ✗ checkpoint {checkpoint} did not land, the head went back: {reason}")
+            format!("slot {slot} ✗ checkpoint {checkpoint} was given up, the head went back: {reason}")
         }
         SequencerEvent::SlotMissed { slot, reason } => format!("slot {slot} ✗ missed: {reason}"),
         SequencerEvent::CheckpointDiscarded { slot, reason } => format!("slot {slot} ✗ discarded: {reason}"),

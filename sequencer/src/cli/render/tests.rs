@@ -131,6 +131,11 @@ fn a_drain_tells_the_end_of_each_piece_of_work() {
             Ending::InFlight { l1_tx, head: at },
             "  the checkpoint of slot 92: cut while 0x5c5c5c5c…5c5c is in flight; if it lands, the head will be #1048 0xefefefef…efef",
         ),
+        (
+            WorkKind::Checkpoint,
+            Ending::Aborted,
+            "  the checkpoint of slot 92: heeded no interrupt and was aborted; the next start reads on L1 what became of it",
+        ),
         (WorkKind::Fallback, Ending::Panicked, "  the votes of slot 92: panicked; please report it, with the log"),
     ];
     for (kind, ending, expected) in endings {
