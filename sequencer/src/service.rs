@@ -14,12 +14,12 @@ use tokio_util::sync::CancellationToken;
 use self::desire::{Desire, PRECEDENCE};
 use crate::catalogue::Reason;
 use crate::config::NodeConfig;
-use crate::lifecycle::Drain;
+use crate::lifecycle::{Drain, Refused};
 use crate::node::{Node, NodeError};
 use crate::poll_loop::chain as error_chain;
 use crate::rpc::admin::{self, AdminContext, AdminError, AdminServer, Doors};
 use crate::signals::Signals;
-use crate::verbs::{DrainReport, StartRequest, StopRequest, VerbError};
+use crate::verbs::{DrainReport, StartAnswer, StartRequest, StopRequest, VerbError};
 
 /// A node that is served. Dropped without [`Service::run`], it is interrupted and closed in the background.
 #[derive(Debug)]
@@ -68,6 +68,24 @@ pub enum Begun {
     Serving,
     /// It was asked to end meanwhile: [`Service::end`] it.
     Ending,
+}
+
+impl Begun {
+    /// After a start of which this became. An operator who stopped or closed the node meanwhile has the last word.
+    fn after(started: Result<StartAnswer, VerbError>) -> Result<Self, ServiceError> {
+        match started {
+            Ok(_) | Err(VerbError::Interrupted | VerbError::Refused(Refused::Stopping)) => Ok(Self::Serving),
+            Err(VerbError::Refused(Refused::Closed) | VerbError::Gone) => Ok(Self::Ending),
+            Err(
+                error @ (VerbError::Start(_)
+                | VerbError::NotRecorded(_)
+                | VerbError::Refused(Refused::NotDraining)
+                | VerbError::Invalid { .. }
+                | VerbError::CalledOff
+                | VerbError::NotRunning),
+            ) => Err(error.into()),
+        }
+    }
 }
 
 impl Service {
@@ -131,10 +149,7 @@ impl Service {
                 return Ok(Begun::Ending);
             }
         };
-        match started {
-            Ok(_) | Err(VerbError::Interrupted) => Ok(Begun::Serving),
-            Err(error) => Err(error.into()),
-        }
+        Begun::after(started)
     }
 
     /// Runs until an operator closes the node or a signal ends the process. The first signal stops gracefully within
@@ -204,4 +219,34 @@ async fn serve(node: &Node, metrics: PrometheusHandle) -> Result<(RpcServer, Adm
     let admin = admin::serve(&node.config().admin, doors, context).await?;
     node.announce(admin.local_addr())?;
     Ok((eth, admin))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::lifecycle::Lifecycle;
+    use crate::verbs::{Head, PartsError};
+
+    #[test]
+    fn an_operator_who_stops_or_closes_the_node_during_its_first_start_has_the_last_word() {
+        let started = StartAnswer { changed: true, state: Lifecycle::Running, head: Head::default() };
+        let table = [
+            (Ok(started), Begun::Serving),
+            (Err(VerbError::Interrupted), Begun::Serving),
+            (Err(VerbError::Refused(Refused::Stopping)), Begun::Serving),
+            (Err(VerbError::Refused(Refused::Closed)), Begun::Ending),
+            (Err(VerbError::Gone), Begun::Ending),
+        ];
+        for (started, expected) in table {
+            let told = format!("{started:?}");
+            assert_eq!(Begun::after(started).expect(&told), expected, "{told}");
+        }
+    }
+
+    #[test]
+    fn a_first_start_that_fails_is_told_with_the_reason_of_its_part() {
+        let unfunded = PartsError::new(Reason::Unfunded, "no publisher has ETH".to_owned());
+        let failed = Begun::after(Err(VerbError::Start(unfunded))).expect_err("it failed");
+        assert_eq!(failed.reason(), Reason::Unfunded);
+    }
 }
