@@ -6,10 +6,8 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use anyhow::{Context as _, Result, anyhow, bail};
-use fermata_sequencer::cli::Failure;
-use fermata_sequencer::cli::client::AdminClient;
+use fermata_sequencer::cli::{Failure, Target};
 use fermata_sequencer::config::{Setting, env_name};
-use fermata_sequencer::data_dir::{find_endpoint, find_token};
 use rustix::process::{Pid, Signal, kill_process};
 use serde::de::DeserializeOwned;
 use tokio::io::{AsyncBufReadExt, BufReader, Lines};
@@ -44,8 +42,8 @@ impl AdminDoor {
         R: DeserializeOwned + std::fmt::Debug + Send + Sync + Unpin + 'static,
     {
         let say = |failure: Failure| anyhow!("{method}: {} ({})", failure.message, failure.reason.word());
-        let (endpoint, token) = (find_endpoint(&self.data_dir)?, find_token(&self.data_dir)?);
-        AdminClient::new(&endpoint, &token).map_err(say)?.call(method, params).await.map_err(say)
+        let target = Target { data_dir: self.data_dir.clone(), endpoint: None, token: None };
+        target.client().map_err(say)?.call(method, params).await.map_err(say)
     }
 }
 

@@ -1,11 +1,13 @@
 //! The command line against a served node: what is printed, and with which exit code it ends.
 
+mod captured;
+
 use std::io::Write;
-use std::sync::{Arc, Mutex};
 
 use clap::{CommandFactory as _, Parser};
 use serde_json::Value;
 
+pub(super) use self::captured::Captured;
 use super::*;
 use crate::config::{Setting, Sources};
 use crate::rpc::admin::tests::Bench;
@@ -19,27 +21,6 @@ enum Cli {
     Verb(VerbCommand),
     #[command(subcommand)]
     Config(ConfigCommand),
-}
-
-/// A stream a test can read.
-#[derive(Clone, Default)]
-struct Captured(Arc<Mutex<Vec<u8>>>);
-
-impl Write for Captured {
-    fn write(&mut self, bytes: &[u8]) -> std::io::Result<usize> {
-        self.0.lock().unwrap().extend_from_slice(bytes);
-        Ok(bytes.len())
-    }
-
-    fn flush(&mut self) -> std::io::Result<()> {
-        Ok(())
-    }
-}
-
-impl Captured {
-    fn text(&self) -> String {
-        String::from_utf8(self.0.lock().unwrap().clone()).expect("text")
-    }
 }
 
 /// What a command printed, and its exit code.

@@ -1,31 +1,14 @@
 //! What is told of a node that cannot come up; a healthy one is examined on a real L1.
 
-use std::io::Write;
-use std::sync::{Arc, Mutex};
-
 use super::*;
+use crate::cli::tests::Captured;
 use crate::config::Setting;
-
-#[derive(Clone, Default)]
-struct Captured(Arc<Mutex<Vec<u8>>>);
-
-impl Write for Captured {
-    fn write(&mut self, bytes: &[u8]) -> std::io::Result<usize> {
-        self.0.lock().unwrap().extend_from_slice(bytes);
-        Ok(bytes.len())
-    }
-
-    fn flush(&mut self) -> std::io::Result<()> {
-        Ok(())
-    }
-}
 
 async fn run(form: Form, sources: &Sources) -> (u8, String) {
     let out = Captured::default();
     let args = DoctorArgs { json: form == Form::Json, ..DoctorArgs::default() };
     let exit = args.run_on(sources, &mut Console::new(out.clone(), Captured::default())).await;
-    let text = String::from_utf8(out.0.lock().unwrap().clone()).expect("text");
-    (exit, text)
+    (exit, out.text())
 }
 
 #[tokio::test]
