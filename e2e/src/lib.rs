@@ -25,6 +25,8 @@ mod node;
 mod warp;
 mod watch;
 
+pub use fermata_sequencer::dev::Seat;
+
 pub use child::{AdminDoor, ChildNode, run};
 pub use footprint::Footprint;
 pub use l1_proxy::{L1Proxy, Traffic};

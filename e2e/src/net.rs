@@ -10,7 +10,9 @@ use fermata_anvil::DevChain;
 use fermata_primitives::{CheckpointNumber, L1FollowingClock, L1Timestamp, SlotTimes};
 use fermata_rollup::contracts::IRollup;
 use fermata_sequencer::config::{NodeConfig, Setting, Sources};
-use fermata_sequencer::dev;
+use fermata_sequencer::dev::{self, Seat};
+use fermata_sequencer::network::{Hub, NodeId};
+use fermata_sequencer::node::Surroundings;
 use tempfile::TempDir;
 
 use crate::{ChildNode, NetNode, Watch};
@@ -28,6 +30,9 @@ pub struct NetOptions {
     pub proof_submission_epochs: u64,
 }
 
+/// The links of every test lose and delay the same.
+const SEED: u64 = 7;
+
 impl Default for NetOptions {
     fn default() -> Self {
         Self { slot_secs: 3, validators: 4, epoch_slots: 32, proof_submission_epochs: 5_000 }
@@ -42,6 +47,9 @@ pub struct Net {
     clock: Arc<L1FollowingClock>,
     /// The clocks of the nodes in this process.
     node_clocks: Mutex<Vec<Weak<L1FollowingClock>>>,
+    /// The links between nodes in this process.
+    hub: Hub,
+    validators: u32,
     /// Held by the warp under way.
     pub(crate) warping: tokio::sync::Mutex<()>,
     dir: TempDir,
@@ -73,7 +81,9 @@ impl Net {
         chain.warmed_up().await;
         let dir = tempfile::tempdir()?;
         chain.deployment.addresses.save(&dir.path().join("addresses.json"))?;
-        Ok(Self { chain, clock, node_clocks: Mutex::default(), warping: tokio::sync::Mutex::default(), dir })
+        let hub = Hub::new(SEED, Arc::<L1FollowingClock>::clone(&clock));
+        let (node_clocks, warping) = (Mutex::default(), tokio::sync::Mutex::default());
+        Ok(Self { chain, clock, node_clocks, hub, validators: options.validators, warping, dir })
     }
 
     /// The L1.
@@ -156,17 +166,53 @@ impl Net {
         self.open_node_with(name, &[]).await
     }
 
-    /// Opens a node in this process, with some keys set otherwise.
+    /// Opens a node in this process, with some keys set otherwise. It has all validators and is alone.
     ///
     /// # Errors
     /// The node did not open.
     pub async fn open_node_with(&self, name: &str, changes: &[(&str, &str)]) -> Result<NetNode> {
-        let node = NetNode::open(name, self.config(name, changes)?).await.with_context(|| format!("node {name}"))?;
+        self.open(name, changes, Surroundings::default()).await
+    }
+
+    /// Opens as many nodes as there are names, which hear one another; each has its share of the validators.
+    ///
+    /// # Errors
+    /// A node did not open.
+    pub async fn open_nodes(&self, names: &[&str], changes: &[(&str, &str)]) -> Result<Vec<NetNode>> {
+        let of = u32::try_from(names.len())?;
+        let mut nodes = Vec::new();
+        for (place, name) in (0..).zip(names) {
+            nodes.push(self.open_member(name, Seat { place, of }, changes).await?);
+        }
+        Ok(nodes)
+    }
+
+    /// Opens the node of one seat, among those that are there.
+    ///
+    /// # Errors
+    /// The node did not open, or there is one of its name.
+    pub async fn open_member(&self, name: &str, seat: Seat, changes: &[(&str, &str)]) -> Result<NetNode> {
+        let network = self.hub.join(NodeId::new(name))?;
+        let share = seat.settings(self.validators);
+        let mut all: Vec<_> = share.iter().map(|setting| (setting.key.as_str(), setting.value.as_str())).collect();
+        all.extend(changes);
+        self.open(name, &all, Surroundings { network: Some(network) }).await
+    }
+
+    async fn open(&self, name: &str, changes: &[(&str, &str)], surroundings: Surroundings) -> Result<NetNode> {
+        let config = self.config(name, changes)?;
+        let node = NetNode::open(name, config, surroundings).await.with_context(|| format!("node {name}"))?;
         if let Some(clock) = node.node().l1_clock() {
             clock.agree_with(&self.clock);
             self.node_clocks.lock().unwrap_or_else(PoisonError::into_inner).push(Arc::downgrade(clock));
         }
         Ok(node)
+    }
+
+    /// The links between the nodes, to slow them down, to lose messages, and to cut them.
+    #[must_use]
+    pub const fn hub(&self) -> &Hub {
+        &self.hub
     }
 
     /// Starts a node as a process of its own.

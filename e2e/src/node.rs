@@ -5,7 +5,7 @@ use std::sync::Arc;
 use anyhow::Result;
 use fermata_sequencer::config::NodeConfig;
 use fermata_sequencer::lifecycle::Drain;
-use fermata_sequencer::node::Node;
+use fermata_sequencer::node::{Node, Surroundings};
 use fermata_sequencer::service::Service;
 use fermata_sequencer::verbs::{DrainReport, StartRequest, StopRequest};
 
@@ -20,8 +20,9 @@ pub struct NetNode {
 }
 
 impl NetNode {
-    pub(crate) async fn open(name: &str, config: NodeConfig) -> Result<Self> {
-        let service = Service::open(config, fermata_sequencer::metrics::recorder_of_this_process()).await?;
+    pub(crate) async fn open(name: &str, config: NodeConfig, surroundings: Surroundings) -> Result<Self> {
+        let metrics = fermata_sequencer::metrics::recorder_of_this_process();
+        let service = Service::open_in(config, surroundings, metrics).await?;
         Ok(Self { name: name.to_owned(), service })
     }
 

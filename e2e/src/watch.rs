@@ -31,20 +31,9 @@ impl Watch {
     /// # Errors
     /// It did not within forty slots; the error tells what happened instead.
     pub async fn checkpoint(&mut self, number: u64) -> Result<PublishedCheckpoint> {
-        self.until(&format!("checkpoint {number}"), |event| match event {
-            SequencerEvent::CheckpointPublished { landed, .. } if landed.checkpoint.0 >= number => {
-                Some(landed.as_ref().clone())
-            }
-            SequencerEvent::CheckpointPublished { .. }
-            | SequencerEvent::PreparingCheckpoint { .. }
-            | SequencerEvent::PhaseEntered { .. }
-            | SequencerEvent::BlockProposed { .. }
-            | SequencerEvent::BlockBuildFailed { .. }
-            | SequencerEvent::CheckpointProposed { .. }
-            | SequencerEvent::CheckpointPublishFailed { .. }
-            | SequencerEvent::SlotMissed { .. }
-            | SequencerEvent::CheckpointDiscarded { .. }
-            | SequencerEvent::L1TipMoved { .. } => None,
+        self.until(&format!("checkpoint {number}"), |event| {
+            let SequencerEvent::CheckpointPublished { landed, .. } = event else { return None };
+            (landed.checkpoint.0 >= number).then(|| landed.as_ref().clone())
         })
         .await
     }

@@ -1,15 +1,21 @@
-//! The committee's part: checking a proposal, and attesting it.
+//! The committee's attestations of a checkpoint of ours: our own members', and those that come from other nodes.
 
-use std::sync::Arc;
+use std::collections::BTreeSet;
+use std::time::Duration;
 
 use alloy::primitives::{Address, B256};
-use fermata_execution::{Block, Execution, Verdict};
-use fermata_rollup::{Committee, CommitteeAttestations, attestations_and_signers_digest};
+use fermata_primitives::Slot;
+use fermata_rollup::{Committee, CommitteeAttestations, L1Signature, attestations_and_signers_digest};
 use fermata_validator_signer::{Duty, DutyKind, ValidatorSigner};
 
 use crate::error::{Result, SequencerError};
+use crate::events::SequencerEvent;
+use crate::network::{Attestation, Incoming, Received, Signable as _, Signed};
+use crate::poll_loop::chain as error_chain;
 use crate::proposal::CheckpointProposal;
+use crate::refusal::Refusal;
 use crate::slot::{ProposerTurn, Workshop};
+use crate::telling::Told;
 
 /// Attestations with the proposer's signature over them: what the contract asks for.
 #[derive(Clone, Debug)]
@@ -17,23 +23,72 @@ pub struct SignedAttestations {
     /// One seat a member, in committee order.
     pub attestations: CommitteeAttestations,
     /// The proposer's signature over attestations and signers.
-    pub proposer_signature: fermata_rollup::L1Signature,
+    pub proposer_signature: L1Signature,
 }
 
-/// Has our keys in the committee attest the proposal, and the proposer sign the lot.
+/// Collects the committee's attestations of the proposal, and has the proposer sign the lot.
+///
+/// It ends when every member has attested; from the ideal time to publish on, a quorum is enough.
 ///
 /// # Errors
-/// [`SequencerError::TooFewAttestations`] below the quorum; the signer refused the proposer.
-pub(crate) async fn attest(
+/// [`SequencerError::TooFewAttestations`] below the quorum at the attestation deadline, or at once where there is no other
+/// node; the signer refused the proposer.
+pub(crate) async fn collect(
     workshop: &Workshop,
     turn: &ProposerTurn,
     proposal: &CheckpointProposal,
+    told: &mut Told,
 ) -> Result<SignedAttestations> {
-    let attestations = attest_with(&workshop.signer, &turn.committee, turn.slot, proposal.payload_digest()).await?;
+    let mut seats = Seats::of(turn, proposal);
+    seats.add_ours(workshop).await?;
+    let began = workshop.clock.monotonic();
+    let mut quorum_after = None;
+    while !seats.are_full() {
+        if seats.are_enough() {
+            quorum_after.get_or_insert_with(|| workshop.clock.monotonic().saturating_sub(began));
+        }
+        if !hear_more(workshop, &mut seats, told).await? {
+            break;
+        }
+    }
+    let quorum_after = quorum_after.unwrap_or_else(|| workshop.clock.monotonic().saturating_sub(began));
+    seats.tell(workshop, turn, quorum_after);
+    seal(workshop, turn, seats.attestations).await
+}
+
+/// Waits for one more attestation. False when those there are must do.
+async fn hear_more(workshop: &Workshop, seats: &mut Seats<'_>, told: &mut Told) -> Result<bool> {
+    let table = &workshop.timetable;
+    if !seats.are_enough() && workshop.peers.count() == 0 {
+        return Err(seats.too_few());
+    }
+    let until =
+        if seats.are_enough() { table.ideal_publish(seats.slot) } else { table.attestation_deadline(seats.slot) };
+    tokio::select! {
+        biased;
+        incoming = told.heard.recv() => match incoming {
+            Some(Incoming::Message(received)) => {
+                told.telling.answered(&received.from);
+                seats.take(workshop, &received);
+                Ok(true)
+            }
+            Some(Incoming::Missed(_)) => Ok(true),
+            None if seats.are_enough() => Ok(false),
+            None => Err(seats.too_few()),
+        },
+        () = workshop.clock.sleep_until(until) => if seats.are_enough() { Ok(false) } else { Err(seats.too_few()) },
+    }
+}
+
+/// The proposer's signature over what was collected.
+async fn seal(
+    workshop: &Workshop,
+    turn: &ProposerTurn,
+    attestations: CommitteeAttestations,
+) -> Result<SignedAttestations> {
     let packed = attestations.pack();
     if turn.committee.members.is_empty() {
-        let proposer_signature = fermata_rollup::L1Signature::EMPTY;
-        return Ok(SignedAttestations { attestations, proposer_signature });
+        return Ok(SignedAttestations { attestations, proposer_signature: L1Signature::EMPTY });
     }
     let digest = attestations_and_signers_digest(&packed, &attestations.signers());
     let duty = Duty { validator: turn.proposer, slot: turn.slot, kind: DutyKind::AttestationsAndSigners };
@@ -41,130 +96,101 @@ pub(crate) async fn attest(
     Ok(SignedAttestations { attestations, proposer_signature })
 }
 
-/// Every key of `signer` in the committee attests `digest`. A key that must not is left out; the others count.
-async fn attest_with(
+/// Who has attested so far.
+struct Seats<'a> {
+    slot: Slot,
+    committee: &'a Committee,
+    wanted: Attestation,
+    attestations: CommitteeAttestations,
+}
+
+impl<'a> Seats<'a> {
+    fn of(turn: &'a ProposerTurn, proposal: &CheckpointProposal) -> Self {
+        let attestations = CommitteeAttestations::unsigned(&turn.committee.members);
+        let wanted = Attestation { archive: proposal.archive, header: proposal.header };
+        Self { slot: turn.slot, committee: &turn.committee, wanted, attestations }
+    }
+
+    fn are_full(&self) -> bool {
+        self.attestations.count() == self.committee.members.len()
+    }
+
+    fn are_enough(&self) -> bool {
+        self.attestations.count() >= self.committee.quorum()
+    }
+
+    fn too_few(&self) -> SequencerError {
+        SequencerError::TooFewAttestations {
+            have: self.attestations.count(),
+            committee: self.committee.members.len(),
+            need: self.committee.quorum(),
+        }
+    }
+
+    /// Every key of ours in the committee attests. One that must not is left out; the others count.
+    async fn add_ours(&mut self, workshop: &Workshop) -> Result<()> {
+        let digest = self.wanted.digest(&workshop.peers.domain);
+        for (member, signed) in sign_for_members(&workshop.signer, self.committee, self.slot, digest).await {
+            match signed {
+                Ok(signature) => self.attestations.add(member, signature)?,
+                Err(error) => workshop.miss_duty(self.slot, member, &error_chain(&error)),
+            }
+        }
+        Ok(())
+    }
+
+    fn take(&mut self, workshop: &Workshop, received: &Received<Signed<Attestation>>) {
+        if received.message.content().slot() != self.slot {
+            return;
+        }
+        if let Err(refusal) = self.seat(workshop, &received.message) {
+            workshop.refuse(self.slot, &received.from, &refusal);
+        }
+    }
+
+    fn seat(&mut self, workshop: &Workshop, signed: &Signed<Attestation>) -> Result<(), Refusal> {
+        let member = signed.signed_by_member(&workshop.peers.domain, self.committee)?;
+        if *signed.content() != self.wanted {
+            return Err(Refusal::OtherCheckpoint);
+        }
+        let seat = self.attestations.seats().iter().find(|seat| seat.member == member);
+        match seat.and_then(|seat| seat.signature) {
+            // A node says again what may have been lost.
+            Some(same) if same == signed.signature() => Ok(()),
+            Some(_) => Err(Refusal::Twice),
+            None => Ok(self.attestations.add(member, signed.signature())?),
+        }
+    }
+
+    fn tell(&self, workshop: &Workshop, turn: &ProposerTurn, quorum_after: Duration) {
+        let seats = self.attestations.seats();
+        workshop.events.emit(SequencerEvent::AttestationsCollected {
+            slot: self.slot,
+            checkpoint: turn.place.number,
+            have: self.attestations.count(),
+            need: self.committee.quorum(),
+            missing: seats.iter().filter(|seat| seat.signature.is_none()).map(|seat| seat.member).collect(),
+            quorum_ms: u64::try_from(quorum_after.as_millis()).unwrap_or(u64::MAX),
+        });
+    }
+}
+
+/// Has every key of ours in the committee attest `digest` in `slot`: each member, and its signature or why there is none.
+pub(crate) async fn sign_for_members(
     signer: &ValidatorSigner,
     committee: &Committee,
-    slot: fermata_primitives::Slot,
+    slot: Slot,
     digest: B256,
-) -> Result<CommitteeAttestations> {
-    let ours = signer.addresses();
-    let members: Vec<Address> = committee.members.iter().copied().filter(|member| ours.contains(member)).collect();
-    let duties: Vec<_> = members
-        .iter()
-        .map(|validator| (Duty { validator: *validator, slot, kind: DutyKind::Attestation }, digest))
-        .collect();
-    let mut attestations = CommitteeAttestations::unsigned(&committee.members);
-    for (member, signed) in members.iter().zip(signer.sign_many(&duties).await) {
-        match signed {
-            Ok(signature) => attestations.add(*member, signature)?,
-            Err(error) => {
-                let error = crate::poll_loop::chain(&error);
-                tracing::warn!(slot = slot.0, %member, error, "a key does not attest");
-            }
-        }
-    }
-    let (have, need) = (attestations.count(), committee.quorum());
-    if have < need {
-        return Err(SequencerError::TooFewAttestations { have, committee: committee.members.len(), need });
-    }
-    Ok(attestations)
+) -> Vec<(Address, std::result::Result<L1Signature, fermata_validator_signer::SignerError>)> {
+    let members = our_members(signer, committee);
+    let duty = |validator: &Address| (Duty { validator: *validator, slot, kind: DutyKind::Attestation }, digest);
+    let duties: Vec<_> = members.iter().map(duty).collect();
+    let signed = signer.sign_many(&duties).await;
+    members.into_iter().zip(signed.into_iter().map(|signed| signed.map(L1Signature::from))).collect()
 }
 
-/// Checks blocks of another node by executing them again, on an execution engine of the validator's own.
-#[derive(Clone, Debug)]
-pub struct BlockChecker {
-    execution: Arc<dyn Execution>,
-}
-
-impl BlockChecker {
-    /// A checker that executes on `execution`.
-    #[must_use]
-    pub const fn new(execution: Arc<dyn Execution>) -> Self {
-        Self { execution }
-    }
-
-    /// Executes the blocks of a proposal that came from elsewhere, in order, each on the one before.
-    ///
-    /// # Errors
-    /// [`SequencerError::BadProposal`] where a block is not what executing it gives: it must not be attested.
-    pub async fn check(&self, base: B256, blocks: &[Block]) -> Result<B256> {
-        let mut head = base;
-        for block in blocks {
-            if block.header().parent_hash != head {
-                return Err(SequencerError::BadProposal(format!("block {} is not built on {head}", block.hash())));
-            }
-            match self.execution.insert(block.clone()).await? {
-                Verdict::Valid => head = block.hash(),
-                Verdict::Invalid { reason } => {
-                    return Err(SequencerError::BadProposal(format!("block {}: {reason}", block.hash())));
-                }
-                Verdict::MissingParent => {
-                    return Err(SequencerError::BadProposal(format!(
-                        "the parent of block {} is unknown",
-                        block.hash()
-                    )));
-                }
-            }
-        }
-        Ok(head)
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use std::path::Path;
-
-    use fermata_execution::mempool::MempoolConfig;
-    use fermata_execution::{BlockAttributes, Genesis, Options, RevmExecution};
-    use fermata_primitives::SystemClock;
-
-    use super::*;
-
-    async fn engine(dir: &Path) -> RevmExecution {
-        let genesis = Genesis::dev(7, 0, &[Address::repeat_byte(1)]);
-        let mempool = MempoolConfig::default();
-        let options = Options { dir: dir.to_owned(), genesis, clock: Arc::new(SystemClock), mempool };
-        RevmExecution::open(options).await.expect("a fresh store opens")
-    }
-
-    /// Two blocks of another node, and the genesis they are built on.
-    async fn blocks_of(proposer: &RevmExecution) -> (B256, Vec<Block>) {
-        let genesis = proposer.reader().genesis().hash;
-        let (mut parent, mut blocks) = (genesis, Vec::new());
-        for _ in 0..2 {
-            let attributes = BlockAttributes {
-                timestamp: 12,
-                beneficiary: Address::repeat_byte(9),
-                prev_randao: B256::ZERO,
-                gas_limit: 30_000_000,
-                max_payload_bytes: 1_000,
-                transactions: Some(Vec::new()),
-                deadline: None,
-            };
-            let job = proposer.begin(parent, attributes).await.expect("the parent is stored");
-            let block = proposer.seal(job).await.expect("an empty block can be built");
-            parent = block.hash();
-            blocks.push(block);
-        }
-        (genesis, blocks)
-    }
-
-    #[tokio::test]
-    async fn a_validator_executes_what_came_from_elsewhere_before_it_attests() {
-        let dirs = [tempfile::tempdir().expect("a directory"), tempfile::tempdir().expect("a directory")];
-        let proposer = engine(dirs[0].path()).await;
-        let validator = Arc::new(engine(dirs[1].path()).await);
-        let (genesis, blocks) = blocks_of(&proposer).await;
-        let checker = BlockChecker::new(Arc::<RevmExecution>::clone(&validator) as Arc<dyn Execution>);
-        assert_eq!(checker.check(genesis, &blocks).await.expect("they are valid"), blocks[1].hash());
-
-        let mut header = blocks[1].header().clone();
-        header.state_root = B256::repeat_byte(3);
-        let forged = [blocks[0].clone(), Block::new(header, Vec::new())];
-        let refused = checker.check(genesis, &forged).await.expect_err("its state root is false");
-        assert!(matches!(&refused, SequencerError::BadProposal(why) if why.contains("state")), "{refused}");
-        let skipped = checker.check(genesis, &blocks[1..]).await;
-        assert!(matches!(skipped, Err(SequencerError::BadProposal(_))), "its parent is not the base");
-    }
+/// The members of the committee whose keys are ours.
+pub(crate) fn our_members(signer: &ValidatorSigner, committee: &Committee) -> Vec<Address> {
+    let ours: BTreeSet<Address> = signer.addresses().into_iter().collect();
+    committee.members.iter().copied().filter(|member| ours.contains(member)).collect()
 }

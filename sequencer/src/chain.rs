@@ -5,13 +5,13 @@ use std::time::Duration;
 
 use alloy::primitives::B256;
 use fermata_execution::{Block, BlockId, Execution, ExecutionError, Heads};
-use fermata_primitives::{SharedClock, Slot};
+use fermata_primitives::{CheckpointNumber, SharedClock, Slot};
 use tokio::sync::{Mutex, watch};
 
 use crate::error::{Result, SequencerError};
-use crate::events::{Events, SequencerEvent};
+use crate::events::{Events, SequencerEvent, StepBack};
 use crate::l1::Sync;
-use crate::pipeline::{L1Tip, Moved, Pipeline, Place};
+use crate::pipeline::{Heard, L1Tip, Moved, Pipeline, Place};
 
 /// The pipeline and the execution engine, moved together.
 #[derive(Debug)]
@@ -69,6 +69,45 @@ impl Chain {
         Ok(())
     }
 
+    /// The next L1 block belongs to slot `next`: drops what another proposer has under way for an earlier slot.
+    ///
+    /// # Errors
+    /// Execution failed; the next [`Chain::follow`] moves the heads again.
+    pub async fn expire(&self, next: Slot) -> Result<()> {
+        self.let_fall(|pipeline| pipeline.expire(next), "its slot ended before it was on L1").await
+    }
+
+    /// Another proposer has told of its checkpoint; its blocks are stored and valid. They become the head where there is a
+    /// place for them.
+    ///
+    /// # Errors
+    /// There is none, L1 has not been followed yet, or execution failed.
+    pub async fn hear(&self, heard: Heard) -> Result<()> {
+        let mut pipeline = self.pipeline.lock().await;
+        if self.tip.borrow().is_none() {
+            return Err(SequencerError::NotSynced { want: pipeline.tip().number });
+        }
+        let moved = pipeline.hear(heard)?;
+        self.place_heads(&pipeline).await?;
+        drop(pipeline);
+        self.report(&moved, "a later proposer has built without it");
+        Ok(())
+    }
+
+    /// Another proposer's checkpoint of `slot` was to be complete by now: gives it up, where it is not.
+    ///
+    /// # Errors
+    /// Execution failed; the next [`Chain::follow`] moves the heads again.
+    pub async fn give_up_unfinished(&self, slot: Slot) -> Result<()> {
+        self.let_fall(|pipeline| pipeline.give_up_unfinished(slot), "its proposer did not finish it in time").await
+    }
+
+    /// The contract has fewer checkpoints than before.
+    pub fn tell_step_back(&self, cause: StepBack, (from, to): (CheckpointNumber, CheckpointNumber), l1_block: u64) {
+        tracing::warn!(?cause, from = from.0, to = to.0, l1_block, "the contract dropped checkpoints");
+        self.events.emit(SequencerEvent::L1WentBack { cause, from, to, l1_block });
+    }
+
     /// Takes a place for the slot's checkpoint, on top of the chain.
     ///
     /// # Errors
@@ -118,14 +157,20 @@ impl Chain {
     /// # Errors
     /// Execution failed; the next [`Chain::follow`] moves the heads again.
     pub async fn settle(&self) -> Result<()> {
+        self.let_fall(Pipeline::let_go, "its work ended without a word").await?;
+        self.let_fall(Pipeline::let_go_of_others, "this node stopped").await
+    }
+
+    /// Takes something out of the pipeline, where there is such a thing, and moves the heads to where they belong.
+    async fn let_fall(&self, what: impl FnOnce(&mut Pipeline) -> Moved, reason: &str) -> Result<()> {
         let mut pipeline = self.pipeline.lock().await;
         if self.tip.borrow().is_none() {
             return Ok(());
         }
-        let moved = pipeline.let_go();
+        let moved = what(&mut pipeline);
         self.place_heads(&pipeline).await?;
         drop(pipeline);
-        self.report(&moved, "its work ended without a word");
+        self.report(&moved, reason);
         Ok(())
     }
 
@@ -156,6 +201,9 @@ impl Chain {
     fn report(&self, moved: &Moved, reason: &str) {
         for slot in &moved.orphaned {
             self.events.emit(SequencerEvent::CheckpointDiscarded { slot: *slot, reason: reason.to_owned() });
+        }
+        for slot in &moved.dropped {
+            self.events.emit(SequencerEvent::ProposalDropped { slot: *slot, reason: reason.to_owned() });
         }
     }
 }

@@ -103,6 +103,36 @@ pub fn settings(chain: &DevChain, addresses_file: &Path) -> Vec<Setting> {
     .collect()
 }
 
+/// A node's share of what the development chain has.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub struct Seat {
+    /// Which of the nodes it is, from 0.
+    pub place: u32,
+    /// How many nodes there are.
+    pub of: u32,
+}
+
+impl Seat {
+    /// Most nodes of one chain: each has an L1 account of its own, of those that anvil funds.
+    pub const MOST: u32 = 8;
+
+    /// What the node here is told beside [`settings`]: its share of `validators`, one after the other, and its L1 account.
+    #[must_use]
+    pub fn settings(self, validators: u32) -> Vec<Setting> {
+        let Self { place, of } = self;
+        let first = |place: u32| place * (validators / of) + place.min(validators % of);
+        [
+            ("validator.first", first(place).to_string()),
+            ("validator.count", (first(place + 1) - first(place)).to_string()),
+            ("publisher.first", (1 + place).to_string()),
+            ("publisher.count", "1".to_owned()),
+        ]
+        .into_iter()
+        .map(|(key, value)| Setting::new(key, value, "the development chain"))
+        .collect()
+    }
+}
+
 /// Values for keys that a command must have and has no use for: where L1 is, and whose keys sign.
 #[must_use]
 pub fn placeholders() -> Vec<Setting> {

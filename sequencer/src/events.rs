@@ -27,12 +27,19 @@ pub enum SequencerEvent {
         /// With this.
         phase: Phase,
     },
-    /// A block of ours was built.
-    BlockProposed {
+    /// The slot is ours, and no checkpoint can be built for it.
+    ProposerCheckFailed {
         /// The slot.
         slot: Slot,
-        /// Its place in the checkpoint.
-        index: u32,
+        /// Why.
+        reason: String,
+    },
+    /// A block of ours was built.
+    BlockBuilt {
+        /// The slot.
+        slot: Slot,
+        /// Its place in the checkpoint, from 0.
+        index: u16,
         /// Block number.
         number: u64,
         /// Block hash.
@@ -41,6 +48,32 @@ pub enum SequencerEvent {
         transactions: usize,
         /// Gas they used.
         gas_used: u64,
+    },
+    /// A block of ours is signed, and the head. The others are told, of the slot's last block with the checkpoint.
+    BlockProposed {
+        /// The slot.
+        slot: Slot,
+        /// Its place in the checkpoint, from 0.
+        index: u16,
+        /// Block number.
+        number: u64,
+        /// Block hash.
+        hash: B256,
+    },
+    /// Another proposer's block was executed here and is valid.
+    BlockHeard {
+        /// The slot.
+        slot: Slot,
+        /// Its place in the checkpoint, from 0.
+        index: u16,
+        /// Block number.
+        number: u64,
+        /// Block hash.
+        hash: B256,
+        /// Transactions in it.
+        transactions: usize,
+        /// The node it came from.
+        from: String,
     },
     /// A block could not be built; the checkpoint goes on without it.
     BlockBuildFailed {
@@ -57,6 +90,32 @@ pub enum SequencerEvent {
         checkpoint: CheckpointNumber,
         /// Blocks in it.
         blocks: usize,
+    },
+    /// Another proposer's checkpoint is valid, and our members of its committee have attested it.
+    CheckpointAttested {
+        /// The slot.
+        slot: Slot,
+        /// The checkpoint.
+        checkpoint: CheckpointNumber,
+        /// Whose it is.
+        proposer: Address,
+        /// How many of our members attested.
+        members: usize,
+    },
+    /// The committee has attested our checkpoint.
+    AttestationsCollected {
+        /// The slot.
+        slot: Slot,
+        /// The checkpoint.
+        checkpoint: CheckpointNumber,
+        /// How many attested.
+        have: usize,
+        /// The quorum.
+        need: usize,
+        /// Members who did not.
+        missing: Vec<Address>,
+        /// Time from the proposal to the quorum, in milliseconds.
+        quorum_ms: u64,
     },
     /// L1 has it, and the contract says so.
     CheckpointPublished {
@@ -82,6 +141,51 @@ pub enum SequencerEvent {
         /// Why.
         reason: String,
     },
+    /// A member of ours has not attested a slot's checkpoint.
+    DutyMissed {
+        /// The slot.
+        slot: Slot,
+        /// The member.
+        member: Address,
+        /// Why.
+        reason: String,
+    },
+    /// What another node told was refused, and changes nothing.
+    ProposalRefused {
+        /// The slot it is for.
+        slot: Slot,
+        /// The node it came from.
+        from: String,
+        /// Why.
+        reason: String,
+    },
+    /// A proposer has signed two different proposals for one duty.
+    EquivocationSeen {
+        /// The slot.
+        slot: Slot,
+        /// The proposer.
+        proposer: Address,
+        /// What it proposed twice.
+        duty: String,
+    },
+    /// What another proposer had under way lost its place; the head went back.
+    ProposalDropped {
+        /// The slot.
+        slot: Slot,
+        /// Why.
+        reason: String,
+    },
+    /// The contract has dropped checkpoints; the head went back, and their transactions wait for a place again.
+    L1WentBack {
+        /// Why.
+        cause: StepBack,
+        /// The newest checkpoint before.
+        from: CheckpointNumber,
+        /// The newest checkpoint now.
+        to: CheckpointNumber,
+        /// The L1 block.
+        l1_block: u64,
+    },
     /// What was being built, or was on its way, lost its place.
     CheckpointDiscarded {
         /// The slot.
@@ -96,6 +200,18 @@ pub enum SequencerEvent {
         /// The newest checkpoint on L1.
         checkpoint: CheckpointNumber,
     },
+}
+
+/// Why the contract has fewer checkpoints than before.
+#[derive(Clone, Copy, PartialEq, Eq, Debug, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum StepBack {
+    /// They were not proven in time.
+    Pruned,
+    /// One had bad attestations.
+    Invalidated,
+    /// L1 itself went back.
+    Reorged,
 }
 
 /// A checkpoint that landed, as `fermata dev` prints it.
@@ -131,7 +247,17 @@ impl SequencerEvent {
         match self {
             Self::PreparingCheckpoint { .. } => "preparing-checkpoint",
             Self::PhaseEntered { .. } => "phase-entered",
+            Self::ProposerCheckFailed { .. } => "proposer-check-failed",
+            Self::BlockBuilt { .. } => "block-built",
             Self::BlockProposed { .. } => "block-proposed",
+            Self::BlockHeard { .. } => "block-heard",
+            Self::CheckpointAttested { .. } => "checkpoint-attested",
+            Self::AttestationsCollected { .. } => "attestations-collected",
+            Self::DutyMissed { .. } => "duty-missed",
+            Self::ProposalRefused { .. } => "proposal-refused",
+            Self::EquivocationSeen { .. } => "equivocation-seen",
+            Self::ProposalDropped { .. } => "proposal-dropped",
+            Self::L1WentBack { .. } => "l1-went-back",
             Self::BlockBuildFailed { .. } => "block-build-failed",
             Self::CheckpointProposed { .. } => "checkpoint-proposed",
             Self::CheckpointPublished { .. } => "checkpoint-published",
@@ -148,11 +274,21 @@ impl SequencerEvent {
         match self {
             Self::BlockBuildFailed { .. }
             | Self::CheckpointPublishFailed { .. }
+            | Self::ProposerCheckFailed { .. }
             | Self::SlotMissed { .. }
+            | Self::DutyMissed { .. }
             | Self::CheckpointDiscarded { .. } => true,
             Self::PreparingCheckpoint { .. }
             | Self::PhaseEntered { .. }
+            | Self::BlockBuilt { .. }
             | Self::BlockProposed { .. }
+            | Self::BlockHeard { .. }
+            | Self::CheckpointAttested { .. }
+            | Self::AttestationsCollected { .. }
+            | Self::ProposalRefused { .. }
+            | Self::EquivocationSeen { .. }
+            | Self::ProposalDropped { .. }
+            | Self::L1WentBack { .. }
             | Self::CheckpointProposed { .. }
             | Self::CheckpointPublished { .. }
             | Self::L1TipMoved { .. } => false,

@@ -7,6 +7,7 @@
 //! Behind the trait stands [`InProcessNetwork`], whose links have latency, loss and partitions as they are set. A wire
 //! transport takes its place by carrying the same bytes: it hands what it hears to an [`Intake`].
 
+mod alone;
 mod error;
 mod in_process;
 mod inbox;
@@ -23,6 +24,7 @@ use fermata_execution::Block;
 use fermata_primitives::UnixTime;
 use futures::future::BoxFuture;
 
+pub use alone::Alone;
 pub use error::{MessageError, NetworkError, SignatureError};
 pub use in_process::{Hub, InProcessNetwork, LinkSettings, Share};
 pub use inbox::{Inbox, Incoming, Received};

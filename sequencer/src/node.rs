@@ -24,7 +24,7 @@ use tokio_util::task::TaskTracker;
 
 pub use keys::genesis_hash;
 pub(crate) use keys::{publishers as publisher_keys, validators as validator_keys};
-pub use open::NodeError;
+pub use open::{NodeError, Surroundings};
 pub(crate) use open::{l1_client, locate};
 pub(crate) use reason::of_signer as reason_of_signer;
 pub(crate) use status::L1_HEADS_MISSED;
@@ -35,6 +35,7 @@ use crate::data_dir::{DataDir, DataDirError, EndpointFile, Scope, SocketFile, To
 use crate::engine::Engine;
 use crate::events::SequencerEvent;
 use crate::l1::HeadReceiver;
+use crate::listening::Listening;
 use crate::node_store::NodeStore;
 use crate::slot::Workshop;
 use crate::timetable::Timetable;
@@ -58,6 +59,8 @@ struct Inner {
     store: Arc<NodeStore>,
     head: HeadReceiver,
     background: Background,
+    /// What the run under way hears with.
+    listening: Mutex<Option<Listening>>,
     held: Mutex<Option<Held>>,
 }
 

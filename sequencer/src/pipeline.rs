@@ -1,8 +1,8 @@
 //! What is built on what, between L1's tip and our own head; a pure value.
 //!
-//! Above the checkpoint that L1 has lie at most two of ours: one that is proposed and on its way to L1, and one that is
-//! being built on it. When L1 moves, or a checkpoint is given up, this decides which of them are orphans and where the
-//! L2 head belongs. Nothing else moves the head.
+//! Above the checkpoint that L1 has lie at most two: one that is proposed and on its way to L1, and one that is being built
+//! on it; each is ours or another proposer's. When L1 moves, a checkpoint is given up, or another proposer is heard, this
+//! decides which of them are orphans and where the L2 head belongs. Nothing else moves the head.
 
 use std::collections::VecDeque;
 
@@ -25,10 +25,35 @@ pub struct L1Tip {
     pub proven_archive: B256,
 }
 
-#[derive(Clone, Copy, PartialEq, Eq, Debug)]
-enum Stage {
+/// How far a checkpoint is.
+#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Debug)]
+pub enum Stage {
+    /// More blocks may come.
     Building,
+    /// It is complete, and on its way to L1.
     Proposed,
+}
+
+/// Whose checkpoint it is.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+enum Builder {
+    Ourselves,
+    Another,
+}
+
+/// What another proposer has told of its checkpoint so far; its blocks are stored and valid.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub struct Heard {
+    /// Its slot.
+    pub slot: Slot,
+    /// The last block of the checkpoint before it.
+    pub base: B256,
+    /// Its newest block.
+    pub head: B256,
+    /// Blocks from the base to the head.
+    pub blocks: usize,
+    /// How far it is.
+    pub stage: Stage,
 }
 
 #[derive(Debug)]
@@ -37,8 +62,16 @@ struct Pending {
     slot: Slot,
     base: B256,
     head: B256,
+    blocks: usize,
     stage: Stage,
+    builder: Builder,
     orphaned: CancellationToken,
+}
+
+impl Pending {
+    const fn is_anothers(&self) -> bool {
+        matches!(self.builder, Builder::Another)
+    }
 }
 
 /// Leave to build a checkpoint.
@@ -66,6 +99,9 @@ pub enum NoPlace {
     /// It was orphaned meanwhile.
     #[error("the checkpoint it is built on did not land")]
     Orphaned,
+    /// It is built on a block that is the end of no checkpoint here.
+    #[error("it is built on {0}, which is neither L1's tip nor the end of a checkpoint on its way there")]
+    OtherBase(B256),
 }
 
 /// What a move has changed.
@@ -73,8 +109,19 @@ pub enum NoPlace {
 pub struct Moved {
     /// Slots whose checkpoints are now L1's.
     pub landed: Vec<Slot>,
-    /// Slots whose checkpoints have lost their place.
+    /// Slots of ours whose checkpoints have lost their place.
     pub orphaned: Vec<Slot>,
+    /// Slots of other proposers whose checkpoints have lost their place.
+    pub dropped: Vec<Slot>,
+}
+
+impl Moved {
+    fn and(mut self, later: Self) -> Self {
+        self.landed.extend(later.landed);
+        self.orphaned.extend(later.orphaned);
+        self.dropped.extend(later.dropped);
+        self
+    }
 }
 
 /// L1's tip and what is under way above it.
@@ -108,8 +155,12 @@ impl Pipeline {
 
     /// Lets go of places whose work ended without a word, as by a panic, and of all that is built on them.
     pub fn let_go(&mut self) -> Moved {
-        let first = self.pending.iter().position(|p| p.orphaned.is_cancelled()).unwrap_or(self.pending.len());
-        Moved { landed: Vec::new(), orphaned: self.orphan_from(first) }
+        self.drop_from_first(|p| p.orphaned.is_cancelled())
+    }
+
+    /// Lets go of what other proposers have under way, and of all that is built on it.
+    pub fn let_go_of_others(&mut self) -> Moved {
+        self.drop_from_first(Pending::is_anothers)
     }
 
     /// Takes the place above everything under way.
@@ -124,36 +175,74 @@ impl Pipeline {
         if self.pending.len() >= DEPTH || self.pending.back().is_some_and(|last| last.stage == Stage::Building) {
             return Err(NoPlace::TooDeep);
         }
-        let (number, base) = self.pending.back().map_or((self.tip.number, self.tip.archive), |p| (p.number, p.head));
-        let orphaned = CancellationToken::new();
-        let place = Place {
-            number: number.next(),
-            base,
-            parent_in_flight: !self.pending.is_empty(),
-            orphaned: orphaned.clone(),
-        };
-        self.pending.push_back(Pending {
-            number: number.next(),
-            slot,
-            base,
-            head: base,
-            stage: Stage::Building,
-            orphaned,
-        });
-        Ok(place)
+        let base = self.pending.back().map_or(self.tip.archive, |last| last.head);
+        let parent_in_flight = !self.pending.is_empty();
+        let opened = Heard { slot, base, head: base, blocks: 0, stage: Stage::Building };
+        let (number, orphaned) = self.push(opened, Builder::Ourselves);
+        Ok(Place { number, base, parent_in_flight, orphaned })
     }
 
-    /// Puts a block on top of the checkpoint being built for `slot`.
+    /// Another proposer has told of its checkpoint: it takes its place, or goes on in it. What it leaves no room for of
+    /// other proposers is dropped; ours stays, and L1 decides.
+    ///
+    /// # Errors
+    /// [`NoPlace`]: nothing has changed.
+    pub fn hear(&mut self, heard: Heard) -> Result<Moved, NoPlace> {
+        let gone = self.let_go();
+        if let Some(known) = self.pending.iter_mut().find(|p| p.slot == heard.slot && p.base == heard.base) {
+            if !known.is_anothers() {
+                return Err(NoPlace::SlotTaken(heard.slot));
+            }
+            if known.stage == Stage::Building && heard.blocks >= known.blocks {
+                (known.head, known.blocks, known.stage) = (heard.head, heard.blocks, heard.stage);
+            }
+            return Ok(gone);
+        }
+        let keep = self.room_above(&heard)?;
+        let dropped = self.orphan_from(keep);
+        self.push(heard, Builder::Another);
+        Ok(gone.and(dropped))
+    }
+
+    /// How many of what is under way stay below `heard`.
+    fn room_above(&self, heard: &Heard) -> Result<usize, NoPlace> {
+        let ends_in_base = |p: &Pending| p.head == heard.base && p.stage == Stage::Proposed;
+        let keep = match self.pending.iter().position(ends_in_base) {
+            Some(at) => at + 1,
+            None if heard.base == self.tip.archive => 0,
+            None => return Err(NoPlace::OtherBase(heard.base)),
+        };
+        if keep >= DEPTH {
+            return Err(NoPlace::TooDeep);
+        }
+        let in_the_way = |p: &Pending| p.slot >= heard.slot || !p.is_anothers();
+        match self.pending.iter().skip(keep).find(|p| in_the_way(p)) {
+            Some(taken) => Err(NoPlace::SlotTaken(taken.slot)),
+            None => Ok(keep),
+        }
+    }
+
+    fn push(&mut self, heard: Heard, builder: Builder) -> (CheckpointNumber, CancellationToken) {
+        let Heard { slot, base, head, blocks, stage } = heard;
+        let number = self.pending.back().map_or(self.tip.number, |last| last.number).next();
+        let orphaned = CancellationToken::new();
+        let orphan = orphaned.clone();
+        self.pending.push_back(Pending { number, slot, base, head, blocks, stage, builder, orphaned });
+        (number, orphan)
+    }
+
+    /// Puts a block on top of the checkpoint that we are building for `slot`.
     ///
     /// # Errors
     /// [`NoPlace::Orphaned`] when it has lost its place.
     pub fn extend(&mut self, slot: Slot, block: B256) -> Result<(), NoPlace> {
         let pending = self.building(slot)?;
         pending.head = block;
+        pending.blocks += 1;
         Ok(())
     }
 
-    /// The checkpoint of `slot` is complete and on its way to L1.
+    /// Our checkpoint of `slot` is complete and on its way to L1.
     ///
     /// # Errors
     /// [`NoPlace::Orphaned`] when it has lost its place.
@@ -163,173 +252,51 @@ impl Pipeline {
     }
 
     fn building(&mut self, slot: Slot) -> Result<&mut Pending, NoPlace> {
-        let found = self.pending.iter_mut().find(|p| p.slot == slot && p.stage == Stage::Building);
-        found.ok_or(NoPlace::Orphaned)
+        let is_it = |p: &&mut Pending| p.slot == slot && p.stage == Stage::Building && !p.is_anothers();
+        self.pending.iter_mut().find(is_it).ok_or(NoPlace::Orphaned)
     }
 
-    /// Gives up the checkpoint of `slot`, and all that is built on it.
+    /// Gives up our checkpoint of `slot`, and all that is built on it.
     pub fn abandon(&mut self, slot: Slot) -> Moved {
-        let keep = self.pending.iter().position(|p| p.slot == slot).unwrap_or(self.pending.len());
-        Moved { landed: Vec::new(), orphaned: self.orphan_from(keep) }
+        self.drop_from_first(|p| p.slot == slot && !p.is_anothers())
+    }
+
+    /// Another proposer's checkpoint of `slot` was to be complete by now: gives it up, where it is not.
+    pub fn give_up_unfinished(&mut self, slot: Slot) -> Moved {
+        self.drop_from_first(|p| p.slot == slot && p.is_anothers() && p.stage == Stage::Building)
+    }
+
+    /// The next L1 block belongs to slot `next`: what another proposer has under way for a slot before can land no more.
+    pub fn expire(&mut self, next: Slot) -> Moved {
+        self.drop_from_first(|p| p.is_anothers() && p.slot < next)
     }
 
     /// L1 says something new.
     pub fn l1_moved(&mut self, tip: L1Tip) -> Moved {
-        let mut lost = self.let_go();
+        let mut moved = self.let_go();
         self.tip = tip;
-        let is_tip = |p: &Pending| p.number == tip.number && p.head == tip.archive && p.stage == Stage::Proposed;
+        let is_tip = |p: &Pending| p.number == tip.number && p.head == tip.archive;
         if let Some(at) = self.pending.iter().position(is_tip) {
-            let landed = self.pending.drain(..=at).map(|p| p.slot).collect();
-            return Moved { landed, ..lost };
+            moved.landed = self.pending.drain(..=at).map(|p| p.slot).collect();
+            return moved;
         }
         let stands = self.pending.front().is_none_or(|p| p.base == tip.archive && p.number == tip.number.next());
-        if !stands {
-            lost.orphaned.splice(0..0, self.orphan_from(0));
-        }
-        lost
+        if stands { moved } else { self.orphan_from(0).and(moved) }
     }
 
-    fn orphan_from(&mut self, first: usize) -> Vec<Slot> {
+    fn drop_from_first(&mut self, which: impl Fn(&Pending) -> bool) -> Moved {
+        let first = self.pending.iter().position(which).unwrap_or(self.pending.len());
+        self.orphan_from(first)
+    }
+
+    fn orphan_from(&mut self, first: usize) -> Moved {
         let orphans = self.pending.split_off(first.min(self.pending.len()));
         orphans.iter().for_each(|p| p.orphaned.cancel());
-        orphans.iter().map(|p| p.slot).collect()
+        let (dropped, orphaned): (Vec<_>, Vec<_>) = orphans.iter().partition(|p| p.is_anothers());
+        let slots = |pending: Vec<&Pending>| pending.iter().map(|p| p.slot).collect();
+        Moved { landed: Vec::new(), orphaned: slots(orphaned), dropped: slots(dropped) }
     }
 }
 
 #[cfg(test)]
-mod tests {
-    use proptest::prelude::*;
-
-    use super::*;
-
-    fn hash(n: u8) -> B256 {
-        B256::repeat_byte(n)
-    }
-
-    fn tip(number: u64, archive: u8) -> L1Tip {
-        L1Tip { number: CheckpointNumber(number), archive: hash(archive), ..L1Tip::default() }
-    }
-
-    fn propose(pipeline: &mut Pipeline, slot: u64, head: u8) -> Place {
-        let place = pipeline.open(Slot(slot)).expect("there is a place");
-        pipeline.extend(Slot(slot), hash(head)).expect("it has its place");
-        pipeline.proposed(Slot(slot)).expect("it has its place");
-        place
-    }
-
-    #[test]
-    fn a_checkpoint_is_built_on_the_one_that_is_on_its_way() {
-        let mut pipeline = Pipeline::new(tip(4, 40));
-        propose(&mut pipeline, 10, 50);
-        let place = pipeline.open(Slot(11)).expect("there is a place");
-        assert_eq!((place.number, place.base, place.parent_in_flight), (CheckpointNumber(6), hash(50), true));
-        assert_eq!(pipeline.open(Slot(12)).map(|p| p.number), Err(NoPlace::TooDeep));
-    }
-
-    #[test]
-    fn a_slot_has_one_checkpoint() {
-        let mut pipeline = Pipeline::new(tip(4, 40));
-        propose(&mut pipeline, 10, 50);
-        assert_eq!(pipeline.open(Slot(10)).map(|p| p.number), Err(NoPlace::SlotTaken(Slot(10))));
-    }
-
-    #[test]
-    fn what_landed_leaves_and_what_is_built_on_it_stays() {
-        let mut pipeline = Pipeline::new(tip(4, 40));
-        propose(&mut pipeline, 10, 50);
-        let above = propose(&mut pipeline, 11, 60);
-        assert_eq!(pipeline.l1_moved(tip(5, 50)), Moved { landed: vec![Slot(10)], orphaned: vec![] });
-        assert!(!above.orphaned.is_cancelled());
-        assert_eq!(pipeline.head(), hash(60));
-    }
-
-    #[test]
-    fn an_abandoned_checkpoint_takes_what_is_built_on_it_along() {
-        let mut pipeline = Pipeline::new(tip(4, 40));
-        propose(&mut pipeline, 10, 50);
-        let above = pipeline.open(Slot(11)).expect("there is a place");
-        assert_eq!(pipeline.abandon(Slot(10)).orphaned, [Slot(10), Slot(11)]);
-        assert!(above.orphaned.is_cancelled());
-        assert_eq!(pipeline.head(), hash(40));
-        assert_eq!(pipeline.extend(Slot(11), hash(61)), Err(NoPlace::Orphaned));
-    }
-
-    #[test]
-    fn a_place_whose_work_ended_without_a_word_holds_up_neither_the_head_nor_the_next() {
-        let mut pipeline = Pipeline::new(tip(4, 40));
-        let lost = propose(&mut pipeline, 10, 50);
-        let above = pipeline.open(Slot(11)).expect("there is a place");
-        lost.orphaned.cancel();
-        assert_eq!(pipeline.head(), hash(40));
-        let place = pipeline.open(Slot(12)).expect("there is a place");
-        assert_eq!((place.number, place.base), (CheckpointNumber(5), hash(40)));
-        assert!(above.orphaned.is_cancelled());
-    }
-
-    #[test]
-    fn somebody_elses_checkpoint_orphans_ours() {
-        let mut pipeline = Pipeline::new(tip(4, 40));
-        propose(&mut pipeline, 10, 50);
-        assert_eq!(pipeline.l1_moved(tip(5, 99)).orphaned, [Slot(10)]);
-        assert_eq!(pipeline.head(), hash(99));
-    }
-
-    #[test]
-    fn a_prune_takes_the_head_back_to_what_l1_says() {
-        let mut pipeline = Pipeline::new(tip(4, 40));
-        propose(&mut pipeline, 10, 50);
-        pipeline.l1_moved(tip(2, 20));
-        assert_eq!(pipeline.head(), hash(20));
-    }
-
-    #[derive(Clone, Debug)]
-    enum Step {
-        Open,
-        Extend(u8),
-        Proposed,
-        Abandon(u8),
-        Landed,
-        Elsewhere(u8),
-    }
-
-    fn step() -> impl Strategy<Value = Step> {
-        prop_oneof![
-            Just(Step::Open),
-            any::<u8>().prop_map(Step::Extend),
-            Just(Step::Proposed),
-            (0u8..3).prop_map(Step::Abandon),
-            Just(Step::Landed),
-            any::<u8>().prop_map(Step::Elsewhere),
-        ]
-    }
-
-    proptest! {
-        #[test]
-        fn the_pending_checkpoints_are_always_one_chain_above_the_tip(steps in prop::collection::vec(step(), 0..60)) {
-            let mut pipeline = Pipeline::new(tip(0, 0));
-            let mut slot = 0;
-            for step in steps {
-                match step {
-                    Step::Open => { slot += 1; let _ = pipeline.open(Slot(slot)); }
-                    Step::Extend(block) => { let _ = pipeline.extend(Slot(slot), hash(block)); }
-                    Step::Proposed => { let _ = pipeline.proposed(Slot(slot)); }
-                    Step::Abandon(back) => { pipeline.abandon(Slot(slot.saturating_sub(u64::from(back)))); }
-                    Step::Landed => {
-                        if let Some(first) = pipeline.pending.front() {
-                            let next = L1Tip { number: first.number, archive: first.head, ..L1Tip::default() };
-                            pipeline.l1_moved(next);
-                        }
-                    }
-                    Step::Elsewhere(archive) => { pipeline.l1_moved(tip(pipeline.tip.number.0 + 1, archive)); }
-                }
-                let (mut number, mut base) = (pipeline.tip.number, pipeline.tip.archive);
-                prop_assert!(pipeline.pending.len() <= DEPTH);
-                for pending in &pipeline.pending {
-                    prop_assert_eq!((pending.number, pending.base), (number.next(), base));
-                    prop_assert!(!pending.orphaned.is_cancelled());
-                    (number, base) = (pending.number, pending.head);
-                }
-            }
-        }
-    }
-}
+mod tests;

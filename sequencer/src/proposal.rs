@@ -1,20 +1,21 @@
 //! The proposer's part: blocks, and the checkpoint they make.
 
 use alloy::eips::eip4844::Blob;
-use alloy::primitives::{Address, B256, I256, keccak256};
+use alloy::primitives::{Address, B256};
 use fermata_execution::{Block, BlockAttributes};
-use fermata_primitives::UnixTime;
+use fermata_primitives::{UnixTime, crash_point};
 use fermata_publisher::PreparedBlobs;
 use fermata_rollup::{
-    BLOCK_OVERHEAD, BlobCommitments, CheckpointHeader, GasFees, MAX_BLOBS_PER_CHECKPOINT, PayloadBlock, PayloadEncoder,
-    TRANSACTION_OVERHEAD, pack_blobs, payload_digest,
+    BLOCK_OVERHEAD, BlobCommitments, CheckpointHeader, MAX_BLOBS_PER_CHECKPOINT, PayloadEncoder, TRANSACTION_OVERHEAD,
+    pack_blobs,
 };
-use fermata_validator_signer::{Duty, DutyKind};
 
+use crate::checkpoint::{self, payload_block, prev_randao};
 use crate::drain::Head;
 use crate::error::{Result, SequencerError, Source};
 use crate::events::SequencerEvent;
 use crate::limit::Limit;
+use crate::network::{ProposedBlock, ProposedCheckpoint, Recipient, Signed};
 use crate::slot::{ProposerTurn, Workshop};
 use crate::timetable::SubSlot;
 
@@ -41,18 +42,6 @@ pub struct CheckpointProposal {
 }
 
 impl CheckpointProposal {
-    /// What the committee attests.
-    #[must_use]
-    pub fn payload_digest(&self) -> B256 {
-        payload_digest(self.archive, I256::ZERO, self.header.hash())
-    }
-
-    /// What the proposer signs: another digest than the committee's, so that one is never taken for the other.
-    #[must_use]
-    pub fn proposal_digest(&self) -> B256 {
-        keccak256([b"fermata checkpoint proposal".as_slice(), self.payload_digest().as_slice()].concat())
-    }
-
     /// Where the L2 head is with it.
     #[must_use]
     pub fn head(&self) -> Head {
@@ -111,30 +100,33 @@ async fn build_block(
         return Ok(());
     }
     built.payload.push(&payload_block(&block))?;
-    workshop.chain.extend(turn.slot, &block).await?;
-    workshop.events.emit(SequencerEvent::BlockProposed {
-        slot: turn.slot,
-        index: sub_slot.index,
-        number: block.header().number,
-        hash: block.hash(),
-        transactions: block.transactions().len(),
-        gas_used: block.header().gas_used,
-    });
+    let index = u16::try_from(built.blocks.len()).unwrap_or(u16::MAX);
+    let (slot, number, hash) = (turn.slot, block.header().number, block.hash());
+    let (transactions, gas_used) = (block.transactions().len(), block.header().gas_used);
+    workshop.events.emit(SequencerEvent::BlockBuilt { slot, index, number, hash, transactions, gas_used });
+    let proposed = ProposedBlock { slot, index, block: block.clone() };
+    let proposed = Signed::sign(proposed, turn.proposer, &workshop.signer, &workshop.peers.domain).await?;
+    crash_point!("sequencer.after_block_proposal");
+    workshop.chain.extend(slot, &block).await?;
+    workshop.events.emit(SequencerEvent::BlockProposed { slot, index, number, hash });
     built.blocks.push(block);
+    // The last one travels with the checkpoint.
+    if !sub_slot.is_last {
+        let deadline = workshop.timetable.attestation_deadline(slot);
+        workshop.peers.send(Recipient::Everyone, proposed, deadline).await;
+    }
     Ok(())
 }
 
 fn attributes(workshop: &Workshop, turn: &ProposerTurn, sub_slot: SubSlot, built: &BuiltBlocks) -> BlockAttributes {
     let constants = workshop.view.constants();
     let blocks = u64::from(workshop.timetable.blocks_per_checkpoint());
-    let seed = turn.committee.seed.to_be_bytes::<32>();
-    let place = [turn.slot.0.to_be_bytes(), u64::from(sub_slot.index).to_be_bytes()].concat();
     // An upper bound of a transfer's size keeps the count of transactions below what their overhead leaves room for.
     let room = built.payload.room().saturating_sub(BLOCK_OVERHEAD);
     BlockAttributes {
         timestamp: constants.times.start_of(turn.slot).0,
         beneficiary: coinbase(turn),
-        prev_randao: keccak256([seed.as_slice(), &place].concat()),
+        prev_randao: prev_randao(&turn.committee, turn.slot, built.blocks.len()),
         gas_limit: turn.settings.block_gas_limit.min(constants.mana_limit / blocks).max(MIN_GAS_LIMIT),
         max_payload_bytes: room - room / SMALLEST_TRANSACTION * TRANSACTION_OVERHEAD,
         transactions: (!constants.takes_transactions()).then(Vec::new),
@@ -152,10 +144,6 @@ fn coinbase(turn: &ProposerTurn) -> Address {
     turn.settings.coinbase.unwrap_or(turn.proposer)
 }
 
-fn payload_block(block: &Block) -> PayloadBlock {
-    PayloadBlock { header: block.encoded_header().into(), transactions: block.transactions().to_vec() }
-}
-
 /// Makes the checkpoint of the blocks. What its header takes from L1 is read once the checkpoint before it has landed.
 pub(crate) async fn assemble(
     workshop: &Workshop,
@@ -167,27 +155,16 @@ pub(crate) async fn assemble(
     parent_landed(workshop, turn).await?;
     let inputs = workshop.view.checkpoint_inputs(turn.place.number, turn.slot).await?;
     let archive = blocks.last().map(Block::hash).ok_or(SequencerError::TooLate("no block was built"))?;
-    let coinbase = coinbase(turn);
-    let hashes: Vec<u8> = blocks.iter().flat_map(|block| block.hash().0).collect();
-    let mana = if workshop.view.constants().takes_transactions() { gas_used(&blocks) } else { 0 };
-    let header = CheckpointHeader {
-        last_archive: turn.place.base,
-        block_headers_hash: keccak256(hashes),
-        blobs_hash: BlobCommitments::new(blobs.commitments().to_vec()).hash(),
-        in_hash: inputs.in_hash,
-        out_hash: B256::ZERO,
+    let parts = checkpoint::Parts {
         slot: turn.slot,
-        timestamp: workshop.view.times().start_of(turn.slot),
-        coinbase,
-        fee_recipient: coinbase.into_word(),
-        gas_fees: GasFees { da: 0, l2: inputs.mana_min_fee },
-        total_mana_used: mana,
+        base: turn.place.base,
+        coinbase: coinbase(turn),
+        blocks: &blocks,
+        blobs_hash: BlobCommitments::new(blobs.commitments().to_vec()).hash(),
+        l1: inputs,
     };
+    let header = checkpoint::header(&workshop.view, &parts);
     Ok(CheckpointProposal { blocks, header, archive, payload_bytes, blobs })
-}
-
-fn gas_used(blocks: &[Block]) -> u64 {
-    blocks.iter().map(|block| block.header().gas_used).sum()
 }
 
 async fn prepare_blobs(payload: PayloadEncoder) -> Result<(PreparedBlobs, usize)> {
@@ -217,9 +194,14 @@ async fn parent_landed(workshop: &Workshop, turn: &ProposerTurn) -> Result<()> {
 pub(crate) async fn sign(
     workshop: &Workshop,
     turn: &ProposerTurn,
-    proposal: CheckpointProposal,
-) -> Result<CheckpointProposal> {
-    let duty = Duty { validator: turn.proposer, slot: turn.slot, kind: DutyKind::CheckpointProposal };
-    workshop.signer.sign(duty, proposal.proposal_digest()).await?;
-    Ok(proposal)
+    proposal: &CheckpointProposal,
+) -> Result<Signed<ProposedCheckpoint>> {
+    let (last_block, earlier) = proposal.blocks.split_last().ok_or(SequencerError::NothingToBuild)?;
+    let proposed = ProposedCheckpoint {
+        number: turn.place.number,
+        header: proposal.header,
+        earlier: earlier.iter().map(Block::hash).collect(),
+        last_block: last_block.clone(),
+    };
+    Ok(Signed::sign(proposed, turn.proposer, &workshop.signer, &workshop.peers.domain).await?)
 }

@@ -15,7 +15,7 @@ use self::desire::{Desire, PRECEDENCE};
 use crate::catalogue::Reason;
 use crate::config::NodeConfig;
 use crate::lifecycle::{Drain, Refused};
-use crate::node::{Node, NodeError};
+use crate::node::{Node, NodeError, Surroundings};
 use crate::poll_loop::chain as error_chain;
 use crate::rpc::admin::{self, AdminContext, AdminError, AdminServer, Doors};
 use crate::signals::Signals;
@@ -94,7 +94,19 @@ impl Service {
     /// # Errors
     /// [`ServiceError`]; whatever had been opened is released again.
     pub async fn open(config: NodeConfig, metrics: PrometheusHandle) -> Result<Self, ServiceError> {
-        let node = Node::open(config).await?;
+        Self::open_in(config, Surroundings::default(), metrics).await
+    }
+
+    /// Opens a node among others, and its servers.
+    ///
+    /// # Errors
+    /// As [`Service::open`].
+    pub async fn open_in(
+        config: NodeConfig,
+        surroundings: Surroundings,
+        metrics: PrometheusHandle,
+    ) -> Result<Self, ServiceError> {
+        let node = Node::open_in(config, surroundings).await?;
         match serve(&node, metrics).await {
             Ok((eth, admin)) => Ok(Self { node, eth, admin }),
             Err(error) => {

@@ -17,18 +17,22 @@ use futures::future::BoxFuture;
 use tokio::sync::watch;
 use tokio_util::sync::DropGuard;
 
-use crate::attestations::attest;
+use crate::attestations::{collect, our_members};
 use crate::chain::Chain;
 use crate::drain::{DrainedWork, Ending, WorkKind};
 use crate::error::{Result, SequencerError};
 use crate::events::{Events, SequencerEvent};
 use crate::l1::{Committees, RollupView, unless_interrupted};
 use crate::landing::land;
+use crate::network::NodeId;
+use crate::peers::Peers;
 use crate::phases::{Phase, Phases, SlotPhase};
 use crate::pipeline::Place;
 use crate::poll_loop::{Tick, TickContext, TickError, chain as error_chain};
 use crate::proposal::{CheckpointProposal, assemble, build_blocks, sign};
+use crate::refusal::Refusal;
 use crate::requests_tracker::RequestKind;
+use crate::telling::Told;
 use crate::timetable::Timetable;
 use crate::verbs::LandedCheckpoint;
 
@@ -60,6 +64,8 @@ pub struct Workshop {
     pub execution: Arc<dyn Execution>,
     /// Signs duties, once.
     pub signer: Arc<ValidatorSigner>,
+    /// The other nodes.
+    pub peers: Peers,
     /// Lands L1 transactions.
     pub publisher: Arc<PublisherManager>,
     /// One of the publisher's accounts: who simulated calls come from.
@@ -93,6 +99,29 @@ pub struct ProposerTurn {
     pub hold: DropGuard,
 }
 
+/// A checkpoint that the committee has been asked to attest.
+#[derive(Debug)]
+struct Proposed {
+    proposal: CheckpointProposal,
+    told: Told,
+}
+
+impl Workshop {
+    /// What another node told counts for nothing: it is counted, and that is all.
+    pub(crate) fn refuse(&self, slot: Slot, from: &NodeId, refusal: &Refusal) {
+        self.peers.refusals.count(refusal);
+        let reason = error_chain(refusal);
+        tracing::warn!(slot = slot.0, %from, reason, "refused what another node told");
+        self.events.emit(SequencerEvent::ProposalRefused { slot, from: from.to_string(), reason });
+    }
+
+    /// A member of ours does not attest the slot's checkpoint.
+    pub(crate) fn miss_duty(&self, slot: Slot, member: Address, reason: &str) {
+        tracing::warn!(slot = slot.0, %member, reason, "a member of ours does not attest");
+        self.events.emit(SequencerEvent::DutyMissed { slot, member, reason: reason.to_owned() });
+    }
+}
+
 /// The tick of one run.
 #[derive(Debug)]
 pub struct SlotTick {
@@ -118,7 +147,7 @@ impl SlotTick {
         let Some(turn) = self.proposer_turn(slot, &context).await? else { return Ok(()) };
         let proposed = self.propose(&turn, &context).await;
         match proposed {
-            Ok(proposal) => self.track(turn, proposal, &context),
+            Ok(proposed) => self.track(turn, proposed, &context),
             Err(error) => self.give_up(slot, &error, &context).await?,
         }
         Ok(())
@@ -149,9 +178,9 @@ impl SlotTick {
             self.mark_attempted(slot);
             return Ok(None);
         };
-        if workshop.clock.now() > workshop.timetable.start_deadline(slot) {
+        if let Some(reason) = self.cannot_build(slot, &committee) {
             self.mark_attempted(slot);
-            self.miss(slot, "its build frame was too far gone");
+            self.miss(slot, reason);
             return Ok(None);
         }
         let place = workshop.chain.open(slot).await?;
@@ -163,33 +192,51 @@ impl SlotTick {
         Ok(Some(ProposerTurn { slot, proposer, committee, place, settings, phase, hold }))
     }
 
-    async fn propose(&self, turn: &ProposerTurn, context: &TickContext) -> Result<CheckpointProposal> {
+    /// Why no checkpoint can be built for a slot of ours, where that is so.
+    fn cannot_build(&self, slot: Slot, committee: &Committee) -> Option<&'static str> {
+        let workshop = &self.workshop;
+        if workshop.clock.now() > workshop.timetable.start_deadline(slot) {
+            return Some("its build frame was too far gone");
+        }
+        let ours = our_members(&workshop.signer, committee).len();
+        let reachable = workshop.peers.can_reach_quorum(committee, ours);
+        (!reachable).then_some("there is no other node, and our own members are no quorum")
+    }
+
+    async fn propose(&self, turn: &ProposerTurn, context: &TickContext) -> Result<Proposed> {
         let workshop = &self.workshop;
         turn.phase.enter(Phase::Building);
         let blocks = self.unless_ended(turn, context, build_blocks(workshop, turn, &context.limit)).await?;
         crash_point!("sequencer.after_build");
         turn.phase.enter(Phase::Proposing);
-        let unsigned = self.unless_ended(turn, context, assemble(workshop, turn, blocks)).await?;
-        let proposal = self.unless_ended(turn, context, sign(workshop, turn, unsigned)).await?;
+        let proposal = self.unless_ended(turn, context, assemble(workshop, turn, blocks)).await?;
+        let signed = self.unless_ended(turn, context, sign(workshop, turn, &proposal)).await?;
         crash_point!("sequencer.after_proposal");
         workshop.chain.proposed(turn.slot).await?;
+        let told = Told::to_all(workshop, turn.slot, signed).await;
         let (slot, checkpoint, blocks) = (turn.slot, turn.place.number, proposal.blocks.len());
         workshop.events.emit(SequencerEvent::CheckpointProposed { slot, checkpoint, blocks });
-        Ok(proposal)
+        Ok(Proposed { proposal, told })
     }
 
-    fn track(&self, turn: ProposerTurn, proposal: CheckpointProposal, context: &TickContext) {
+    fn track(&self, turn: ProposerTurn, proposed: Proposed, context: &TickContext) {
         let workshop = Arc::clone(&self.workshop);
         context.requests.track(RequestKind::Checkpoint, turn.slot, |interrupt| async move {
+            let Proposed { proposal, mut told } = proposed;
+            let telling = Arc::clone(&told.telling);
             let landed = async {
                 turn.phase.enter(Phase::Collecting);
-                let attesting = before_it_ends(&workshop, turn.slot, attest(&workshop, &turn, &proposal));
-                let attestations = unless_interrupted(&interrupt, attesting).await?;
+                let collecting = before_it_ends(&workshop, turn.slot, collect(&workshop, &turn, &proposal, &mut told));
+                let attestations = unless_interrupted(&interrupt, collecting).await?;
                 crash_point!("sequencer.after_attest");
                 turn.phase.enter(Phase::Publishing);
                 land(&workshop, &turn, &proposal, attestations, interrupt.clone()).await
             };
-            match landed.await {
+            let landed = tokio::select! {
+                landed = landed => landed,
+                never = telling.go_on(&workshop) => match never {},
+            };
+            match landed {
                 Ok(published) => {
                     turn.hold.disarm();
                     published.tell(&workshop, turn.slot)

@@ -11,6 +11,7 @@
 //! | last block built | start − E − D − 2P − A |
 //! | too late to begin | last block built − m |
 //! | ideal time to publish | start − E |
+//! | another's proposal is given up | start + E/2 |
 //! | attestation deadline | start + S − 2E |
 
 use std::time::Duration;
@@ -155,6 +156,13 @@ impl Timetable {
     #[must_use]
     pub fn attestation_deadline(&self, slot: Slot) -> UnixTime {
         self.start(slot) + self.times.slot() - 2 * self.times.ethereum_slot()
+    }
+
+    /// When another proposer's checkpoint of `slot` must have been heard to its end; after this the next proposer builds
+    /// without it. Half an Ethereum slot into the slot, so that one that was missed here may be seen to land.
+    #[must_use]
+    pub fn proposal_deadline(&self, slot: Slot) -> UnixTime {
+        self.start(slot) + self.times.ethereum_slot() / 2
     }
 
     /// When block `index` of `slot` must be built.

@@ -2,6 +2,7 @@
 
 mod bad_input;
 mod closing;
+mod committee;
 mod deploying;
 mod intruding;
 mod landing;

@@ -12,6 +12,7 @@ pub const CRASH_POINTS: &[&str] = &[
     "signer.after_pin",
     "signer.after_sign",
     "sequencer.after_signing_store",
+    "sequencer.after_block_proposal",
     "sequencer.after_build",
     "sequencer.after_proposal",
     "sequencer.after_attest",

@@ -1,6 +1,6 @@
 //! What the committee signs, and how its signatures are packed for L1.
 
-use alloy::primitives::{Address, B256, I256, Signature, U256, eip191_hash_message, keccak256};
+use alloy::primitives::{Address, B256, I256, U256, eip191_hash_message, keccak256};
 use alloy::sol_types::SolValue;
 
 use crate::contracts;
@@ -64,7 +64,7 @@ impl CommitteeAttestations {
     ///
     /// # Errors
     /// [`RollupError::NotInCommittee`] where the signer has no seat; nothing was added.
-    pub fn add(&mut self, signer: Address, signature: Signature) -> Result<()> {
+    pub fn add(&mut self, signer: Address, signature: impl Into<L1Signature>) -> Result<()> {
         let seat = self.seats.iter_mut().find(|seat| seat.member == signer);
         seat.ok_or(RollupError::NotInCommittee(signer))?.signature = Some(signature.into());
         Ok(())

@@ -120,7 +120,7 @@ async fn serve(
         Ok(Begun::Serving) => {
             let closed = service.closed().clone();
             tokio::select! {
-                () = lines::print(events, args.checkpoints) => {}
+                () = lines::print(vec![(String::new(), events)], args.checkpoints) => {}
                 () = closed.cancelled() => {}
                 signal = signals.next() => println!("\n{signal}: draining (again to interrupt)"),
             }

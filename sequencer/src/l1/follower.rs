@@ -9,6 +9,7 @@ use tokio_util::sync::CancellationToken;
 use super::{Committees, HeadReceiver, RollupView};
 use crate::chain::Chain;
 use crate::error::Result;
+use crate::events::StepBack;
 use crate::poll_loop::chain as error_chain;
 
 /// Follows the L1 head: reads the contract's tip at each, and moves the L2 heads to it. It outlives every run, so that a
@@ -62,8 +63,17 @@ impl Follower {
             // L1 went back: what was read at the blocks that are gone may be wrong.
             self.committees.forget();
         }
-        *newest = head.number;
+        let is_reorg = head.number <= *newest;
+        let since = std::mem::replace(newest, head.number);
         let tip = self.view.tip(head.hash).await?;
-        self.chain.follow(head.number, tip).await
+        let before = *self.chain.tip().borrow();
+        self.chain.follow(head.number, tip).await?;
+        let times = self.view.times();
+        self.chain.expire(times.slot_at(head.timestamp.plus_secs(times.ethereum_slot().as_secs()))).await?;
+        if let Some(before) = before.filter(|before| before.number > tip.number) {
+            let cause = if is_reorg { StepBack::Reorged } else { self.view.step_back(since + 1, head.number).await? };
+            self.chain.tell_step_back(cause, (before.number, tip.number), head.number);
+        }
+        Ok(())
     }
 }

@@ -1,14 +1,18 @@
 //! What the rollup contract says.
 
 use alloy::primitives::{Address, B256, U256};
-use alloy::providers::DynProvider;
+use alloy::providers::{DynProvider, Provider};
+use alloy::rpc::types::Filter;
 use alloy::rpc::types::state::{AccountOverride, StateOverride};
+use alloy::sol_types::SolEvent;
 use fermata_primitives::{CheckpointNumber, Epoch, L1Timestamp, Slot, SlotTimes};
+use fermata_rollup::contracts::IRollup::CheckpointInvalidated;
 use fermata_rollup::contracts::{IGse, IInbox, IRollup};
 use fermata_rollup::{Committee, RollupConstants, sample_indices};
 
 use super::L1Client;
 use crate::error::{Result, SequencerError};
+use crate::events::StepBack;
 use crate::pipeline::L1Tip;
 
 /// What a checkpoint's header takes from L1.
@@ -142,6 +146,17 @@ impl RollupView {
         let at = U256::from(self.constants.validator_set_time(epoch).0);
         let call = self.gse.getAttestersFromIndicesAtTime(self.address(), at, indices);
         self.client.within("getAttestersFromIndicesAtTime", call.call()).await
+    }
+
+    /// Why the contract has fewer checkpoints after the L1 blocks from `first` to `last` than before them.
+    ///
+    /// # Errors
+    /// L1 did not answer.
+    pub async fn step_back(&self, first: u64, last: u64) -> Result<StepBack> {
+        let filter = Filter::new().address(self.address()).from_block(first).to_block(last);
+        let invalidated = filter.event_signature(CheckpointInvalidated::SIGNATURE_HASH);
+        let logs = self.client.within("eth_getLogs", self.client.provider().get_logs(&invalidated)).await?;
+        Ok(if logs.is_empty() { StepBack::Pruned } else { StepBack::Invalidated })
     }
 
     /// A state in which the contract takes blobs on trust, for simulations: those carry none.

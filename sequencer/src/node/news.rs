@@ -34,10 +34,20 @@ pub(super) fn of(node: &Node) -> BoxStream<'static, Told> {
 /// Blocks have a topic of their own.
 const fn is_of_checkpoint(event: &SequencerEvent) -> bool {
     match event {
-        SequencerEvent::BlockProposed { .. } => false,
+        SequencerEvent::BlockBuilt { .. }
+        | SequencerEvent::BlockProposed { .. }
+        | SequencerEvent::BlockHeard { .. } => false,
         SequencerEvent::PreparingCheckpoint { .. }
         | SequencerEvent::PhaseEntered { .. }
         | SequencerEvent::BlockBuildFailed { .. }
+        | SequencerEvent::ProposerCheckFailed { .. }
+        | SequencerEvent::CheckpointAttested { .. }
+        | SequencerEvent::AttestationsCollected { .. }
+        | SequencerEvent::DutyMissed { .. }
+        | SequencerEvent::ProposalRefused { .. }
+        | SequencerEvent::EquivocationSeen { .. }
+        | SequencerEvent::ProposalDropped { .. }
+        | SequencerEvent::L1WentBack { .. }
         | SequencerEvent::CheckpointProposed { .. }
         | SequencerEvent::CheckpointPublished { .. }
         | SequencerEvent::CheckpointPublishFailed { .. }

@@ -24,7 +24,9 @@ use crate::engine::{Engine, EngineConfig};
 use crate::error::SequencerError;
 use crate::events::Events;
 use crate::l1::{BlobSource, Committees, Follower, HeadMonitor, HeadReceiver, L1Client, RollupView, Sync};
+use crate::network::{Alone, Network, NodeId};
 use crate::node_store::{NodeStore, NodeStoreError};
+use crate::peers::Peers;
 use crate::phases::Phases;
 use crate::slot::{ProposerSettings, Workshop};
 use crate::timetable::{Timetable, TimetableError};
@@ -82,6 +84,13 @@ into_node_error!(
     fermata_rollup::RollupError
 );
 
+/// What a node is opened into.
+#[derive(Clone, Default, Debug)]
+pub struct Surroundings {
+    /// The way to other nodes; without one the node is alone.
+    pub network: Option<Arc<dyn Network>>,
+}
+
 /// The rollup on L1, as the configuration names it.
 pub(crate) struct Located {
     pub(crate) view: RollupView,
@@ -95,6 +104,14 @@ impl Node {
     /// # Errors
     /// [`NodeError`] names what is wrong and what to do; whatever had been opened is released.
     pub async fn open(config: NodeConfig) -> Result<Self, NodeError> {
+        Self::open_in(config, Surroundings::default()).await
+    }
+
+    /// Opens a node among others, as [`Node::open`] does one that is alone.
+    ///
+    /// # Errors
+    /// As [`Node::open`].
+    pub async fn open_in(config: NodeConfig, surroundings: Surroundings) -> Result<Self, NodeError> {
         let data_dir = DataDir::open(&config.data_dir)?;
         let store = Arc::new(NodeStore::open(&data_dir.node())?);
         let (clock, l1_clock) = clocks(config.clock);
@@ -109,7 +126,9 @@ impl Node {
         let l1_chain_id = client.chain_id().await?;
         let is_recorded = store.signing_store_was_made().await?;
         let is_new = !is_recorded && store.token_hash(Scope::Danger).await?.is_none();
-        let ground = Ground { config: &config, data_dir: &data_dir, view: &view, l1_chain_id, clock: &clock, is_new };
+        let network = surroundings.network.unwrap_or_else(|| Arc::new(Alone::new(NodeId::new("this node"))));
+        let ground =
+            Ground { config: &config, data_dir: &data_dir, view: &view, l1_chain_id, clock: &clock, network, is_new };
         let engine_side: Arc<dyn Execution> = Arc::<RevmExecution>::clone(&execution);
         let proposer = watch::Sender::new(hot::proposer(&config));
         let workshop = workshop(&ground, engine_side, head.clone(), deployed_at_block, proposer.subscribe())?;
@@ -132,6 +151,7 @@ impl Node {
             store,
             head,
             background,
+            listening: Mutex::default(),
             held,
         });
         let engine = Engine::new(Arc::new(NodeParts(Arc::clone(&inner))), EngineConfig { poll_interval }, clock);
@@ -199,17 +219,22 @@ struct Ground<'a> {
     view: &'a RollupView,
     l1_chain_id: u64,
     clock: &'a SharedClock,
+    network: Arc<dyn Network>,
     /// No node has come up in this data directory before: neither a signing store nor an admin token is on record.
     is_new: bool,
 }
 
 impl Ground<'_> {
+    fn domain(&self) -> Domain {
+        Domain { l1_chain_id: self.l1_chain_id, rollup: self.view.address() }
+    }
+
     /// The signing store is made with the data directory and never again: one that has vanished since is refused by
     /// `open`, since an empty one would sign again what was signed before.
     fn signer(&self) -> Result<ValidatorSigner, NodeError> {
         let keys = keys::validators(&self.config.validator.keys)?;
-        let (dir, rollup) = (self.data_dir.signer(), self.view.address());
-        let domain = Domain { l1_chain_id: self.l1_chain_id, rollup };
+        let dir = self.data_dir.signer();
+        let domain = self.domain();
         if self.is_new {
             match SlashingProtection::init(&dir, domain) {
                 // An earlier first start came this far and no further.
@@ -251,9 +276,14 @@ fn workshop(
     let chain = Chain::new(Arc::clone(&execution), sync, ground.clock.clone(), events.clone());
     let committees = Arc::new(Committees::new(view.clone(), head.clone()));
     let (publisher, publisher_account) = ground.publisher(head)?;
+    let timetable = Timetable::new(*view.times(), ground.config.timetable)?;
+    // There and back, and a block's time to find what was asked for.
+    let patience = 2 * timetable.budgets().peer + timetable.budgets().block;
+    let peers = Peers::new(Arc::clone(&ground.network), ground.domain(), ground.clock.clone(), patience);
     Ok(Workshop {
         clock: ground.clock.clone(),
-        timetable: Timetable::new(*view.times(), ground.config.timetable)?,
+        timetable,
+        peers,
         committees,
         chain: Arc::new(chain),
         view,

@@ -14,6 +14,7 @@ use crate::catalogue::Reason;
 use crate::engine::{Parts, Rest, Wish};
 use crate::error::{Result, SequencerError};
 use crate::l1::unless_interrupted;
+use crate::listening::Listening;
 use crate::poll_loop::{Tick, chain as error_chain};
 use crate::run::RunTokens;
 use crate::slot::SlotTick;
@@ -99,6 +100,10 @@ impl Inner {
 
     /// One that hangs does not keep the others from stopping.
     async fn take_down(&self) {
+        let listening = self.listening.lock().unwrap_or_else(PoisonError::into_inner).take();
+        if let Some(listening) = listening {
+            listening.end().await;
+        }
         let settled = async {
             if let Err(error) = self.workshop.chain.settle().await {
                 tracing::error!(error = %error_chain(&error), "the L2 head is not where it belongs; the next L1 block moves it");
@@ -146,6 +151,8 @@ impl Parts for NodeParts {
             unless_interrupted(&tokens.interrupt, self.0.bring_up(&request))
                 .await
                 .map_err(|error| parts_error(&error))?;
+            let listening = Listening::begin(&self.0.workshop, &tokens.halt);
+            *self.0.listening.lock().unwrap_or_else(PoisonError::into_inner) = Some(listening);
             Ok(Arc::new(SlotTick::new(Arc::clone(&self.0.workshop))) as Arc<dyn Tick>)
         }
         .boxed()

@@ -1,24 +1,31 @@
 //! A line for each block and each checkpoint.
 
+use fermata_primitives::Slot;
 use fermata_rollup::capacity_of;
+use futures::stream::{self, Stream, StreamExt as _};
 use tokio::sync::broadcast;
 use tokio::sync::broadcast::error::RecvError;
 
-use crate::events::{PublishedCheckpoint, SequencerEvent};
+use crate::events::{PublishedCheckpoint, SequencerEvent, StepBack};
+
+/// What the nodes do, each by its name.
+pub(super) type Sources = Vec<(String, broadcast::Receiver<SequencerEvent>)>;
 
 /// Prints what happens until `checkpoints` have landed; for ever, where there is no such number.
-pub(super) async fn print(mut events: broadcast::Receiver<SequencerEvent>, checkpoints: Option<u64>) {
+pub(super) async fn print(sources: Sources, checkpoints: Option<u64>) {
+    let is_alone = sources.len() == 1;
+    let mut told = futures::stream::select_all(sources.into_iter().map(|(node, events)| told_by(node, events).boxed()));
     let mut landed = 0;
-    loop {
-        match events.recv().await {
+    while let Some((node, told)) = told.next().await {
+        let who = if is_alone { "" } else { node.as_str() };
+        match told {
             Ok(event) => {
-                if let Some(line) = line(&event) {
+                if let Some(line) = line(who, &event) {
                     println!("{line}");
                 }
                 landed += u64::from(matches!(event, SequencerEvent::CheckpointPublished { .. }));
             }
-            Err(RecvError::Lagged(lost)) => println!("({lost} events went by too fast to print)"),
-            Err(RecvError::Closed) => return,
+            Err(lost) => println!("({lost} events went by too fast to print)"),
         }
         if checkpoints.is_some_and(|wanted| landed >= wanted) {
             return;
@@ -26,35 +33,80 @@ pub(super) async fn print(mut events: broadcast::Receiver<SequencerEvent>, check
     }
 }
 
+/// A node's events, or how many were lost.
+fn told_by(
+    node: String,
+    events: broadcast::Receiver<SequencerEvent>,
+) -> impl Stream<Item = (String, Result<SequencerEvent, u64>)> + Send {
+    stream::unfold((node, events), |(node, mut events)| async move {
+        let told = match events.recv().await {
+            Ok(event) => Ok(event),
+            Err(RecvError::Lagged(lost)) => Err(lost),
+            Err(RecvError::Closed) => return None,
+        };
+        Some(((node.clone(), told), (node, events)))
+    })
+}
+
 /// The event in one line; `None` where another event says it better.
-fn line(event: &SequencerEvent) -> Option<String> {
+fn line(who: &str, event: &SequencerEvent) -> Option<String> {
+    let at = |slot: &Slot| if who.is_empty() { format!("slot {slot}") } else { format!("slot {slot} {who}") };
     Some(match event {
-        SequencerEvent::BlockProposed { slot, number, transactions, gas_used, hash, .. } => {
+        SequencerEvent::BlockBuilt { slot, number, transactions, gas_used, hash, .. } => {
             let hash = hash.to_string();
-            format!("slot {slot}   block {number:<5} {transactions:>4} txs {gas_used:>9} gas  {}…", &hash[..10])
+            format!("{}   block {number:<5} {transactions:>4} txs {gas_used:>9} gas  {}…", at(slot), &hash[..10])
         }
-        SequencerEvent::CheckpointPublished { slot, landed } => published(slot.0, landed),
-        SequencerEvent::BlockBuildFailed { slot, reason } => format!("slot {slot} ✗ a block was not built: {reason}"),
+        SequencerEvent::CheckpointPublished { slot, landed } => published(&at(slot), landed),
+        SequencerEvent::CheckpointAttested { slot, checkpoint, members, .. } => {
+            format!("{} ✓ attested checkpoint {checkpoint} with {members} of its members", at(slot))
+        }
+        SequencerEvent::AttestationsCollected { missing, .. } if missing.is_empty() => return None,
+        SequencerEvent::AttestationsCollected { slot, have, missing, .. } => {
+            let missing: Vec<_> = missing.iter().map(|member| member.to_string()[..10].to_owned()).collect();
+            format!("{} ! {have} attested, missing {}", at(slot), missing.join(", "))
+        }
+        SequencerEvent::BlockBuildFailed { slot, reason } => format!("{} ✗ a block was not built: {reason}", at(slot)),
         SequencerEvent::CheckpointPublishFailed { slot, checkpoint, reason } => {
-            format!("slot {slot} ✗ checkpoint {checkpoint} was given up, the head went back: {reason}")
+            format!("{} ✗ checkpoint {checkpoint} was given up, the head went back: {reason}", at(slot))
         }
-        SequencerEvent::SlotMissed { slot, reason } => format!("slot {slot} ✗ missed: {reason}"),
-        SequencerEvent::CheckpointDiscarded { slot, reason } => format!("slot {slot} ✗ discarded: {reason}"),
+        SequencerEvent::ProposerCheckFailed { slot, reason } => format!("{} ✗ cannot build: {reason}", at(slot)),
+        SequencerEvent::SlotMissed { slot, reason } => format!("{} ✗ missed: {reason}", at(slot)),
+        SequencerEvent::DutyMissed { slot, member, reason } => {
+            format!("{} ✗ {}… did not attest: {reason}", at(slot), &member.to_string()[..10])
+        }
+        SequencerEvent::ProposalRefused { slot, from, reason } => {
+            format!("{} ✗ refused from {from}: {reason}", at(slot))
+        }
+        SequencerEvent::EquivocationSeen { slot, proposer, duty } => {
+            format!("{} ✗ {proposer} signed two for one {duty}", at(slot))
+        }
+        SequencerEvent::ProposalDropped { slot, reason } => format!("{} ✗ another's was dropped: {reason}", at(slot)),
+        SequencerEvent::L1WentBack { cause, from, to, .. } => {
+            let why = match cause {
+                StepBack::Pruned => "not proven in time",
+                StepBack::Invalidated => "bad attestations",
+                StepBack::Reorged => "L1 itself went back",
+            };
+            format!("L1 dropped checkpoints {} to {from} ({why}), the head went back {who}", to.next())
+        }
+        SequencerEvent::CheckpointDiscarded { slot, reason } => format!("{} ✗ discarded: {reason}", at(slot)),
         SequencerEvent::PreparingCheckpoint { .. }
         | SequencerEvent::PhaseEntered { .. }
+        | SequencerEvent::BlockProposed { .. }
+        | SequencerEvent::BlockHeard { .. }
         | SequencerEvent::CheckpointProposed { .. }
         | SequencerEvent::L1TipMoved { .. } => return None,
     })
 }
 
-fn published(slot: u64, landed: &PublishedCheckpoint) -> String {
+fn published(at: &str, landed: &PublishedCheckpoint) -> String {
     let PublishedCheckpoint { checkpoint, blocks, transactions, attestations, committee, .. } = landed;
     let PublishedCheckpoint { l1_block, l1_gas, l1_tx, blobs, payload_bytes, .. } = landed;
     let capacity = capacity_of(*blobs).max(1);
     let used = 100.0 * *payload_bytes as f64 / capacity as f64;
     let tx = l1_tx.to_string();
     format!(
-        "slot {slot} ▸ checkpoint {checkpoint}: {blocks} blocks, {transactions} txs, {attestations}/{committee} attested \
+        "{at} ▸ checkpoint {checkpoint}: {blocks} blocks, {transactions} txs, {attestations}/{committee} attested \
          ▸ L1 block {l1_block} {}… {} k gas, {blobs} blob ({used:.1} % full)",
         &tx[..10],
         l1_gas / 1_000,
@@ -64,7 +116,7 @@ fn published(slot: u64, landed: &PublishedCheckpoint) -> String {
 #[cfg(test)]
 mod tests {
     use alloy::primitives::B256;
-    use fermata_primitives::{CheckpointNumber, Slot};
+    use fermata_primitives::CheckpointNumber;
 
     use super::*;
 
@@ -82,7 +134,7 @@ mod tests {
             blobs: 1,
             payload_bytes: capacity_of(1) / 4,
         };
-        let told = line(&SequencerEvent::CheckpointPublished { slot: Slot(31), landed: Box::new(landed) });
+        let told = line("", &SequencerEvent::CheckpointPublished { slot: Slot(31), landed: Box::new(landed) });
         assert_eq!(
             told.as_deref(),
             Some(
@@ -95,6 +147,6 @@ mod tests {
     fn every_failure_has_a_line() {
         let failed = SequencerEvent::SlotMissed { slot: Slot(3), reason: "no peers".into() };
         assert!(failed.is_failure());
-        assert_eq!(line(&failed).as_deref(), Some("slot 3 ✗ missed: no peers"));
+        assert_eq!(line("b", &failed).as_deref(), Some("slot 3 b ✗ missed: no peers"));
     }
 }

@@ -65,8 +65,8 @@ pub struct ProposedCheckpoint {
     pub number: CheckpointNumber,
     /// Its header.
     pub header: CheckpointHeader,
-    /// Place of its last block, from 0: one less than the blocks it has.
-    pub last_index: u16,
+    /// Hashes of its blocks before the last, in order: who has missed one knows what to ask for.
+    pub earlier: Vec<B256>,
     /// Its last block.
     pub last_block: Block,
 }
@@ -94,7 +94,7 @@ impl WireForm for ProposedCheckpoint {
         write_list(out, |out| {
             self.number.0.encode(out);
             self.header.write(out);
-            self.last_index.encode(out);
+            self.earlier.encode(out);
             self.last_block.write(out);
         });
     }
@@ -104,7 +104,7 @@ impl WireForm for ProposedCheckpoint {
             Ok(Self {
                 number: CheckpointNumber(Decodable::decode(bytes)?),
                 header: CheckpointHeader::read(bytes)?,
-                last_index: Decodable::decode(bytes)?,
+                earlier: Decodable::decode(bytes)?,
                 last_block: Block::read(bytes)?,
             })
         })

@@ -69,8 +69,9 @@ fn any_proposed_block() -> impl Strategy<Value = ProposedBlock> {
 }
 
 fn any_proposed_checkpoint() -> impl Strategy<Value = ProposedCheckpoint> {
-    (any::<u64>(), any_header(), any::<u16>(), any_block()).prop_map(|(number, header, last_index, last_block)| {
-        ProposedCheckpoint { number: CheckpointNumber(number), header, last_index, last_block }
+    let earlier = proptest::collection::vec(any::<[u8; 32]>().prop_map(B256::from), 0..4);
+    (any::<u64>(), any_header(), earlier, any_block()).prop_map(|(number, header, earlier, last_block)| {
+        ProposedCheckpoint { number: CheckpointNumber(number), header, earlier, last_block }
     })
 }
 
@@ -92,9 +93,9 @@ fn proposed_block() -> ProposedBlock {
 }
 
 fn proposed_checkpoint() -> ProposedCheckpoint {
-    let ProposedBlock { slot, index, block } = proposed_block();
+    let ProposedBlock { slot, block, .. } = proposed_block();
     let header = CheckpointHeader { slot, ..CheckpointHeader::default() };
-    ProposedCheckpoint { number: CheckpointNumber(4), header, last_index: index, last_block: block }
+    ProposedCheckpoint { number: CheckpointNumber(4), header, earlier: vec![B256::repeat_byte(8)], last_block: block }
 }
 
 proptest! {

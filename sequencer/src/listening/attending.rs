@@ -1,0 +1,249 @@
+//! Another proposer's checkpoint: checked to the last bit, and attested.
+
+use std::collections::BTreeMap;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+
+use alloy::primitives::B256;
+use fermata_execution::Block;
+use fermata_primitives::Slot;
+use fermata_rollup::Committee;
+
+use super::blocks::take_place;
+use super::window::{Vouched, vouch};
+use super::{Bench, refuse_what_is_wrong};
+use crate::attestations::{our_members, sign_for_members};
+use crate::checkpoint::{self, MAX_BLOCKS, blobs_hash, check_block};
+use crate::events::SequencerEvent;
+use crate::network::{
+    Attestation, Inbox, Incoming, NodeId, ProposedCheckpoint, Received, Recipient, Signable as _, Signed,
+};
+use crate::peers::execute;
+use crate::pipeline::{Heard, Stage};
+use crate::poll_loop::chain as error_chain;
+use crate::refusal::Refusal;
+use crate::slot::{Workshop, before_it_ends};
+
+/// A proposal as it was received.
+type Proposal = Arc<Received<Signed<ProposedCheckpoint>>>;
+
+/// How far a slot's proposal is.
+#[derive(Debug)]
+enum Progress {
+    /// It is being checked.
+    Checking,
+    /// It was attested with these, which are sent again where they may have been lost.
+    Attested(Vec<Signed<Attestation>>),
+    /// It is wrong, for good.
+    Refused,
+}
+
+/// Attends to the checkpoints of other proposers, one a slot.
+#[derive(Debug)]
+pub(super) struct Attending {
+    bench: Bench,
+    workshop: Arc<Workshop>,
+    slots: Mutex<BTreeMap<Slot, Progress>>,
+}
+
+/// Slots whose progress is remembered.
+const KEPT: usize = 8;
+
+impl Attending {
+    pub(super) fn new(bench: Bench) -> Arc<Self> {
+        let workshop = Arc::clone(&bench.workshop);
+        Arc::new(Self { bench, workshop, slots: Mutex::default() })
+    }
+
+    /// Takes checkpoint proposals as they come. Each is worked on by itself: one waits for its parent, the next need not.
+    pub(super) async fn hear_checkpoints(self: Arc<Self>, mut inbox: Inbox<Signed<ProposedCheckpoint>>) {
+        while let Some(incoming) = inbox.recv().await {
+            if let Incoming::Message(proposal) = incoming {
+                let attending = Arc::clone(&self);
+                self.bench.spawn(async move {
+                    refuse_what_is_wrong(&attending.workshop, &proposal, attending.hear(&proposal)).await;
+                });
+            }
+        }
+    }
+
+    async fn hear(&self, proposal: &Proposal) -> Result<(), Refusal> {
+        let workshop = &self.workshop;
+        let slot = proposal.message.content().slot();
+        let vouched = vouch(workshop, &proposal.message).await?;
+        let Some(checking) = self.begin(slot, &vouched, proposal).await else { return Ok(()) };
+        let attending = async { Ok(self.attend(proposal, &vouched).await) };
+        let attested = before_it_ends(workshop, slot, attending).await?;
+        match attested {
+            Ok(attestations) => {
+                checking.end(Progress::Attested(attestations));
+                Ok(())
+            }
+            Err(refusal) if refusal.is_for_now() => Err(refusal),
+            Err(refusal) => {
+                self.miss(slot, &vouched.committee, &refusal);
+                checking.end(Progress::Refused);
+                Err(refusal)
+            }
+        }
+    }
+
+    /// Begins to check, unless that is under way or done; then its attestations are sent again.
+    async fn begin(&self, slot: Slot, vouched: &Vouched, proposal: &Proposal) -> Option<Checking<'_>> {
+        let again = {
+            let mut slots = self.slots();
+            match slots.get(&slot) {
+                None => {
+                    slots.insert(slot, Progress::Checking);
+                    while slots.len() > KEPT {
+                        slots.pop_first();
+                    }
+                    return Some(Checking { attending: self, slot, ended: None });
+                }
+                Some(Progress::Attested(attestations)) if vouched.is_known => attestations.clone(),
+                Some(_) => return None,
+            }
+        };
+        self.send(&proposal.from, slot, again).await;
+        None
+    }
+
+    /// Checks the proposal and has our members attest it.
+    async fn attend(&self, proposal: &Proposal, vouched: &Vouched) -> Result<Vec<Signed<Attestation>>, Refusal> {
+        let (workshop, proposed) = (&self.workshop, proposal.message.content());
+        let blocks = self.blocks_of(proposal, &vouched.committee).await?;
+        execute(workshop.execution.as_ref(), &blocks).await?;
+        let slot = proposed.slot();
+        let (base, head) = (proposed.header.last_archive, proposed.archive());
+        take_place(workshop, Heard { slot, base, head, blocks: blocks.len(), stage: Stage::Proposed }).await?;
+        self.parent_landed(proposed).await?;
+        self.check_header(proposed, &blocks).await?;
+        let attestations = self.attest(proposed, &vouched.committee).await;
+        if !attestations.is_empty() {
+            workshop.events.emit(SequencerEvent::CheckpointAttested {
+                slot,
+                checkpoint: proposed.number,
+                proposer: vouched.proposer,
+                members: attestations.len(),
+            });
+        }
+        self.send(&proposal.from, slot, attestations.clone()).await;
+        Ok(attestations)
+    }
+
+    /// The blocks of the checkpoint, each at its place; those that were missed are asked for.
+    async fn blocks_of(&self, proposal: &Proposal, committee: &Committee) -> Result<Vec<Block>, Refusal> {
+        let (workshop, proposed) = (&self.workshop, proposal.message.content());
+        if proposed.earlier.len() >= MAX_BLOCKS {
+            return Err(Refusal::TooManyBlocks { found: proposed.earlier.len(), limit: MAX_BLOCKS - 1 });
+        }
+        let deadline = workshop.timetable.attestation_deadline(proposed.slot());
+        let execution = workshop.execution.as_ref();
+        let mut blocks = workshop.peers.fetch(execution, &proposed.earlier, &proposal.from, deadline).await?;
+        blocks.push(proposed.last_block.clone());
+        let mut parent = proposed.header.last_archive;
+        for (index, block) in blocks.iter().enumerate() {
+            let (header, hash) = (block.header(), block.hash());
+            check_block(&workshop.view, committee, proposed.slot(), (index, block))?;
+            if header.parent_hash != parent {
+                return Err(Refusal::WrongBlock { block: hash, field: "parent" });
+            }
+            if header.beneficiary != proposed.header.coinbase {
+                return Err(Refusal::WrongBlock { block: hash, field: "beneficiary" });
+            }
+            parent = hash;
+        }
+        Ok(blocks)
+    }
+
+    /// Waits for the checkpoint before it to land.
+    async fn parent_landed(&self, proposed: &ProposedCheckpoint) -> Result<(), Refusal> {
+        let workshop = &self.workshop;
+        let wrong = || Refusal::WrongParent { number: proposed.number };
+        let mut tip = workshop.chain.tip();
+        let there = tip.wait_for(|tip| tip.is_some_and(|tip| tip.number.next() >= proposed.number));
+        tokio::select! {
+            biased;
+            tip = there => {
+                let is_parent = tip.is_ok_and(|tip| {
+                    tip.is_some_and(|tip| {
+                        tip.archive == proposed.header.last_archive && tip.number.next() == proposed.number
+                    })
+                });
+                if is_parent { Ok(()) } else { Err(wrong()) }
+            }
+            () = workshop.clock.sleep_until(workshop.timetable.attestation_deadline(proposed.slot())) => Err(wrong()),
+        }
+    }
+
+    /// Makes the header anew, from the blocks and L1.
+    async fn check_header(&self, proposed: &ProposedCheckpoint, blocks: &[Block]) -> Result<(), Refusal> {
+        let view = &self.workshop.view;
+        let slot = proposed.slot();
+        let parts = checkpoint::Parts {
+            slot,
+            base: proposed.header.last_archive,
+            coinbase: proposed.header.coinbase,
+            blocks,
+            blobs_hash: blobs_hash(blocks).await?,
+            l1: view.checkpoint_inputs(proposed.number, slot).await?,
+        };
+        match checkpoint::difference(&proposed.header, &checkpoint::header(view, &parts)) {
+            Some(field) => Err(Refusal::WrongHeader(field)),
+            None => Ok(()),
+        }
+    }
+
+    async fn attest(&self, proposed: &ProposedCheckpoint, committee: &Committee) -> Vec<Signed<Attestation>> {
+        let (workshop, slot) = (&self.workshop, proposed.slot());
+        let attestation = proposed.attestation();
+        let digest: B256 = attestation.digest(&workshop.peers.domain);
+        let mut attestations = Vec::new();
+        for (member, signed) in sign_for_members(&workshop.signer, committee, slot, digest).await {
+            match signed {
+                Ok(signature) => attestations.push(Signed::new(attestation, signature)),
+                Err(error) => workshop.miss_duty(slot, member, &error_chain(&error)),
+            }
+        }
+        attestations
+    }
+
+    async fn send(&self, to: &NodeId, slot: Slot, attestations: Vec<Signed<Attestation>>) {
+        let deadline = self.workshop.timetable.attestation_deadline(slot);
+        for attestation in attestations {
+            self.workshop.peers.send(Recipient::Node(to.clone()), attestation, deadline).await;
+        }
+    }
+
+    fn miss(&self, slot: Slot, committee: &Committee, refusal: &Refusal) {
+        for member in our_members(&self.workshop.signer, committee) {
+            self.workshop.miss_duty(slot, member, &error_chain(refusal));
+        }
+    }
+
+    fn slots(&self) -> MutexGuard<'_, BTreeMap<Slot, Progress>> {
+        self.slots.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+/// A check under way. Dropped without an end, as by a refusal that may pass, the next time it is heard it is checked anew.
+struct Checking<'a> {
+    attending: &'a Attending,
+    slot: Slot,
+    ended: Option<Progress>,
+}
+
+impl Checking<'_> {
+    fn end(mut self, progress: Progress) {
+        self.ended = Some(progress);
+    }
+}
+
+impl Drop for Checking<'_> {
+    fn drop(&mut self) {
+        let mut slots = self.attending.slots();
+        match self.ended.take() {
+            Some(progress) => slots.insert(self.slot, progress),
+            None => slots.remove(&self.slot),
+        };
+    }
+}
