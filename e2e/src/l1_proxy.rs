@@ -17,6 +17,8 @@ pub enum Traffic {
     Passes,
     /// It is taken and never answered, as by an endpoint that hangs; connections are accepted all the same.
     Vanishes,
+    /// All goes through but transactions that are broadcast: those vanish, with what comes after them on their connection.
+    WithoutBroadcasts,
 }
 
 /// A TCP proxy in front of an L1 endpoint that counts the requests. Dropped, it closes every connection.
@@ -37,10 +39,14 @@ struct Seen {
 
 impl Seen {
     /// Requests are small: each begins a segment, and names its method near its beginning.
-    fn look(&self, bytes: &[u8]) {
+    ///
+    /// Says how many transactions are broadcast with these.
+    fn look(&self, bytes: &[u8]) -> u64 {
         let count = |word: &[u8]| bytes.windows(word.len()).filter(|window| *window == word).count() as u64;
+        let broadcasts = count(b"eth_sendRawTransaction");
         self.requests.fetch_add(count(b"POST "), Ordering::SeqCst);
-        self.broadcasts.fetch_add(count(b"eth_sendRawTransaction"), Ordering::SeqCst);
+        self.broadcasts.fetch_add(broadcasts, Ordering::SeqCst);
+        broadcasts
     }
 }
 
@@ -107,7 +113,7 @@ impl Way {
         let ((client_in, client_out), (server_in, server_out)) = (client.split(), server.split());
         tokio::try_join!(
             self.carry(client_in, server_out, |bytes| self.seen.look(bytes)),
-            self.carry(server_in, client_out, |_| {}),
+            self.carry(server_in, client_out, |_| 0),
         )?;
         Ok(())
     }
@@ -116,7 +122,7 @@ impl Way {
         &self,
         mut from: impl AsyncRead + Unpin,
         mut to: impl AsyncWrite + Unpin,
-        look: impl Fn(&[u8]),
+        look: impl Fn(&[u8]) -> u64,
     ) -> Result<()> {
         let mut bytes = vec![0; 1 << 16];
         let mut is_silent = false;
@@ -125,8 +131,12 @@ impl Way {
             if read == 0 {
                 bail!("one end is gone");
             }
-            look(&bytes[..read]);
-            is_silent |= *self.traffic.borrow() == Traffic::Vanishes;
+            let broadcasts = look(&bytes[..read]);
+            is_silent |= match *self.traffic.borrow() {
+                Traffic::Passes => false,
+                Traffic::Vanishes => true,
+                Traffic::WithoutBroadcasts => broadcasts > 0,
+            };
             if !is_silent {
                 to.write_all(&bytes[..read]).await?;
             }

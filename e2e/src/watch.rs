@@ -4,6 +4,7 @@ use std::collections::VecDeque;
 use std::time::Duration;
 
 use anyhow::{Result, bail};
+use fermata_primitives::Slot;
 use fermata_sequencer::events::{PublishedCheckpoint, SequencerEvent};
 use tokio::sync::broadcast;
 use tokio::sync::broadcast::error::RecvError;
@@ -88,6 +89,12 @@ impl Watch {
     /// With the timeline, where there was a failure.
     pub fn assert_no_failures(&self) {
         assert!(self.failures().is_empty(), "{}", self.timeline());
+    }
+
+    /// The failures among what was seen so far of slots from `first` on.
+    #[must_use]
+    pub fn failures_from(&self, first: Slot) -> Vec<&SequencerEvent> {
+        self.failures().into_iter().filter(|event| event.slot().is_none_or(|slot| slot >= first)).collect()
     }
 
     fn timeline(&self) -> String {

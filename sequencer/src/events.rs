@@ -268,6 +268,32 @@ impl SequencerEvent {
         }
     }
 
+    /// The slot it is about, where it is about one.
+    #[must_use]
+    pub const fn slot(&self) -> Option<Slot> {
+        match self {
+            Self::PreparingCheckpoint { slot, .. }
+            | Self::PhaseEntered { slot, .. }
+            | Self::ProposerCheckFailed { slot, .. }
+            | Self::BlockBuilt { slot, .. }
+            | Self::BlockProposed { slot, .. }
+            | Self::BlockHeard { slot, .. }
+            | Self::BlockBuildFailed { slot, .. }
+            | Self::CheckpointProposed { slot, .. }
+            | Self::CheckpointAttested { slot, .. }
+            | Self::AttestationsCollected { slot, .. }
+            | Self::CheckpointPublished { slot, .. }
+            | Self::CheckpointPublishFailed { slot, .. }
+            | Self::SlotMissed { slot, .. }
+            | Self::DutyMissed { slot, .. }
+            | Self::ProposalRefused { slot, .. }
+            | Self::EquivocationSeen { slot, .. }
+            | Self::ProposalDropped { slot, .. }
+            | Self::CheckpointDiscarded { slot, .. } => Some(*slot),
+            Self::L1WentBack { .. } | Self::L1TipMoved { .. } => None,
+        }
+    }
+
     /// Whether a healthy chain never sees it.
     #[must_use]
     pub const fn is_failure(&self) -> bool {

@@ -1,65 +1,259 @@
 //! Several nodes, each with some of the validators.
 
 use std::collections::BTreeMap;
+use std::time::Duration;
 
 use alloy::primitives::U256;
 use anyhow::{Result, ensure};
-use fermata_e2e::{Net, NetNode, NetOptions, Watch};
+use fermata_e2e::{Net, NetNode, NetOptions, Seat, Watch};
 use fermata_primitives::Slot;
 use fermata_sequencer::events::SequencerEvent;
+use fermata_sequencer::lifecycle::Drain;
+use fermata_sequencer::network::{LinkSettings, NodeId, Share};
 
-/// Starts every node and watches it from then on.
-async fn start_all(net: &Net, nodes: &[NetNode]) -> Result<Vec<Watch>> {
-    let watches = nodes.iter().map(|node| net.watch(node)).collect();
-    for node in nodes {
-        node.start().await?;
-    }
-    Ok(watches)
+const FOUR: [&str; 4] = ["a", "b", "c", "d"];
+
+/// Nodes that hear one another, and what each has done since it was started.
+struct Nodes {
+    net: Net,
+    nodes: Vec<NetNode>,
+    watches: Vec<Watch>,
 }
 
-/// Waits until the contract has this checkpoint, as every node sees it.
-async fn all_follow_to(watches: &mut [Watch], number: u64) -> Result<()> {
-    for watch in watches {
-        watch
-            .until(&format!("checkpoint {number} on L1"), |event| {
+impl Nodes {
+    async fn start(options: NetOptions, names: &[&str], changes: &[(&str, &str)]) -> Result<Self> {
+        let net = Net::start_with(options).await?;
+        let nodes = net.open_nodes(names, changes).await?;
+        let watches = nodes.iter().map(|node| net.watch(node)).collect();
+        for node in &nodes {
+            node.start().await?;
+        }
+        Ok(Self { net, nodes, watches })
+    }
+
+    /// The first slot whose whole build frame lies ahead.
+    fn next_whole_slot(&self) -> Slot {
+        let node = self.nodes[0].node();
+        node.timetable().target_slot(node.clock().now()).next()
+    }
+
+    /// Waits until every one of these nodes sees `more` checkpoints above what the contract has.
+    async fn go_on_by(&mut self, more: u64, which: &[usize]) -> Result<u64> {
+        let number = self.net.pending().await?.0 + more;
+        for at in which {
+            let what = format!("checkpoint {number} at {}", self.nodes[*at].name());
+            let reached = |event: &SequencerEvent| {
                 matches!(event, SequencerEvent::L1TipMoved { checkpoint, .. } if checkpoint.0 >= number).then_some(())
-            })
-            .await?;
-    }
-    Ok(())
-}
-
-/// Which node published which slot.
-fn published(nodes: &[NetNode], watches: &[Watch]) -> BTreeMap<Slot, String> {
-    let mut by = BTreeMap::new();
-    for (node, watch) in nodes.iter().zip(watches) {
-        for event in watch.seen() {
-            if let SequencerEvent::CheckpointPublished { slot, .. } = event {
-                by.insert(*slot, node.name().to_owned());
+            };
+            if self.tip(*at) < number {
+                self.watches[*at].until(&what, reached).await?;
             }
         }
+        self.watches.iter_mut().for_each(Watch::catch_up);
+        Ok(number)
     }
-    by
+
+    fn tip(&self, at: usize) -> u64 {
+        self.nodes[at].node().workshop().chain.tip().borrow().map_or(0, |tip| tip.number.0)
+    }
+
+    /// Which node published which slot, from `first` on.
+    fn published(&self, first: Slot) -> BTreeMap<Slot, usize> {
+        let mut by = BTreeMap::new();
+        for (at, watch) in self.watches.iter().enumerate() {
+            for event in watch.seen() {
+                match event {
+                    SequencerEvent::CheckpointPublished { slot, .. } if *slot >= first => by.insert(*slot, at),
+                    _ => None,
+                };
+            }
+        }
+        by
+    }
+
+    /// Every slot from `first` on has a checkpoint, of the node whose turn it was, and nothing failed.
+    async fn assert_every_slot(&self, first: Slot) -> Result<()> {
+        let by = self.published(first);
+        let last = by.keys().last().copied().unwrap_or_default();
+        ensure!(
+            last.0 + 1 - first.0 == by.len() as u64,
+            "a slot from {first} on was left out: {by:?}\n{}",
+            self.told(first)
+        );
+        for (slot, at) in &by {
+            let time = U256::from(self.net.times().start_of(*slot).0);
+            let proposer = self.net.rollup().getProposerAt(time).call().await?;
+            let keys = self.nodes[*at].node().workshop().signer.addresses();
+            ensure!(keys.contains(&proposer), "slot {slot} was not the turn of {}", self.nodes[*at].name());
+        }
+        ensure!(self.watches.iter().all(|watch| watch.failures_from(first).is_empty()), "{}", self.told(first));
+        Ok(())
+    }
+
+    /// What went wrong from `first` on, by node.
+    fn told(&self, first: Slot) -> String {
+        let mut lines = Vec::new();
+        for (node, watch) in self.nodes.iter().zip(&self.watches) {
+            for event in watch.seen() {
+                let is_bad = event.is_failure()
+                    || matches!(event, SequencerEvent::ProposalRefused { .. } | SequencerEvent::ProposalDropped { .. });
+                if is_bad && event.slot().is_none_or(|slot| slot >= first) {
+                    lines.push(format!("{}: {event:?}", node.name()));
+                }
+            }
+        }
+        lines.join("\n")
+    }
+
+    /// Nobody has seen a key sign two proposals for one duty.
+    fn assert_nobody_signed_twice(&self) {
+        for node in &self.nodes {
+            assert_eq!(node.node().workshop().peers.evidence.all(), [], "{}", node.name());
+        }
+    }
+
+    /// All nodes that run have the same chain, as the contract has it.
+    async fn assert_one_chain(&self) -> Result<()> {
+        let pending = self.net.pending().await?;
+        let archive = self.net.archive_at(pending).await?;
+        for node in &self.nodes {
+            let mut tip = node.node().workshop().chain.tip();
+            let there = tip.wait_for(|tip| tip.is_some_and(|tip| tip.number >= pending));
+            tokio::time::timeout(Duration::from_secs(60), there).await??;
+            let stored = node.node().workshop().execution.block(archive).await?;
+            ensure!(stored.is_some(), "{} lacks checkpoint {pending}", node.name());
+        }
+        Ok(())
+    }
+}
+
+/// Waits until it is the node's turn.
+async fn its_turn(watch: &mut Watch) -> Result<Slot> {
+    watch
+        .until("turn", |event| match event {
+            SequencerEvent::BlockProposed { slot, .. } => Some(*slot),
+            _ => None,
+        })
+        .await
+}
+
+/// Waits until the node has heard another's block, and will be asked to attest.
+async fn anothers_turn(watch: &mut Watch) -> Result<Slot> {
+    watch
+        .until("another's turn", |event| match event {
+            SequencerEvent::BlockHeard { slot, .. } => Some(*slot),
+            _ => None,
+        })
+        .await
+}
+
+async fn publishes(watch: &mut Watch) -> Result<()> {
+    watch.until("own checkpoint", |e| matches!(e, SequencerEvent::CheckpointPublished { .. }).then_some(())).await
 }
 
 #[tokio::test(flavor = "multi_thread")]
 async fn four_nodes_with_a_validator_each_land_a_checkpoint_in_every_slot() -> Result<()> {
-    let net = Net::start_with(NetOptions { slot_secs: 4, ..NetOptions::default() }).await?;
-    let nodes = net.open_nodes(&["a", "b", "c", "d"], &[]).await?;
-    let mut watches = start_all(&net, &nodes).await?;
-    all_follow_to(&mut watches, 2).await?;
-    all_follow_to(&mut watches, 12).await?;
-    let by = published(&nodes, &watches);
-    let (first, last) = (by.keys().next().expect("some"), by.keys().last().expect("some"));
-    ensure!(last.0 - first.0 + 1 == by.len() as u64, "a slot was left out: {by:?}");
-    for (slot, name) in &by {
-        let at = U256::from(net.times().start_of(*slot).0);
-        let proposer = net.rollup().getProposerAt(at).call().await?;
-        let node = nodes.iter().find(|node| node.name() == name).expect("it is one of them");
-        ensure!(node.node().workshop().signer.addresses().contains(&proposer), "slot {slot} was not {name}'s");
+    let options = NetOptions { slot_secs: 4, ..NetOptions::default() };
+    let mut all = Nodes::start(options, &FOUR, &[]).await?;
+    let first = all.next_whole_slot();
+    all.go_on_by(9, &[0, 1, 2, 3]).await?;
+    all.assert_every_slot(first).await?;
+    all.assert_one_chain().await?;
+    all.assert_nobody_signed_twice();
+    Ok(())
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn three_nodes_with_sixteen_validators_each_land_a_checkpoint_in_every_slot() -> Result<()> {
+    let options = NetOptions { slot_secs: 4, validators: 48, ..NetOptions::default() };
+    let mut all = Nodes::start(options, &["a", "b", "c"], &[]).await?;
+    let first = all.next_whole_slot();
+    all.go_on_by(6, &[0, 1, 2]).await?;
+    all.assert_every_slot(first).await?;
+    all.assert_one_chain().await
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn lost_and_late_messages_cost_no_slot() -> Result<()> {
+    let options = NetOptions { slot_secs: 4, ..NetOptions::default() };
+    let mut all = Nodes::start(options, &FOUR, &[("timetable.peer_ms", "300")]).await?;
+    all.net.hub().set_every_link(LinkSettings {
+        latency: Duration::from_millis(250),
+        jitter: Duration::from_millis(40),
+        loss: Share::percent(10),
+        ..LinkSettings::default()
+    });
+    all.go_on_by(1, &[0]).await?;
+    let first = all.next_whole_slot();
+    all.go_on_by(8, &[0, 1, 2, 3]).await?;
+    all.assert_every_slot(first).await?;
+    all.assert_one_chain().await
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_node_that_is_stopped_while_it_proposes_or_attests_stops_nobody_else_and_publishes_when_it_is_back()
+-> Result<()> {
+    let options = NetOptions { slot_secs: 4, ..NetOptions::default() };
+    let mut all = Nodes::start(options, &FOUR, &[]).await?;
+    all.go_on_by(1, &[0, 1, 2, 3]).await?;
+    for (at, drain, is_proposing) in
+        [(0, Drain::Graceful, true), (1, Drain::Interrupt, false), (2, Drain::Interrupt, true)]
+    {
+        let watch = &mut all.watches[at];
+        if is_proposing {
+            its_turn(watch).await?
+        } else {
+            anothers_turn(watch).await?
+        };
+        let report = all.nodes[at].stop(drain).await?.expect("it ran");
+        assert!(report.failures.is_empty(), "{report:?}");
+        let others: Vec<usize> = (0..FOUR.len()).filter(|other| *other != at).collect();
+        all.go_on_by(3, &others).await?;
+        all.watches[at] = all.net.watch(&all.nodes[at]);
+        all.nodes[at].start().await?;
+        publishes(&mut all.watches[at]).await?;
     }
-    for watch in &watches {
-        watch.assert_no_failures();
-    }
+    all.assert_one_chain().await?;
+    all.assert_nobody_signed_twice();
+    Ok(())
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_node_that_vanishes_while_it_proposes_comes_back_to_its_stores_and_publishes() -> Result<()> {
+    let options = NetOptions { slot_secs: 4, ..NetOptions::default() };
+    let mut all = Nodes::start(options, &FOUR, &[]).await?;
+    its_turn(&mut all.watches[3]).await?;
+    // Without a stop: what it was about to do is not done, and nobody is told.
+    all.watches.pop();
+    let vanished = all.nodes.pop().expect("there are four");
+    vanished.close().await?;
+    all.go_on_by(3, &[0, 1, 2]).await?;
+    let back = all.net.open_member("d", Seat { place: 3, of: 4 }, &[]).await?;
+    all.watches.push(all.net.watch(&back));
+    all.nodes.push(back);
+    all.nodes[3].start().await?;
+    publishes(&mut all.watches[3]).await?;
+    all.assert_one_chain().await?;
+    all.assert_nobody_signed_twice();
+    Ok(())
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_partition_leaves_the_majority_working_and_when_it_heals_all_agree() -> Result<()> {
+    let options = NetOptions { slot_secs: 4, ..NetOptions::default() };
+    let mut all = Nodes::start(options, &FOUR, &[]).await?;
+    all.go_on_by(1, &[0, 1, 2, 3]).await?;
+    let ids: Vec<NodeId> = FOUR.iter().map(|name| NodeId::new(name)).collect();
+    all.net.hub().partition(&[&ids[..3], &ids[3..]]);
+    let cut = all.next_whole_slot();
+    // The one that is cut off still follows L1.
+    all.go_on_by(3, &[0, 1, 2, 3]).await?;
+    let alone = |slot: &Slot, at: &usize| *slot > cut && *at == 3;
+    assert!(!all.published(cut).iter().any(|(slot, at)| alone(slot, at)), "a minority of one is no quorum");
+    all.net.hub().heal();
+    all.watches[3] = all.net.watch(&all.nodes[3]);
+    publishes(&mut all.watches[3]).await?;
+    all.assert_one_chain().await?;
+    all.assert_nobody_signed_twice();
     Ok(())
 }
