@@ -4,6 +4,7 @@ mod bad_input;
 mod closing;
 mod committee;
 mod deploying;
+mod hostile;
 mod intruding;
 mod landing;
 mod operating;

@@ -1,0 +1,256 @@
+//! A node that means harm: whatever it sends is dropped and counted, and the others go on.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use alloy::consensus::Header;
+use alloy::primitives::{B256, Bytes, keccak256};
+use alloy::signers::SignerSync as _;
+use alloy::signers::local::PrivateKeySigner;
+use anyhow::{Context as _, Result};
+use fermata_e2e::{Net, NetNode, NetOptions, Seat, Watch};
+use fermata_execution::Block;
+use fermata_primitives::{CheckpointNumber, Slot, UnixTime};
+use fermata_rollup::{CheckpointHeader, Committee, L1Signature};
+use fermata_sequencer::events::SequencerEvent;
+use fermata_sequencer::network::{
+    Attestation, Dropped, InProcessNetwork, Message, Network as _, NodeId, ProposedBlock, ProposedCheckpoint,
+    Recipient, Signable, Signed,
+};
+
+/// Three honest nodes, and the place of the fourth in the hands of the test.
+struct Arena {
+    net: Net,
+    honest: Vec<NetNode>,
+    watches: Vec<Watch>,
+    /// The fourth validator's key.
+    key: PrivateKeySigner,
+    evil: Arc<InProcessNetwork>,
+}
+
+impl Arena {
+    async fn start() -> Result<Self> {
+        let net = Net::start_with(NetOptions { slot_secs: 4, ..NetOptions::default() }).await?;
+        let (mut honest, mut watches) = (Vec::new(), Vec::new());
+        for (place, name) in (0..).zip(["a", "b", "c"]) {
+            honest.push(net.open_member(name, Seat { place, of: 4 }, &[]).await?);
+        }
+        for node in &honest {
+            watches.push(net.watch(node));
+            node.start().await?;
+        }
+        watches[0].until("first checkpoint", |event| on_l1(event, 1)).await?;
+        let key = net.chain().accounts.validators[3].clone();
+        let evil = net.hub().join(NodeId::new("d"))?;
+        Ok(Self { net, honest, watches, key, evil })
+    }
+
+    fn now(&self) -> UnixTime {
+        self.honest[0].node().clock().now()
+    }
+
+    fn target(&self) -> Slot {
+        self.honest[0].node().timetable().target_slot(self.now())
+    }
+
+    /// Signs as `key` does, whatever its duties say.
+    fn signed<T: Signable>(&self, content: T, key: &PrivateKeySigner) -> Result<Signed<T>> {
+        let digest = content.digest(&self.honest[0].node().workshop().peers.domain);
+        let signature = key.sign_message_sync(digest.as_slice())?;
+        Ok(Signed::new(content, L1Signature::from(signature)))
+    }
+
+    async fn send(&self, message: impl Into<Message>) -> Result<()> {
+        self.evil.send(Recipient::Everyone, message.into(), self.now() + Duration::from_secs(10)).await?;
+        Ok(())
+    }
+
+    /// Every honest node refuses what was sent, for this reason.
+    async fn assert_refused(&mut self, reason: &str) -> Result<()> {
+        for (node, watch) in self.honest.iter().zip(&mut self.watches) {
+            let what = format!("refusal at {} because {reason:?}", node.name());
+            watch
+                .until(&what, |event| match event {
+                    SequencerEvent::ProposalRefused { from, reason: why, .. } => {
+                        (from == "d" && why.contains(reason)).then_some(())
+                    }
+                    _ => None,
+                })
+                .await?;
+        }
+        Ok(())
+    }
+
+    /// Waits until it is the fourth validator's turn, just now.
+    async fn its_turn(&self) -> Result<(Slot, Arc<Committee>)> {
+        let node = self.honest[0].node();
+        let mut head = node.l1_head();
+        let mut before = self.target();
+        loop {
+            tokio::time::timeout(Duration::from_secs(60), head.changed()).await??;
+            let slot = self.target();
+            let committee = node.workshop().committees.of_slot(slot).await?;
+            if slot > before && committee.proposer(slot) == Some(self.key.address()) {
+                return Ok((slot, committee));
+            }
+            before = slot;
+        }
+    }
+
+    /// A block that would be the slot's first, were its state root not made up.
+    async fn forged_block(&self, slot: Slot, committee: &Committee, transactions: Vec<Bytes>) -> Result<Block> {
+        let workshop = self.honest[0].node().workshop();
+        let parent = workshop.chain.heads().await?.unsafe_head.hash;
+        let parent = workshop.execution.block(parent).await?.context("the head is stored")?;
+        let place = [slot.0.to_be_bytes(), 0_u64.to_be_bytes()].concat();
+        let header = Header {
+            parent_hash: parent.hash(),
+            number: parent.header().number + 1,
+            timestamp: workshop.view.times().start_of(slot).0,
+            mix_hash: keccak256([committee.seed.to_be_bytes::<32>().as_slice(), &place].concat()),
+            state_root: B256::repeat_byte(3),
+            ..parent.header().clone()
+        };
+        Ok(Block::new(header, transactions))
+    }
+}
+
+fn on_l1(event: &SequencerEvent, number: u64) -> Option<()> {
+    matches!(event, SequencerEvent::L1TipMoved { checkpoint, .. } if checkpoint.0 >= number).then_some(())
+}
+
+/// A block of nobody's for `slot`.
+fn some_block(slot: Slot, seed: u8) -> ProposedBlock {
+    let header = Header { number: u64::from(seed), ..Header::default() };
+    ProposedBlock { slot, index: 0, block: Block::new(header, Vec::new()) }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn what_is_forged_out_of_time_or_garbage_is_dropped_by_reason_and_costs_the_others_nothing() -> Result<()> {
+    let mut arena = Arena::start().await?;
+    let failures_before: Vec<usize> = arena.watches.iter().map(|watch| watch.failures().len()).collect();
+    let slot = arena.target();
+
+    let nobodys = Signed::new(some_block(slot, 1), L1Signature { v: 5, ..L1Signature::EMPTY });
+    arena.send(nobodys).await?;
+    arena.assert_refused("nobody's").await?;
+
+    let stranger = PrivateKeySigner::from_bytes(&B256::repeat_byte(9))?;
+    let of_stranger = arena.signed(some_block(arena.target(), 2), &stranger)?;
+    arena.send(of_stranger).await?;
+    arena.assert_refused("should have").await?;
+
+    let far = arena.signed(some_block(Slot(slot.0 + 500), 3), &arena.key)?;
+    arena.send(far).await?;
+    arena.assert_refused("is not being built yet").await?;
+    let past = arena.signed(some_block(Slot(slot.0 - 3), 4), &arena.key)?;
+    arena.send(past).await?;
+    arena.assert_refused("has passed").await?;
+
+    let header = CheckpointHeader { slot: arena.target(), ..CheckpointHeader::default() };
+    let last_block = some_block(arena.target(), 5).block;
+    let checkpoint = ProposedCheckpoint { number: CheckpointNumber(1), header, earlier: Vec::new(), last_block };
+    arena.send(arena.signed(checkpoint, &stranger)?).await?;
+    arena.assert_refused("should have").await?;
+
+    for garbage in [vec![], vec![1], vec![9; 40], vec![1, 1, 0xf9, 0xff, 0xff], vec![1, 3, 0xc0], vec![1, 77]] {
+        arena.evil.send_bytes(garbage.into(), arena.now() + Duration::from_secs(10))?;
+    }
+    let huge = [vec![1, 3], vec![0; 1 << 20]].concat();
+    arena.evil.send_bytes(huge.into(), arena.now() + Duration::from_secs(10))?;
+    // What came after it has been judged, so the garbage has been read.
+    arena.send(arena.signed(some_block(arena.target(), 6), &stranger)?).await?;
+    arena.assert_refused("should have").await?;
+    for node in &arena.honest {
+        let traffic = node.node().workshop().peers.network.traffic();
+        let dropped = [Dropped::Malformed, Dropped::UnknownVersion, Dropped::UnknownKind, Dropped::TooLarge];
+        assert!(dropped.iter().all(|reason| traffic.dropped(*reason) > 0), "{traffic:?}");
+        let refusals = node.node().workshop().peers.refusals.all();
+        for reason in ["forged", "not-the-proposer", "far-slot", "past-slot"] {
+            assert!(refusals.contains_key(reason), "{reason}: {refusals:?}");
+        }
+    }
+    let newest = arena.net.pending().await?.0;
+    for (watch, before) in arena.watches.iter_mut().zip(failures_before) {
+        watch.until("two more checkpoints", |event| on_l1(event, newest + 2)).await?;
+        assert_eq!(watch.failures().len(), before, "{:?}", watch.failures());
+    }
+    Ok(())
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_proposer_that_lies_or_says_two_things_is_not_attested_and_the_evidence_is_kept() -> Result<()> {
+    let mut arena = Arena::start().await?;
+    let (slot, committee) = arena.its_turn().await?;
+    let wrong_root = arena.forged_block(slot, &committee, Vec::new()).await?;
+    let first = ProposedBlock { slot, index: 0, block: wrong_root.clone() };
+    arena.send(arena.signed(first, &arena.key)?).await?;
+    arena.assert_refused("is not valid").await?;
+
+    let no_transaction = arena.forged_block(slot, &committee, vec![Bytes::from_static(&[2, 3, 4])]).await?;
+    let second = ProposedBlock { slot, index: 0, block: no_transaction.clone() };
+    arena.send(arena.signed(second, &arena.key)?).await?;
+    arena.assert_refused("has signed another one").await?;
+    let with_garbage = ProposedBlock { slot, index: 1, block: no_transaction };
+    arena.send(arena.signed(with_garbage, &arena.key)?).await?;
+    arena.assert_refused("is not").await?;
+
+    let base = wrong_root.header().parent_hash;
+    let header = CheckpointHeader { slot, last_archive: base, ..CheckpointHeader::default() };
+    let number = CheckpointNumber(arena.net.pending().await?.0 + 1);
+    let lie = ProposedCheckpoint { number, header, earlier: Vec::new(), last_block: wrong_root };
+    let signed = arena.signed(lie, &arena.key)?;
+    let mut answers = arena.evil.attestations();
+    arena.send(signed).await?;
+    arena.assert_refused("is not").await?;
+
+    for node in &arena.honest {
+        let evidence = node.node().workshop().peers.evidence.all();
+        assert_eq!(evidence.len(), 1, "{evidence:?}");
+        assert_eq!((evidence[0].duty.validator, evidence[0].duty.slot), (arena.key.address(), slot));
+        let signers = [evidence[0].first, evidence[0].second].map(|proof| proof.signature.signer(proof.digest));
+        assert_eq!(signers, [Some(arena.key.address()); 2], "anybody can check it");
+    }
+    let newest = arena.net.pending().await?.0;
+    arena.watches[0].until("the others' checkpoints", |event| on_l1(event, newest + 2)).await?;
+    let none = tokio::time::timeout(Duration::from_millis(1), answers.recv()).await;
+    assert!(none.is_err(), "nobody attested it: {none:?}");
+    Ok(())
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn attestations_of_strangers_of_something_else_or_said_twice_do_not_count() -> Result<()> {
+    let mut arena = Arena::start().await?;
+    let mut proposals = arena.evil.checkpoint_proposals();
+    let stranger = PrivateKeySigner::from_bytes(&B256::repeat_byte(9))?;
+    let heard = tokio::time::timeout(Duration::from_secs(60), proposals.recv()).await?.context("a proposal")?;
+    let fermata_sequencer::network::Incoming::Message(proposal) = heard else { panic!("none is missed") };
+    let attestation = proposal.message.content().attestation();
+    let other = Attestation { archive: B256::repeat_byte(1), ..attestation };
+    let to = Recipient::Node(proposal.from.clone());
+    let by = arena.now() + Duration::from_secs(10);
+    let truly = arena.signed(attestation, &arena.key)?;
+    // The same member says the same with another signature: the nonce of a signature is free.
+    let again = Signed::new(attestation, L1Signature { r: B256::repeat_byte(1), ..truly.signature() });
+    for bad in [arena.signed(attestation, &stranger)?, arena.signed(other, &arena.key)?, again] {
+        arena.evil.send(to.clone(), bad.into(), by).await?;
+    }
+    let at = ["a", "b", "c"].iter().position(|name| *name == proposal.from.as_str()).context("an honest node")?;
+    for reason in ["has no seat", "another checkpoint"] {
+        arena.watches[at]
+            .until(reason, |event| match event {
+                SequencerEvent::ProposalRefused { reason: why, .. } => why.contains(reason).then_some(()),
+                _ => None,
+            })
+            .await?;
+    }
+    let slot = proposal.message.content().slot();
+    let landed = arena.watches[at].until("its checkpoint", |event| match event {
+        SequencerEvent::CheckpointPublished { slot: of, landed } if *of == slot => Some(landed.clone()),
+        _ => None,
+    });
+    assert_eq!(landed.await?.attestations, 3, "the three honest ones");
+    let refusals = arena.honest[at].node().workshop().peers.refusals.all();
+    assert!(refusals.contains_key("not-a-member") && refusals.contains_key("other-checkpoint"), "{refusals:?}");
+    Ok(())
+}
