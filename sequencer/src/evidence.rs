@@ -31,14 +31,14 @@ pub struct Equivocation {
 }
 
 /// What the memory says about a proposal.
-#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+#[derive(Clone, PartialEq, Eq, Debug)]
 pub enum Memory {
     /// It is the first for its duty.
     New,
     /// It was heard before.
     Known,
     /// Another was heard before: here is the evidence. It is given once a duty.
-    Conflicting(Option<Equivocation>),
+    Conflicting(Option<Box<Equivocation>>),
 }
 
 /// Slots whose proposals are remembered.
@@ -78,7 +78,7 @@ impl Evidence {
         if state.evidence.len() > KEPT {
             state.evidence.pop_front();
         }
-        Memory::Conflicting(Some(equivocation))
+        Memory::Conflicting(Some(Box::new(equivocation)))
     }
 
     /// The evidence so far, oldest first.
@@ -127,7 +127,7 @@ mod tests {
         assert_eq!(found.duty, Duty { validator: PROPOSER, slot: Slot(1), kind: DutyKind::BlockProposal { index: 0 } });
         assert_ne!(found.first.digest, found.second.digest);
         assert_eq!(evidence.note(&signed(1, 0, 3), PROPOSER, &DOMAIN), Memory::Conflicting(None));
-        assert_eq!(evidence.all(), [found]);
+        assert_eq!(evidence.all(), [*found]);
     }
 
     #[test]

@@ -185,21 +185,40 @@ impl Service {
     }
 
     /// Stops, closes and releases everything.
-    pub async fn end(self, mut signals: Signals) -> Option<DrainReport> {
+    pub async fn end(self, signals: Signals) -> Option<DrainReport> {
+        Self::end_all(vec![self], signals).await.pop().flatten()
+    }
+
+    /// Stops, closes and releases everything of several services at once; a signal meanwhile interrupts all of them.
+    pub async fn end_all(services: Vec<Self>, mut signals: Signals) -> Vec<Option<DrainReport>> {
+        let now = CancellationToken::new();
+        let ended = futures::future::join_all(services.into_iter().map(|service| service.end_or(now.clone())));
+        futures::pin_mut!(ended);
+        tokio::select! {
+            ended = &mut ended => ended,
+            _ = signals.next() => {
+                tracing::warn!("interrupting");
+                now.cancel();
+                ended.await
+            }
+        }
+    }
+
+    /// Ends gracefully, and at once where `now` is cancelled.
+    async fn end_or(self, now: CancellationToken) -> Option<DrainReport> {
         let engine = self.node.engine();
         let deadline = self.node.settings().config().sequencer.stop_deadline;
         let graceful = engine.stop(match deadline {
             Duration::ZERO => StopRequest::of(Drain::Interrupt),
             _ => StopRequest::of(Drain::Graceful).within(deadline),
         });
-        let now = async {
-            signals.next().await;
-            tracing::warn!("interrupting");
+        let interrupted = async {
+            now.cancelled().await;
             engine.stop(StopRequest::of(Drain::Interrupt)).await
         };
         let answer = tokio::select! {
             answer = graceful => answer,
-            answer = now => answer,
+            answer = interrupted => answer,
         };
         self.close().await;
         answer.ok().and_then(|answer| answer.drain)

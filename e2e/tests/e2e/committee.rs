@@ -62,12 +62,12 @@ impl Nodes {
         let mut by = BTreeMap::new();
         for (at, watch) in self.watches.iter().enumerate() {
             for event in watch.seen() {
-                match event {
-                    SequencerEvent::CheckpointPublished { slot, .. } if *slot >= first => by.insert(*slot, at),
-                    _ => None,
-                };
+                if let SequencerEvent::CheckpointPublished { slot, .. } = event {
+                    by.insert(*slot, at);
+                }
             }
         }
+        by.retain(|slot, _| *slot >= first);
         by
     }
 
@@ -129,21 +129,13 @@ impl Nodes {
 
 /// Waits until it is the node's turn.
 async fn its_turn(watch: &mut Watch) -> Result<Slot> {
-    watch
-        .until("turn", |event| match event {
-            SequencerEvent::BlockProposed { slot, .. } => Some(*slot),
-            _ => None,
-        })
-        .await
+    watch.until("turn", |event| event.slot().filter(|_| matches!(event, SequencerEvent::BlockProposed { .. }))).await
 }
 
 /// Waits until the node has heard another's block, and will be asked to attest.
 async fn anothers_turn(watch: &mut Watch) -> Result<Slot> {
     watch
-        .until("another's turn", |event| match event {
-            SequencerEvent::BlockHeard { slot, .. } => Some(*slot),
-            _ => None,
-        })
+        .until("another's turn", |event| event.slot().filter(|_| matches!(event, SequencerEvent::BlockHeard { .. })))
         .await
 }
 

@@ -70,11 +70,8 @@ impl Arena {
         for (node, watch) in self.honest.iter().zip(&mut self.watches) {
             let what = format!("refusal at {} because {reason:?}", node.name());
             watch
-                .until(&what, |event| match event {
-                    SequencerEvent::ProposalRefused { from, reason: why, .. } => {
-                        (from == "d" && why.contains(reason)).then_some(())
-                    }
-                    _ => None,
+                .until(&what, |event| {
+                    refused(event).filter(|(from, why)| *from == "d" && why.contains(reason)).map(|_| ())
                 })
                 .await?;
         }
@@ -113,6 +110,12 @@ impl Arena {
         };
         Ok(Block::new(header, transactions))
     }
+}
+
+/// Who was refused, and why.
+fn refused(event: &SequencerEvent) -> Option<(&str, &str)> {
+    let SequencerEvent::ProposalRefused { from, reason, .. } = event else { return None };
+    Some((from, reason))
 }
 
 fn on_l1(event: &SequencerEvent, number: u64) -> Option<()> {
@@ -238,16 +241,13 @@ async fn attestations_of_strangers_of_something_else_or_said_twice_do_not_count(
     let at = ["a", "b", "c"].iter().position(|name| *name == proposal.from.as_str()).context("an honest node")?;
     for reason in ["has no seat", "another checkpoint"] {
         arena.watches[at]
-            .until(reason, |event| match event {
-                SequencerEvent::ProposalRefused { reason: why, .. } => why.contains(reason).then_some(()),
-                _ => None,
-            })
+            .until(reason, |event| refused(event).filter(|(_, why)| why.contains(reason)).map(|_| ()))
             .await?;
     }
     let slot = proposal.message.content().slot();
-    let landed = arena.watches[at].until("its checkpoint", |event| match event {
-        SequencerEvent::CheckpointPublished { slot: of, landed } if *of == slot => Some(landed.clone()),
-        _ => None,
+    let landed = arena.watches[at].until("its checkpoint", |event| {
+        let SequencerEvent::CheckpointPublished { slot: of, landed } = event else { return None };
+        (*of == slot).then(|| landed.clone())
     });
     assert_eq!(landed.await?.attestations, 3, "the three honest ones");
     let refusals = arena.honest[at].node().workshop().peers.refusals.all();

@@ -1,10 +1,11 @@
-//! `fermata dev`: an L1 of its own with the real rollup contracts, and a node on it, in one process.
+//! `fermata dev`: an L1 of its own with the real rollup contracts, and one node or several on it, in one process.
 
 mod banner;
 mod lines;
 
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
+use std::time::Duration;
 
 use fermata_anvil::{AnvilError, DevChain};
 use fermata_primitives::SystemClock;
@@ -13,9 +14,11 @@ use metrics_exporter_prometheus::PrometheusHandle;
 use tokio_util::task::TaskTracker;
 
 use crate::catalogue::Reason;
-use crate::config::{ConfigError, NodeConfig, Sources};
+use crate::config::{ConfigError, NodeConfig, Setting, Sources};
 use crate::data_dir::{DataDir, DataDirError};
-use crate::dev;
+use crate::dev::{self, Seat};
+use crate::network::{Hub, LinkSettings, NetworkError, NodeId, Share};
+use crate::node::Surroundings;
 use crate::service::{Begun, Service, ServiceError};
 use crate::signals::Signals;
 
@@ -25,9 +28,18 @@ pub struct DevArgs {
     /// Where the chain's files lie. Begins afresh each time.
     #[arg(long, value_name = "DIR", default_value = "dev")]
     pub data_dir: PathBuf,
+    /// How many nodes run, each with its share of the validators and a directory of its own.
+    #[arg(long, value_name = "N", default_value_t = 1, value_parser = clap::value_parser!(u32).range(1..=i64::from(Seat::MOST)))]
+    pub nodes: u32,
     /// How many validators stake; the committee is all of them.
-    #[arg(long, value_name = "N", default_value_t = 4, value_parser = clap::value_parser!(u32).range(1..=48))]
+    #[arg(long, value_name = "N", default_value_t = 4, value_parser = clap::value_parser!(u32).range(1..=256))]
     pub validators: u32,
+    /// Milliseconds a message takes from one node to another.
+    #[arg(long, value_name = "MS", default_value_t = 0, value_parser = clap::value_parser!(u64).range(0..=2_000))]
+    pub latency: u64,
+    /// Messages of a hundred that are lost on their way from one node to another.
+    #[arg(long, value_name = "PERCENT", default_value_t = 0, value_parser = clap::value_parser!(u8).range(0..=100))]
+    pub drop: u8,
     /// Seconds of a slot.
     #[arg(long, value_name = "SECONDS", default_value_t = 4, value_parser = clap::value_parser!(u64).range(3..=600))]
     pub slot: u64,
@@ -54,6 +66,19 @@ pub enum DevError {
     /// The addresses file, or the genesis.
     #[error(transparent)]
     Rollup(#[from] fermata_rollup::RollupError),
+    /// More nodes than validators.
+    #[error(
+        "{nodes} nodes need as many validators, and there are {validators}; give --validators {nodes}, or fewer --nodes"
+    )]
+    TooManyNodes {
+        /// Nodes that were asked for.
+        nodes: u32,
+        /// Validators there are.
+        validators: u32,
+    },
+    /// The links between the nodes.
+    #[error(transparent)]
+    Network(#[from] NetworkError),
     /// The genesis.
     #[error(transparent)]
     Genesis(#[from] fermata_execution::ExecutionError),
@@ -75,7 +100,9 @@ impl DevError {
         match self {
             Self::L1(error) => reason_of(error),
             Self::Service(error) => error.reason(),
-            Self::Config(_) | Self::Rollup(_) | Self::Genesis(_) => Reason::ConfigInvalid,
+            Self::Config(_) | Self::Rollup(_) | Self::Genesis(_) | Self::TooManyNodes { .. } | Self::Network(_) => {
+                Reason::ConfigInvalid
+            }
             Self::DataDir(error) => error.reason(),
             Self::Io { .. } => Reason::DataDirUnusable,
         }
@@ -87,54 +114,110 @@ impl DevError {
 /// # Errors
 /// [`DevError`]; everything that had come up is taken down again.
 pub(super) async fn run(args: DevArgs, mut sources: Sources, metrics: PrometheusHandle) -> Result<(), DevError> {
+    if args.nodes > args.validators {
+        return Err(DevError::TooManyNodes { nodes: args.nodes, validators: args.validators });
+    }
     let signals = Signals::listen().map_err(io("listen for signals"))?;
     let tasks = TaskTracker::new();
     // The first proof loads the trusted setup, which takes a while: not in the first slot.
     tasks.spawn_blocking(|| drop(PreparedBlobs::compute(vec![Default::default()])));
-    let data_dir = begin_afresh(&args.data_dir)?;
+    let dirs = (0..args.nodes).map(|place| begin_afresh(&args.dir_of(place))).collect::<Result<Vec<_>, _>>()?;
     let chain = start_chain(&args).await?;
-    let addresses_file = data_dir.join("addresses.json");
+    let addresses_file =
+        std::path::absolute(&args.data_dir).map_err(io("find the data directory"))?.join("addresses.json");
     chain.deployment.addresses.save(&addresses_file)?;
     sources.presets = dev::settings(&chain, &addresses_file);
-    sources.presets.push(crate::config::Setting::new("data_dir", data_dir.display().to_string(), "fermata dev"));
-    let config = NodeConfig::load(&sources)?;
-    let outcome = serve(&args, &chain, config, metrics, signals).await;
+    let configs = (0..).zip(&dirs).map(|(place, dir)| config_of(&args, sources.clone(), place, dir));
+    let configs = configs.collect::<Result<Vec<_>, _>>()?;
+    let outcome = serve(&args, &chain, configs, metrics, signals).await;
     tasks.close();
     tasks.wait().await;
     chain.stop().await?;
     outcome
 }
 
-/// Runs the node on the chain, and tells what happens.
+impl DevArgs {
+    /// Where a node's files lie: one that is alone has all of the directory.
+    fn dir_of(&self, place: u32) -> PathBuf {
+        if self.nodes == 1 { self.data_dir.clone() } else { self.data_dir.join(name_of(place)) }
+    }
+
+    fn links(&self) -> LinkSettings {
+        let latency = Duration::from_millis(self.latency);
+        LinkSettings { latency, loss: Share::percent(self.drop), ..LinkSettings::default() }
+    }
+}
+
+fn name_of(place: u32) -> String {
+    format!("node-{}", place + 1)
+}
+
+/// What the node at `place` is told; the first of several listens where one that is alone would.
+fn config_of(args: &DevArgs, mut sources: Sources, place: u32, dir: &Path) -> Result<NodeConfig, ConfigError> {
+    let mut preset = |key: &str, value: String| sources.presets.push(Setting::new(key, value, "fermata dev"));
+    preset("data_dir", dir.display().to_string());
+    if args.latency > 0 {
+        preset("timetable.peer_ms", args.latency.to_string());
+    }
+    if place > 0 {
+        preset("rpc.listen", "127.0.0.1:0".to_owned());
+        preset("admin.listen", "127.0.0.1:0".to_owned());
+    }
+    if args.nodes > 1 {
+        sources.presets.extend(Seat { place, of: args.nodes }.settings(args.validators));
+    }
+    NodeConfig::load(&sources)
+}
+
+/// Runs the nodes on the chain, and tells what happens.
 async fn serve(
     args: &DevArgs,
     chain: &DevChain,
-    config: NodeConfig,
+    configs: Vec<NodeConfig>,
     metrics: PrometheusHandle,
     mut signals: Signals,
 ) -> Result<(), DevError> {
-    let service = Service::open(config, metrics).await?;
-    banner::print(chain, &service);
-    let events = service.node().events();
-    match service.start_as_desired(&mut signals).await {
-        Ok(Begun::Serving) => {
-            let closed = service.closed().clone();
-            tokio::select! {
-                () = lines::print(vec![(String::new(), events)], args.checkpoints) => {}
-                () = closed.cancelled() => {}
-                signal = signals.next() => println!("\n{signal}: draining (again to interrupt)"),
-            }
-        }
-        Ok(Begun::Ending) => {}
-        Err(error) => {
-            service.end(signals).await;
-            return Err(error.into());
-        }
+    let hub = Hub::new(SEED, Arc::new(SystemClock));
+    hub.set_every_link(args.links());
+    let mut services = Vec::new();
+    for (place, config) in (0..).zip(configs) {
+        let network = hub.join(NodeId::new(&name_of(place)))?;
+        let surroundings = Surroundings { network: Some(network) };
+        services.push(Service::open_in(config, surroundings, metrics.clone()).await?);
     }
-    let drained = service.end(signals).await;
-    banner::farewell(drained.as_ref());
+    banner::print(chain, &services);
+    let events = (0..).zip(&services).map(|(place, service)| (name_of(place), service.node().events())).collect();
+    let outcome = run_until_the_end(&services, lines::print(events, args.checkpoints), &mut signals).await;
+    let drained = Service::end_all(services, signals).await;
+    hub.close().await;
+    outcome?;
+    drained.iter().flatten().for_each(banner::farewell);
     Ok(())
 }
+
+/// Starts the nodes, and waits until all has been told, all are closed, or a signal comes.
+async fn run_until_the_end(
+    services: &[Service],
+    told: impl Future<Output = ()>,
+    signals: &mut Signals,
+) -> Result<(), DevError> {
+    for service in services {
+        match service.start_as_desired(signals).await? {
+            Begun::Serving => {}
+            Begun::Ending => return Ok(()),
+        }
+    }
+    let closed = futures::future::join_all(services.iter().map(|service| service.closed().cancelled()));
+    tokio::select! {
+        () = told => {}
+        _ = closed => {}
+        signal = signals.next() => println!("\n{signal}: draining (again to interrupt)"),
+    }
+    Ok(())
+}
+
+/// The links of every development chain lose and delay the same.
+const SEED: u64 = 1;
 
 /// The catalogue's row of an error about L1 and what is deployed on it.
 pub(super) const fn reason_of(error: &AnvilError) -> Reason {
@@ -167,7 +250,7 @@ pub(super) const fn reason_of(error: &AnvilError) -> Reason {
 }
 
 /// Takes the directory for a moment, so that a node that runs there is not robbed, and removes the stores in it.
-fn begin_afresh(dir: &std::path::Path) -> Result<PathBuf, DevError> {
+fn begin_afresh(dir: &Path) -> Result<PathBuf, DevError> {
     let held = DataDir::open(dir)?;
     for store in [held.node(), held.signer(), held.publisher(), held.execution()] {
         match std::fs::remove_dir_all(&store) {

@@ -7,8 +7,8 @@ use crate::service::Service;
 use crate::verbs::{DrainOutcome, DrainReport};
 
 /// Where everything is, and who has money.
-pub(super) fn print(chain: &DevChain, service: &Service) {
-    let node = service.node();
+pub(super) fn print(chain: &DevChain, services: &[Service]) {
+    let Some(node) = services.first().map(Service::node) else { return };
     let (times, table) = (node.timetable().times(), node.timetable());
     let pid = chain.anvil.pid().map_or_else(String::new, |pid| format!(", pid {pid}"));
     let constants = node.workshop().view.constants();
@@ -25,10 +25,16 @@ pub(super) fn print(chain: &DevChain, service: &Service) {
         table.blocks_per_checkpoint(),
         constants.committee_size
     );
-    println!("  L2 RPC     http://{} (chain {}), HTTP and WebSocket", service.eth_addr(), dev::CHAIN_ID);
-    let dir = node.config().data_dir.display().to_string();
-    println!("  admin RPC  http://{}, token in {dir}/admin.token", service.admin_addr());
-    println!("             fermata status --data-dir {dir}");
+    for (place, service) in services.iter().enumerate() {
+        if services.len() > 1 {
+            let keys = service.node().workshop().signer.addresses().len();
+            println!("\n  node-{}     {keys} of the validators", place + 1);
+        }
+        println!("  L2 RPC     http://{} (chain {}), HTTP and WebSocket", service.eth_addr(), dev::CHAIN_ID);
+        let dir = service.node().config().data_dir.display().to_string();
+        println!("  admin RPC  http://{}, token in {dir}/admin.token", service.admin_addr());
+        println!("             fermata status --data-dir {dir}");
+    }
     println!("\n  accounts with {} ETH on L2; everybody knows these keys", dev::PREFUNDED_ETHER);
     for key in dev::prefunded_accounts() {
         println!("  {}  {}", key.address(), key.to_bytes());
@@ -37,8 +43,7 @@ pub(super) fn print(chain: &DevChain, service: &Service) {
 }
 
 /// How it ended.
-pub(super) fn farewell(drained: Option<&DrainReport>) {
-    let Some(report) = drained else { return };
+pub(super) fn farewell(report: &DrainReport) {
     let how = match report.outcome {
         DrainOutcome::Drained => "drained",
         DrainOutcome::Interrupted => "interrupted",
