@@ -52,7 +52,7 @@ pub enum Error {
         source: TransportError,
     },
     /// A bundle needs Multicall3.
-    #[error("there is no Multicall3 at {address}; deploy it (`fermata deploy` does), or correct its address")]
+    #[error("there is no Multicall3 at {address}; deploy it, or correct its address")]
     NoMulticall {
         /// Where it should be.
         address: Address,
