@@ -151,6 +151,17 @@ impl ActionsReport {
         }
     }
 
+    /// Counts each action by how it ended.
+    pub(crate) fn count(&self) {
+        let one = |action: ActionKind, ending: &'static str| {
+            metrics::counter!("fermata_l1_actions_total", "action" => action.word(), "ending" => ending).increment(1);
+        };
+        self.succeeded.iter().for_each(|action| one(*action, "succeeded"));
+        self.failed.iter().for_each(|failure| one(failure.action, "failed"));
+        self.expired.iter().for_each(|action| one(*action, "expired"));
+        self.dropped.iter().for_each(|failure| one(failure.action, "dropped"));
+    }
+
     /// True when all of it took effect.
     #[must_use]
     pub const fn all_succeeded(&self) -> bool {

@@ -168,3 +168,61 @@ async fn confirm(workshop: &Workshop, turn: &ProposerTurn, proposal: &Checkpoint
         }
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use alloy::primitives::{B256, Bytes};
+    use alloy::sol_types::SolError;
+    use fermata_publisher::RejectReason;
+    use fermata_rollup::contracts::L1Errors;
+
+    use super::*;
+    use crate::actions::ActionsReport;
+
+    /// A bundle whose vote took effect, and whose checkpoint ended so.
+    fn ended(propose: EntryOutcome) -> SlotBundleEnd {
+        let mined = MinedTx {
+            tx_hash: B256::repeat_byte(1),
+            block_number: 7,
+            block_hash: B256::ZERO,
+            block_timestamp: Default::default(),
+            gas_used: 1,
+            effective_gas_price: 1,
+            blob_gas_used: None,
+            succeeded: propose == EntryOutcome::Succeeded,
+            revert_data: None,
+            entries: Vec::new(),
+        };
+        let ends = vec![(ActionKind::Propose, propose), (ActionKind::SlashingVote, EntryOutcome::Succeeded)];
+        SlotBundleEnd { mined: Some(mined), ends, report: ActionsReport::default() }
+    }
+
+    fn bad_attestations() -> Bytes {
+        L1Errors::Rollup__InvalidAttestations {}.abi_encode().into()
+    }
+
+    #[test]
+    fn a_checkpoint_landed_where_its_own_entry_did_whatever_else_the_bundle_held() {
+        assert_eq!(proposed(ended(EntryOutcome::Succeeded)).expect("it landed").block_number, 7);
+        let failed = proposed(ended(EntryOutcome::Failed { revert_data: Some(bad_attestations()) }));
+        let reason = failed.expect_err("the vote alone landed").to_string();
+        assert!(reason.contains("block 7") && reason.contains("InvalidAttestations"), "{reason}");
+    }
+
+    #[test]
+    fn a_checkpoint_that_did_not_land_is_told_by_what_its_caller_does_next() {
+        let dropped = proposed(ended(EntryOutcome::Dropped { revert_data: bad_attestations() }));
+        assert!(
+            matches!(&dropped, Err(SequencerError::WouldRevert { reason }) if reason.contains("InvalidAttestations")),
+            "{dropped:?}"
+        );
+        assert!(matches!(proposed(ended(EntryOutcome::NotSent)), Err(SequencerError::Interrupted)));
+        let tx_hash = B256::repeat_byte(3);
+        let cut = proposed(ended(EntryOutcome::InFlight { tx_hash }));
+        assert!(matches!(cut, Err(SequencerError::CutInFlight { l1_tx }) if l1_tx == tx_hash));
+        let reason = RejectReason::L1Unusable { message: "down".to_owned() };
+        for lost in [EntryOutcome::Expired, EntryOutcome::Rejected { reason }] {
+            assert!(matches!(proposed(ended(lost)), Err(SequencerError::NotLanded(_))));
+        }
+    }
+}

@@ -23,8 +23,9 @@ pub(crate) struct SlotBundle {
 pub(crate) struct SlotBundleEnd {
     /// Its transaction, once a block holds it.
     pub(crate) mined: Option<MinedTx>,
-    ends: Vec<(ActionKind, EntryOutcome)>,
-    /// What became of each action.
+    /// How each action ended.
+    pub(crate) ends: Vec<(ActionKind, EntryOutcome)>,
+    /// The same, as it is told.
     pub(crate) report: ActionsReport,
 }
 
@@ -55,6 +56,7 @@ impl SlotBundle {
         for (kind, end) in &ends {
             report.add(*kind, end);
         }
+        report.count();
         let end = SlotBundleEnd { mined: outcome.mined, ends, report };
         let (l1_tx, actions) = (end.l1_tx(), Box::new(end.report.clone()));
         sender.events.emit(SequencerEvent::ActionsEnded { slot, l1_tx, actions });
