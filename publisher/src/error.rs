@@ -51,6 +51,12 @@ pub enum Error {
         #[source]
         source: TransportError,
     },
+    /// A bundle needs Multicall3.
+    #[error("there is no Multicall3 at {address}; deploy it, or correct its address")]
+    NoMulticall {
+        /// Where it should be.
+        address: Address,
+    },
     /// L1 is another chain than configured.
     #[error(
         "L1 endpoint serves chain {actual}, and chain {expected} is configured; correct the endpoint or the chain id"

@@ -7,7 +7,7 @@ use alloy::eips::BlockId;
 use alloy::primitives::{Address, B256, Bytes, U64, U256};
 use alloy::providers::{DynProvider, Provider};
 use alloy::rpc::types::simulate::{SimulatePayload, SimulatedBlock};
-use alloy::rpc::types::{TransactionReceipt, TransactionRequest};
+use alloy::rpc::types::{BlockOverrides, TransactionReceipt, TransactionRequest};
 use alloy::transports::{RpcError, TransportError, TransportResult};
 use fermata_primitives::L1Timestamp;
 use serde::Deserialize;
@@ -116,6 +116,13 @@ impl L1Client {
         Ok(reverted(self.ask("eth_call", call).await)?.err())
     }
 
+    /// What `tx` answers on the state after block `at`, in a block with timestamp `time`.
+    pub(crate) async fn call_after(&self, tx: TransactionRequest, at: u64, time: L1Timestamp) -> Result<Bytes, Error> {
+        let in_block = BlockOverrides { time: Some(time.0), ..BlockOverrides::default() };
+        let call = self.provider.call(tx).block(BlockId::number(at)).with_block_overrides(in_block);
+        self.ask("eth_call", call).await
+    }
+
     pub(crate) async fn simulate(&self, payload: &SimulatePayload) -> Result<Vec<SimulatedBlock>, Error> {
         self.ask("eth_simulateV1", self.provider.simulate(payload).latest()).await
     }
@@ -155,6 +162,17 @@ fn reverted<T>(answer: Result<T, Error>) -> Result<Result<T, Bytes>, Error> {
         },
         Err(other) => Err(other),
     }
+}
+
+/// True when the node does not have the method at all: asking again never helps.
+pub(crate) fn is_unsupported(error: &Error) -> bool {
+    /// Codes of JSON-RPC and of EIP-1474 for a method that there is not.
+    const CODES: [i64; 2] = [-32_601, -32_004];
+    const TEXTS: [&str; 4] = ["method not found", "is not available", "not supported", "unsupported method"];
+    let Error::L1Refused { source, .. } = error else { return false };
+    let Some(payload) = source.as_error_resp() else { return false };
+    let text = payload.message.to_lowercase();
+    CODES.contains(&payload.code) || TEXTS.iter().any(|known| text.contains(known))
 }
 
 /// Nodes answer a revert with code 3, or with a text that says so; data may be missing.

@@ -7,6 +7,8 @@
 //! L1Request -> AccountLease -> Plan (nonce, fees) -> signed -> recorded durably -> broadcast -> followed -> Outcome
 //! ```
 //!
+//! A [`Bundle`] becomes one such request: several calls in one transaction, each simulated, judged and told by itself.
+//!
 //! What holds, always:
 //! - bytes are handed to a transport only after their record is on disk;
 //! - what has expired is never broadcast again; its nonce is taken back by a cancel;
@@ -16,6 +18,9 @@
 mod accounts;
 mod blobs;
 mod broadcast_gate;
+mod bundle;
+mod bundle_send;
+mod bundle_simulation;
 mod cancel;
 mod classify;
 mod config;
@@ -26,6 +31,7 @@ mod flight;
 mod l1;
 mod manager;
 mod nonces;
+mod outcome;
 mod plan;
 mod publisher;
 mod receipts;
@@ -42,7 +48,9 @@ mod store_open;
 mod tx;
 mod tx_state;
 
+pub use alloy::providers::MULTICALL3_ADDRESS;
 pub use blobs::PreparedBlobs;
+pub use bundle::{Bundle, BundleEntry, BundleOutcome, EntryOutcome};
 pub use classify::RefusalClass;
 pub use config::PublisherConfig;
 pub use error::{AccountBalance, Error};
@@ -50,10 +58,9 @@ pub use fees::{CeilingExceeded, FeeConfig, FeeField, FeeMarket, Fees, Replacemen
 pub use l1::{L1, L1HeadInfo};
 pub use manager::PublisherManager;
 pub use nonces::{NonceLedger, NotTheTail};
+pub use outcome::{MinedEntry, MinedTx, NextStep, Outcome, RejectReason};
 pub use redact::without_url;
-pub use request::{
-    InvalidRequest, L1Request, MAX_BLOBS, MinedTx, NextStep, Outcome, RejectReason, RequestBlobs, SuccessRule,
-};
+pub use request::{EntryRule, InvalidRequest, L1Request, MAX_BLOBS, RequestBlobs, SuccessRule};
 pub use simulate::SimOutcome;
 pub use status::{AccountStatus, InFlightTx, PublisherStatus, SettledTx, StartReport};
 pub use tx_state::{IllegalMove, L1TxEvent, L1TxState, next};

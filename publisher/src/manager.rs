@@ -257,7 +257,12 @@ impl PublisherManager {
         }
     }
 
-    fn run(&self) -> Result<Arc<Run>, Error> {
+    /// The account that simulations are sent from.
+    pub(crate) fn first_account(&self) -> Address {
+        self.signers.first().map(PrivateKeySigner::address).unwrap_or_default()
+    }
+
+    pub(crate) fn run(&self) -> Result<Arc<Run>, Error> {
         match &*self.gate() {
             Gate::Running(run) => Ok(Arc::clone(run)),
             Gate::Stopped(_) => Err(Error::NotRunning),

@@ -50,6 +50,21 @@ impl IntentRecord {
             mined: None,
         }
     }
+
+    /// Its own dedup key, and those of its entries.
+    pub(crate) fn dedup_keys(&self) -> impl Iterator<Item = &String> {
+        self.dedup_key.iter().chain(self.success.entry_keys())
+    }
+
+    /// Those of its dedup keys whose effect it certainly did not have.
+    pub(crate) fn ineffective_keys(&self) -> Vec<&String> {
+        if self.state.had_no_effect() {
+            return self.dedup_keys().collect();
+        }
+        let mined = self.mined.iter().flat_map(|mined| &mined.entries);
+        let failed = self.success.entries().iter().zip(mined).filter(|(_, mined)| !mined.succeeded);
+        failed.filter_map(|(entry, _)| entry.dedup_key.as_ref()).collect()
+    }
 }
 
 /// Why a transaction was signed.

@@ -1,11 +1,12 @@
-//! What a caller asks for, and how it ends.
+//! What a caller asks for.
 
 use alloy::eips::eip4844::Blob;
 use alloy::primitives::{Address, B256, Bytes, U256};
 use fermata_primitives::L1Timestamp;
 use serde::{Deserialize, Serialize};
 
-use crate::{CeilingExceeded, PreparedBlobs, RefusalClass};
+use crate::PreparedBlobs;
+use crate::plan::Window;
 
 /// Most blobs one transaction may carry (EIP-7594).
 pub const MAX_BLOBS: usize = 6;
@@ -77,6 +78,34 @@ pub enum SuccessRule {
         /// The event's signature hash.
         topic0: B256,
     },
+    /// A bundle: it did not revert, and every entry shows success by its own rule, as [`crate::MinedTx::entries`] tells.
+    Each(Vec<EntryRule>),
+}
+
+/// What is kept of an entry of a bundle, to judge it by the receipt.
+#[derive(Clone, PartialEq, Eq, Debug, Serialize, Deserialize)]
+pub struct EntryRule {
+    /// What it is, for logs.
+    pub label: String,
+    /// Names its effect, as [`L1Request::dedup_key`] does; given free when the entry had none.
+    pub dedup_key: Option<String>,
+    /// Its rule: an event.
+    pub success: SuccessRule,
+}
+
+impl SuccessRule {
+    /// The rules of a bundle's entries; none for a single call.
+    pub(crate) fn entries(&self) -> &[EntryRule] {
+        match self {
+            Self::Each(entries) => entries,
+            Self::Status | Self::Event { .. } => &[],
+        }
+    }
+
+    /// The dedup keys of a bundle's entries.
+    pub(crate) fn entry_keys(&self) -> impl Iterator<Item = &String> {
+        self.entries().iter().filter_map(|entry| entry.dedup_key.as_ref())
+    }
 }
 
 /// Why a request cannot be one.
@@ -93,6 +122,12 @@ pub enum InvalidRequest {
     /// More blobs than a transaction can carry.
     #[error("it carries {0} blobs; a transaction takes at most {MAX_BLOBS}")]
     TooManyBlobs(usize),
+    /// An entry of a bundle needs an event: its revert does not revert the transaction.
+    #[error("the entry {0:?} of the bundle is not told by an event; give it the event that its success emits")]
+    EntryWithoutEvent(String),
+    /// The blobs of a transaction are numbered: two entries would mistake each other's for their own.
+    #[error("more than one entry of the bundle carries blobs; send them in transactions of their own")]
+    BlobsOfManyEntries,
     /// A blob is no sequence of field elements, or its proofs cannot be made.
     #[error("blob proofs cannot be made: {0}; every 32-byte word of a blob must be below the BLS modulus")]
     Blob(String),
@@ -112,133 +147,15 @@ impl L1Request {
         }
         Ok(())
     }
-}
 
-/// How a request ended. [`Outcome::next_step`] says what the caller does about it.
-#[derive(Clone, PartialEq, Debug)]
-pub enum Outcome {
-    /// It is in an L1 block. Look at [`MinedTx::succeeded`]: a transaction that reverted is mined too.
-    Mined(MinedTx),
-    /// Its deadline passed and it was not mined. If it had been sent, its nonce is being taken back by a cancel, and
-    /// until that has landed it may still land itself: the contract must refuse what is stale.
-    Expired,
-    /// The caller or a stop interrupted it. What was sent stays in flight, unjudged; the next start reconciles it.
-    Interrupted {
-        /// The transaction that may be live. With `None`, nothing was sent and nothing ever will be.
-        sent: Option<B256>,
-    },
-    /// It was not sent, or cannot land any more.
-    Rejected {
-        /// Why.
-        reason: RejectReason,
-    },
-}
-
-/// What the caller of a send does next.
-#[derive(Clone, Copy, PartialEq, Eq, Debug)]
-pub enum NextStep {
-    /// It took effect: go on.
-    Continue,
-    /// It had no effect, and its window is gone: make a new request for a later window.
-    DropSlot,
-    /// It may have taken effect: read L1 before asking again.
-    ReadL1,
-    /// The same request would end the same way: correct the request or the configuration.
-    Correct,
-}
-
-impl Outcome {
-    /// What the caller does next.
-    #[must_use]
-    pub const fn next_step(&self) -> NextStep {
-        match self {
-            Self::Mined(tx) if tx.succeeded => NextStep::Continue,
-            Self::Mined(_) => NextStep::DropSlot,
-            Self::Expired | Self::Interrupted { sent: Some(_) } => NextStep::ReadL1,
-            Self::Interrupted { sent: None } => NextStep::DropSlot,
-            Self::Rejected { reason } => reason.next_step(),
-        }
+    /// When it may land.
+    pub(crate) const fn window(&self) -> Window {
+        Window { not_before: self.not_before, deadline: self.deadline }
     }
-}
 
-/// A transaction in an L1 block: its receipt in short.
-#[derive(Clone, PartialEq, Eq, Debug, Serialize, Deserialize)]
-pub struct MinedTx {
-    /// The transaction.
-    pub tx_hash: B256,
-    /// The L1 block's number.
-    pub block_number: u64,
-    /// The L1 block's hash: the block that was canonical when this was written.
-    pub block_hash: B256,
-    /// The L1 block's timestamp.
-    pub block_timestamp: L1Timestamp,
-    /// Gas used.
-    pub gas_used: u64,
-    /// Wei paid for each gas.
-    pub effective_gas_price: u128,
-    /// Blob gas used; none without blobs.
-    pub blob_gas_used: Option<u64>,
-    /// True when it did not revert and its [`SuccessRule`] holds.
-    pub succeeded: bool,
-    /// What it reverted with, where a replay on its block told.
-    pub revert_data: Option<Bytes>,
-}
-
-/// Why a request was rejected.
-#[derive(Clone, PartialEq, Debug, thiserror::Error)]
-pub enum RejectReason {
-    /// It cannot be a transaction.
-    #[error("the request is invalid: {0}")]
-    Invalid(#[from] InvalidRequest),
-    /// A request with the same dedup key may be live, or has landed.
-    #[error("a request with dedup key {dedup_key:?} is in flight or has landed; read L1 before asking again")]
-    Duplicate {
-        /// The key.
-        dedup_key: String,
-        /// The first transaction of the earlier request, once it has one.
-        tx_hash: Option<B256>,
-    },
-    /// Until its deadline, L1 asked for more than the configured ceiling.
-    #[error(transparent)]
-    FeeCeiling(#[from] CeilingExceeded),
-    /// The node definitely refused it.
-    #[error("the node refused it ({class:?}): {message}")]
-    Refused {
-        /// The kind of refusal.
-        class: RefusalClass,
-        /// The node's words.
-        message: String,
-    },
-    /// The gas estimate reverted: so would the transaction.
-    #[error("its gas estimate reverted with {data}; simulate it to see why")]
-    EstimateReverted {
-        /// What it reverted with; decoded by the caller, who knows the contract.
-        data: Bytes,
-    },
-    /// Until its deadline, L1 answered nothing that would have allowed a send.
-    #[error("L1 gave no usable answer until the deadline: {message}; check the L1 endpoint")]
-    L1Unusable {
-        /// The last failure.
-        message: String,
-    },
-    /// A transaction unknown to this publisher took its nonce.
-    #[error("nonce {nonce} of {account} was used by an unknown transaction; make sure that no one else holds the key")]
-    Superseded {
-        /// The account.
-        account: Address,
-        /// The nonce.
-        nonce: u64,
-    },
-}
-
-impl RejectReason {
-    const fn next_step(&self) -> NextStep {
-        match self {
-            Self::Duplicate { .. } | Self::Superseded { .. } => NextStep::ReadL1,
-            Self::Invalid(_) | Self::EstimateReverted { .. } => NextStep::Correct,
-            Self::Refused { class, .. } if class.is_final() => NextStep::Correct,
-            Self::Refused { .. } | Self::FeeCeiling(_) | Self::L1Unusable { .. } => NextStep::DropSlot,
-        }
+    /// Its own dedup key, and those of its entries.
+    pub(crate) fn dedup_keys(&self) -> impl Iterator<Item = &String> {
+        self.dedup_key.iter().chain(self.success.entry_keys())
     }
 }
 
@@ -272,23 +189,5 @@ mod tests {
     fn a_seventh_blob_is_refused() {
         let too_many = L1Request { blobs: RequestBlobs::Raw(vec![Blob::ZERO; 7]), ..request() };
         assert_eq!(too_many.validate(), Err(InvalidRequest::TooManyBlobs(7)));
-    }
-
-    #[test]
-    fn what_may_have_taken_effect_sends_the_caller_to_l1_and_what_cannot_does_not() {
-        let duplicate = RejectReason::Duplicate { dedup_key: "k".into(), tx_hash: None };
-        let shape = RejectReason::Refused { class: RefusalClass::Shape, message: String::new() };
-        let full = RejectReason::Refused { class: RefusalClass::PoolFull, message: String::new() };
-        let steps = [
-            (Outcome::Expired, NextStep::ReadL1),
-            (Outcome::Interrupted { sent: Some(B256::ZERO) }, NextStep::ReadL1),
-            (Outcome::Interrupted { sent: None }, NextStep::DropSlot),
-            (Outcome::Rejected { reason: duplicate }, NextStep::ReadL1),
-            (Outcome::Rejected { reason: shape }, NextStep::Correct),
-            (Outcome::Rejected { reason: full }, NextStep::DropSlot),
-        ];
-        for (outcome, step) in steps {
-            assert_eq!(outcome.next_step(), step, "{outcome:?}");
-        }
     }
 }

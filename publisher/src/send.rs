@@ -10,7 +10,7 @@ use crate::accounts::AccountPool;
 use crate::classify::Verdict;
 use crate::core::{Core, KeyInUse};
 use crate::flight::Flight;
-use crate::plan::{Heads, Obstacle, Plan, next_head, plan, wait_for_window};
+use crate::plan::{Heads, Obstacle, Plan, next_head, pause, plan, wait_for_window};
 use crate::records::{AttemptKind, AttemptRecord, IntentRecord, StoredTx};
 use crate::run::Caller;
 use crate::store::NewTx;
@@ -47,7 +47,7 @@ impl SendJob {
     /// the way.
     pub(crate) async fn run(mut self) {
         let admitted = self.caller.unless_interrupted(admit(&self.core, &self.request)).await;
-        let (blobs, _key) = match admitted {
+        let (blobs, _keys) = match admitted {
             None => return,
             Some(Ok(admitted)) => admitted,
             Some(Err(obstacle)) => {
@@ -62,7 +62,7 @@ impl SendJob {
             debug!(label = self.request.label, %reason, "not sent yet");
             last_reason = Some(reason);
             let pause = match when {
-                When::Soon => self.caller.unless_interrupted(self.pause(&mut heads, backoff.wait())).await,
+                When::Soon => self.caller.unless_interrupted(pause(&self.core, &mut heads, backoff.wait())).await,
                 When::NextHead => self.caller.unless_interrupted(next_head(&mut heads)).await,
             };
             if pause.is_none() {
@@ -95,7 +95,7 @@ impl SendJob {
 
     /// A plan for the next block; `None` once the deadline is out of reach.
     async fn plan(&self, heads: &mut Heads, blobs: Option<&PreparedBlobs>) -> Option<Result<Plan, Obstacle>> {
-        let head = wait_for_window(&self.core, heads, &self.request).await?;
+        let head = wait_for_window(&self.core, heads, self.request.window()).await?;
         let planned = plan(&self.core, &self.pool, (&self.request, blobs), &head).await;
         // Waiting for an account takes its time.
         let is_too_late = self.core.next_block_at(&self.core.head()) >= self.request.deadline;
@@ -116,14 +116,6 @@ impl SendJob {
         let outcome = last_reason.map_or(Outcome::Expired, |reason| Outcome::Rejected { reason });
         info!(label = self.request.label, ?outcome, "its deadline passed before it was sent");
         self.end(Ok(outcome))
-    }
-
-    /// Resolves at the next head, or after `span`: L1 may be reachable again before it has a new block.
-    async fn pause(&self, heads: &mut Heads, span: Duration) {
-        tokio::select! {
-            () = next_head(heads) => {}
-            () = self.core.clock.sleep(span) => {}
-        }
     }
 
     /// Records the transaction, broadcasts it, and follows it to its end.
@@ -230,15 +222,15 @@ impl SendJob {
     }
 }
 
-/// What a request needs before it can be planned: its proofs, and its dedup key for itself.
-async fn admit(core: &Arc<Core>, request: &L1Request) -> Result<(Option<PreparedBlobs>, Option<KeyInUse>), Obstacle> {
+/// What a request needs before it can be planned: its proofs, and its dedup keys for itself.
+async fn admit(core: &Arc<Core>, request: &L1Request) -> Result<(Option<PreparedBlobs>, Vec<KeyInUse>), Obstacle> {
     request.validate().map_err(|invalid| Obstacle::Reject(invalid.into()))?;
-    let key = match &request.dedup_key {
-        None => None,
-        Some(key) => Some(take_key(core, key).await?.map_err(Obstacle::Reject)?),
-    };
+    let mut keys = Vec::new();
+    for key in request.dedup_keys() {
+        keys.push(take_key(core, key).await?.map_err(Obstacle::Reject)?);
+    }
     match prepared(core, &request.blobs).await {
-        Ok(blobs) => Ok((blobs, key)),
+        Ok(blobs) => Ok((blobs, keys)),
         Err(Error::Blob(why)) => Err(Obstacle::Reject(crate::InvalidRequest::Blob(why).into())),
         Err(error) => Err(Obstacle::Fail(error)),
     }

@@ -73,7 +73,7 @@ impl Store {
             let stored = new.blobs.as_ref().map(|blobs| blobs.stored(index)).unwrap_or_default();
             self.put_raw(&mut txn, self.db.blobs, &numbered(id, index), &stored)?;
         }
-        if let Some(key) = &new.intent.dedup_key {
+        for key in new.intent.dedup_keys() {
             self.put_raw(&mut txn, self.db.dedup, &dedup_hash(key), &id.to_be_bytes())?;
         }
         self.put_attempt(&mut txn, id, 0, &new.attempt)?;
@@ -103,14 +103,14 @@ impl Store {
         self.commit(txn)
     }
 
-    /// Records the end of an intent and its account's nonces, gives its dedup key free when it had no effect, and drops
-    /// the oldest settled ones beyond those that are kept.
+    /// Records the end of an intent and its account's nonces, gives those dedup keys free that had no effect, and drops the
+    /// oldest settled ones beyond those that are kept.
     pub(crate) fn settle(&self, intent: &IntentRecord, account: &AccountRecord) -> Result<(), Error> {
         let mut txn = self.write()?;
         self.put_intent(&mut txn, intent)?;
         self.put(&mut txn, self.db.accounts, intent.account.as_slice(), account)?;
-        if intent.state.had_no_effect() {
-            self.free_dedup_key(&mut txn, intent)?;
+        for key in intent.ineffective_keys() {
+            self.free_dedup_key(&mut txn, intent.id, key)?;
         }
         let all = self.intents(&txn)?;
         let settled: Vec<_> = all.iter().filter(|intent| intent.state.is_settled()).collect();
@@ -202,10 +202,9 @@ impl Store {
         self.put_raw(txn, self.db.hash_index, attempt.hash.as_slice(), &id.to_be_bytes())
     }
 
-    fn free_dedup_key(&self, txn: &mut RwTxn<'_>, intent: &IntentRecord) -> Result<(), Error> {
-        let Some(key) = &intent.dedup_key else { return Ok(()) };
+    fn free_dedup_key(&self, txn: &mut RwTxn<'_>, id: IntentId, key: &str) -> Result<(), Error> {
         let key = dedup_hash(key);
-        if self.get_raw(txn, self.db.dedup, &key)? == Some(&intent.id.to_be_bytes()[..]) {
+        if self.get_raw(txn, self.db.dedup, &key)? == Some(&id.to_be_bytes()[..]) {
             self.delete(txn, self.db.dedup, &key)?;
         }
         Ok(())
@@ -222,7 +221,9 @@ impl Store {
         for index in 0..intent.blob_count {
             self.delete(txn, self.db.blobs, &numbered(intent.id, index))?;
         }
-        self.free_dedup_key(txn, intent)?;
+        for key in intent.dedup_keys() {
+            self.free_dedup_key(txn, intent.id, key)?;
+        }
         self.delete(txn, self.db.payloads, &id)?;
         self.delete(txn, self.db.intents, &id)
     }

@@ -3,11 +3,14 @@
 
 mod common;
 
+use std::sync::Arc;
+
 use alloy::consensus::Transaction;
 use alloy::eips::eip4844::Blob;
 use alloy::primitives::{U256, keccak256};
 use common::fake_l1::{FakeL1, GENESIS, OnSend};
-use common::{ETHEREUM_SLOT, Sending, mined, open, request, signer, started, try_open};
+use common::{ETHEREUM_SLOT, Sending, mined, open, open_by, request, signer, started, try_open};
+use fermata_primitives::{L1Timestamp, ManualClock};
 use fermata_publisher::{
     Error, FeeConfig, InvalidRequest, L1Request, L1TxState, NextStep, Outcome, PreparedBlobs, RefusalClass,
     RejectReason, RequestBlobs, SuccessRule,
@@ -95,6 +98,30 @@ async fn nothing_is_sent_before_the_block_that_leads_to_its_window() {
     fake.until_called(SEND, 1).await;
     fake.mine();
     assert_eq!(mined(sending.outcome().await).block_timestamp.0, opens);
+}
+
+#[tokio::test(start_paused = true)]
+async fn an_l1_slot_without_a_block_does_not_cost_the_block_behind_it() {
+    let (fake, dir) = (FakeL1::new(), tempfile::tempdir().unwrap());
+    fake.fund(signer(0).address(), U256::from(10).pow(U256::from(18)));
+    let clock = Arc::new(ManualClock::new(L1Timestamp(GENESIS).into()));
+    let manager = Arc::new(open_by(&fake, dir.path(), 1, Arc::clone(&clock)).unwrap());
+    manager.start().await.unwrap();
+    let opens = GENESIS + 2 * ETHEREUM_SLOT;
+    let next = Sending::begin(&manager, request("next", opens, opens + ETHEREUM_SLOT));
+    let far = opens + ETHEREUM_SLOT;
+    let after = Sending::begin(&manager, request("after", far, far + ETHEREUM_SLOT));
+    tokio::task::yield_now().await;
+    clock.set(L1Timestamp(opens - 5).into());
+    tokio::task::yield_now().await;
+    assert_eq!(fake.broadcasts().len(), 0, "the block before the window may still come");
+    clock.set(L1Timestamp(opens - 4).into());
+    fake.until_called(SEND, 1).await;
+    fake.mine_at(opens);
+    assert_eq!(mined(next.outcome().await).block_timestamp.0, opens);
+    fake.until_called(SEND, 2).await;
+    fake.mine();
+    assert_eq!(mined(after.outcome().await).block_timestamp.0, far);
 }
 
 #[tokio::test(start_paused = true)]

@@ -5,6 +5,7 @@ use fermata_primitives::{CheckpointNumber, Slot};
 use serde::{Deserialize, Serialize};
 use tokio::sync::broadcast;
 
+use crate::actions::ActionsReport;
 use crate::phases::Phase;
 
 /// Something that happened. A slow listener loses the oldest and is told how many.
@@ -134,6 +135,15 @@ pub enum SequencerEvent {
         /// Why.
         reason: String,
     },
+    /// What a slot sent to L1 has ended, and how each of its actions did.
+    ActionsEnded {
+        /// The slot.
+        slot: Slot,
+        /// The transaction that carried them; `None` when nothing was sent.
+        l1_tx: Option<B256>,
+        /// What was sent, succeeded, failed, expired, was left out.
+        actions: Box<ActionsReport>,
+    },
     /// The slot was ours and no checkpoint was proposed.
     SlotMissed {
         /// The slot.
@@ -262,6 +272,7 @@ impl SequencerEvent {
             Self::CheckpointProposed { .. } => "checkpoint-proposed",
             Self::CheckpointPublished { .. } => "checkpoint-published",
             Self::CheckpointPublishFailed { .. } => "checkpoint-publish-failed",
+            Self::ActionsEnded { .. } => "actions-ended",
             Self::SlotMissed { .. } => "slot-missed",
             Self::CheckpointDiscarded { .. } => "checkpoint-discarded",
             Self::L1TipMoved { .. } => "l1-tip-moved",
@@ -284,6 +295,7 @@ impl SequencerEvent {
             | Self::AttestationsCollected { slot, .. }
             | Self::CheckpointPublished { slot, .. }
             | Self::CheckpointPublishFailed { slot, .. }
+            | Self::ActionsEnded { slot, .. }
             | Self::SlotMissed { slot, .. }
             | Self::DutyMissed { slot, .. }
             | Self::ProposalRefused { slot, .. }
@@ -317,6 +329,7 @@ impl SequencerEvent {
             | Self::L1WentBack { .. }
             | Self::CheckpointProposed { .. }
             | Self::CheckpointPublished { .. }
+            | Self::ActionsEnded { .. }
             | Self::L1TipMoved { .. } => false,
         }
     }

@@ -2,14 +2,15 @@
 
 use std::time::Duration;
 
-use alloy::primitives::{I256, U256};
+use alloy::primitives::I256;
 use alloy::sol_types::SolEvent;
 use fermata_primitives::{Backoff, Slot};
-use fermata_publisher::{L1Request, MinedTx, Outcome, RequestBlobs, SuccessRule};
+use fermata_publisher::{BundleEntry, EntryOutcome, MinedTx, RequestBlobs, SuccessRule};
 use fermata_rollup::contracts::IRollup::CheckpointProposed;
 use fermata_rollup::{BlobCommitments, Propose};
 use tokio_util::sync::CancellationToken;
 
+use crate::actions::{ActionKind, L1Action, why_failed};
 use crate::attestations::SignedAttestations;
 use crate::drain::Ending;
 use crate::error::{Result, SequencerError};
@@ -17,6 +18,7 @@ use crate::events::{PublishedCheckpoint, SequencerEvent};
 use crate::l1::{revert_reason, unless_interrupted};
 use crate::proposal::CheckpointProposal;
 use crate::slot::{ProposerTurn, Workshop, before_it_ends};
+use crate::slot_bundle::{Sender, SlotBundle, SlotBundleEnd};
 use crate::verbs::LandedCheckpoint;
 
 impl PublishedCheckpoint {
@@ -43,23 +45,39 @@ impl PublishedCheckpoint {
     }
 }
 
-/// Sends the checkpoint so that it lands in its slot, and reads back from the contract that it has.
+/// What a slot with a checkpoint sends to L1, in one bundle.
+#[derive(Debug)]
+pub(crate) struct Landing<'a> {
+    /// The checkpoint.
+    pub(crate) proposal: &'a CheckpointProposal,
+    /// Its attestations.
+    pub(crate) signed: SignedAttestations,
+    /// What else the slot has for L1: votes, a prune, an invalidation.
+    pub(crate) extra: Vec<L1Action>,
+}
+
+/// Sends the checkpoint so that it lands in its slot, and reads back from the contract that it has. What else the slot
+/// sends goes along; where the contract would refuse the checkpoint, the rest goes without it.
 ///
 /// # Errors
-/// [`SequencerError::NotLanded`] and its reason; the contract would refuse it; [`SequencerError::Interrupted`] before
-/// anything was sent, [`SequencerError::CutInFlight`] afterwards.
+/// [`SequencerError::NotLanded`] and its reason; [`SequencerError::WouldRevert`] when the contract would refuse it;
+/// [`SequencerError::Interrupted`] before anything was sent, [`SequencerError::CutInFlight`] afterwards.
 pub(crate) async fn land(
     workshop: &Workshop,
     turn: &ProposerTurn,
-    proposal: &CheckpointProposal,
-    signed: SignedAttestations,
+    landing: Landing<'_>,
     interrupt: CancellationToken,
 ) -> Result<PublishedCheckpoint> {
-    let request = request(workshop, turn, proposal, &signed);
-    let gas_limit = unless_interrupted(&interrupt, simulate(workshop, turn, &request)).await?;
-    let request = L1Request { gas_limit: Some(gas_limit), ..request };
-    let outcome = workshop.publisher.send(request, interrupt.clone()).await?;
-    let mined = mined(outcome)?;
+    let Landing { proposal, signed, extra } = landing;
+    let mut bundle = SlotBundle::new(turn.slot, extra);
+    bundle.add(ActionKind::Propose, propose(workshop, turn, proposal, &signed));
+    let sender = Sender {
+        publisher: &workshop.publisher,
+        times: workshop.view.times(),
+        assumed: workshop.view.without_blob_check(),
+        events: &workshop.events,
+    };
+    let mined = proposed(bundle.send(sender, interrupt.clone()).await?)?;
     match unless_interrupted(&interrupt, before_it_ends(workshop, turn.slot.next(), confirm(workshop, turn, proposal)))
         .await
     {
@@ -82,12 +100,12 @@ pub(crate) async fn land(
     })
 }
 
-fn request(
+fn propose(
     workshop: &Workshop,
     turn: &ProposerTurn,
     proposal: &CheckpointProposal,
     signed: &SignedAttestations,
-) -> L1Request {
+) -> BundleEntry {
     let propose = Propose {
         archive: proposal.archive,
         fee_asset_price_modifier: I256::ZERO,
@@ -97,49 +115,38 @@ fn request(
         attestations_and_signers_signature: signed.proposer_signature,
         commitments: BlobCommitments::new(proposal.blobs.commitments().to_vec()),
     };
-    let times = workshop.view.times();
-    L1Request {
+    BundleEntry {
         label: format!("propose checkpoint {} in slot {}", turn.place.number, turn.slot),
         dedup_key: Some(format!("propose {} {}", turn.slot, proposal.archive)),
         to: workshop.view.address(),
         calldata: propose.calldata(),
-        value: U256::ZERO,
         blobs: RequestBlobs::Prepared(proposal.blobs.clone()),
-        gas_limit: None,
-        not_before: times.start_of(turn.slot),
-        deadline: times.end_of(turn.slot),
+        unsimulated_gas: BLOB_CHECK_GAS,
         success: SuccessRule::Event { address: workshop.view.address(), topic0: CheckpointProposed::SIGNATURE_HASH },
     }
-}
-
-/// Has the contract judge the call as of its slot, and says how much gas to give it.
-async fn simulate(workshop: &Workshop, turn: &ProposerTurn, request: &L1Request) -> Result<u64> {
-    let at = workshop.view.times().start_of(turn.slot);
-    let simulated = workshop
-        .publisher
-        .simulate_at(request, workshop.publisher_account, at, workshop.view.without_blob_check())
-        .await?;
-    if let Some(data) = simulated.revert_data {
-        return Err(SequencerError::WouldRevert { reason: revert_reason(&data) });
-    }
-    // A sixty-fourth stays with each caller, and state may shift a little until then.
-    Ok(simulated.gas_used * 64 / 63 * 12 / 10 + BLOB_CHECK_GAS)
 }
 
 /// What checking the blobs' hashes costs, which the simulation leaves out.
 const BLOB_CHECK_GAS: u64 = 50_000;
 
-fn mined(outcome: Outcome) -> Result<MinedTx> {
-    match outcome {
-        Outcome::Mined(tx) if tx.succeeded => Ok(tx),
-        Outcome::Mined(tx) => {
-            let why = tx.revert_data.map_or_else(|| "without a reason".into(), |data| revert_reason(&data));
-            Err(SequencerError::NotLanded(format!("{} in block {} reverted: {why}", tx.tx_hash, tx.block_number)))
+/// The transaction in whose block the contract took the checkpoint.
+fn proposed(end: SlotBundleEnd) -> Result<MinedTx> {
+    match (end.of(ActionKind::Propose).cloned(), end.mined) {
+        (Some(EntryOutcome::Succeeded), Some(mined)) => Ok(mined),
+        (Some(EntryOutcome::Failed { revert_data }), Some(mined)) => {
+            let why = why_failed(revert_data.as_ref());
+            Err(SequencerError::NotLanded(format!("{} in block {} failed: {why}", mined.tx_hash, mined.block_number)))
         }
-        Outcome::Expired => Err(SequencerError::NotLanded("its slot ended before it was mined".into())),
-        Outcome::Interrupted { sent: None } => Err(SequencerError::Interrupted),
-        Outcome::Interrupted { sent: Some(l1_tx) } => Err(SequencerError::CutInFlight { l1_tx }),
-        Outcome::Rejected { reason } => Err(SequencerError::NotLanded(reason.to_string())),
+        (Some(EntryOutcome::Dropped { revert_data }), _) => {
+            Err(SequencerError::WouldRevert { reason: revert_reason(&revert_data) })
+        }
+        (Some(EntryOutcome::Expired), _) => Err(SequencerError::NotLanded("its slot ended before it was mined".into())),
+        (Some(EntryOutcome::NotSent), _) => Err(SequencerError::Interrupted),
+        (Some(EntryOutcome::InFlight { tx_hash }), _) => Err(SequencerError::CutInFlight { l1_tx: tx_hash }),
+        (Some(EntryOutcome::Rejected { reason }), _) => Err(SequencerError::NotLanded(reason.to_string())),
+        (Some(EntryOutcome::Succeeded | EntryOutcome::Failed { .. }) | None, _) => {
+            Err(SequencerError::NotLanded("the publisher did not say what became of it; please report this".into()))
+        }
     }
 }
 
@@ -158,6 +165,64 @@ async fn confirm(workshop: &Workshop, turn: &ProposerTurn, proposal: &Checkpoint
                 workshop.clock.sleep(backoff.wait()).await;
             }
             Err(error) => return Err(error),
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use alloy::primitives::{B256, Bytes};
+    use alloy::sol_types::SolError;
+    use fermata_publisher::RejectReason;
+    use fermata_rollup::contracts::L1Errors;
+
+    use super::*;
+    use crate::actions::ActionsReport;
+
+    /// A bundle whose vote took effect, and whose checkpoint ended so.
+    fn ended(propose: EntryOutcome) -> SlotBundleEnd {
+        let mined = MinedTx {
+            tx_hash: B256::repeat_byte(1),
+            block_number: 7,
+            block_hash: B256::ZERO,
+            block_timestamp: Default::default(),
+            gas_used: 1,
+            effective_gas_price: 1,
+            blob_gas_used: None,
+            succeeded: propose == EntryOutcome::Succeeded,
+            revert_data: None,
+            entries: Vec::new(),
+        };
+        let ends = vec![(ActionKind::Propose, propose), (ActionKind::SlashingVote, EntryOutcome::Succeeded)];
+        SlotBundleEnd { mined: Some(mined), ends, report: ActionsReport::default() }
+    }
+
+    fn bad_attestations() -> Bytes {
+        L1Errors::Rollup__InvalidAttestations {}.abi_encode().into()
+    }
+
+    #[test]
+    fn a_checkpoint_landed_where_its_own_entry_did_whatever_else_the_bundle_held() {
+        assert_eq!(proposed(ended(EntryOutcome::Succeeded)).expect("it landed").block_number, 7);
+        let failed = proposed(ended(EntryOutcome::Failed { revert_data: Some(bad_attestations()) }));
+        let reason = failed.expect_err("the vote alone landed").to_string();
+        assert!(reason.contains("block 7") && reason.contains("InvalidAttestations"), "{reason}");
+    }
+
+    #[test]
+    fn a_checkpoint_that_did_not_land_is_told_by_what_its_caller_does_next() {
+        let dropped = proposed(ended(EntryOutcome::Dropped { revert_data: bad_attestations() }));
+        assert!(
+            matches!(&dropped, Err(SequencerError::WouldRevert { reason }) if reason.contains("InvalidAttestations")),
+            "{dropped:?}"
+        );
+        assert!(matches!(proposed(ended(EntryOutcome::NotSent)), Err(SequencerError::Interrupted)));
+        let tx_hash = B256::repeat_byte(3);
+        let cut = proposed(ended(EntryOutcome::InFlight { tx_hash }));
+        assert!(matches!(cut, Err(SequencerError::CutInFlight { l1_tx }) if l1_tx == tx_hash));
+        let reason = RejectReason::L1Unusable { message: "down".to_owned() };
+        for lost in [EntryOutcome::Expired, EntryOutcome::Rejected { reason }] {
+            assert!(matches!(proposed(ended(lost)), Err(SequencerError::NotLanded(_))));
         }
     }
 }

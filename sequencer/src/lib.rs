@@ -9,6 +9,7 @@
 //! [`slot`] reads like that line. [`engine`] starts, stops, drains and closes; [`lifecycle`] is its table. [`node`] puts the
 //! parts together, and [`service`] runs a node with its servers as a process does.
 
+pub mod actions;
 pub mod amount;
 pub mod attestations;
 pub mod catalogue;
@@ -26,6 +27,7 @@ pub mod error;
 pub mod events;
 pub mod evidence;
 pub mod explain;
+pub mod fallback;
 pub mod feed;
 mod inside;
 pub mod l1;
@@ -50,6 +52,7 @@ pub mod run;
 pub mod service;
 pub mod signals;
 pub mod slot;
+mod slot_bundle;
 pub mod span;
 pub mod status;
 pub mod tasks;

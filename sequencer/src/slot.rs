@@ -23,7 +23,7 @@ use crate::drain::{DrainedWork, Ending, WorkKind};
 use crate::error::{Result, SequencerError};
 use crate::events::{Events, SequencerEvent};
 use crate::l1::{Committees, RollupView, unless_interrupted};
-use crate::landing::land;
+use crate::landing::{Landing, land};
 use crate::network::NodeId;
 use crate::peers::Peers;
 use crate::phases::{Phase, Phases, SlotPhase};
@@ -230,7 +230,8 @@ impl SlotTick {
                 let attestations = unless_interrupted(&interrupt, collecting).await?;
                 crash_point!("sequencer.after_attest");
                 turn.phase.enter(Phase::Publishing);
-                land(&workshop, &turn, &proposal, attestations, interrupt.clone()).await
+                let landing = Landing { proposal: &proposal, signed: attestations, extra: Vec::new() };
+                land(&workshop, &turn, landing, interrupt.clone()).await
             };
             let landed = tokio::select! {
                 landed = landed => landed,

@@ -1,16 +1,19 @@
 //! An L1 in memory: it mines when told, keeps the pool rules of a real node, and fails in the ways it is told to.
 
-use std::collections::{HashMap, VecDeque};
+use std::collections::{HashMap, HashSet, VecDeque};
 use std::sync::{Arc, Mutex, MutexGuard};
 use std::task::{Context, Poll};
 
 use alloy::consensus::{EthereumTxEnvelope, Transaction, TxEip4844, transaction::SignerRecoverable};
 use alloy::eips::eip2718::Decodable2718;
 use alloy::primitives::{Address, B256, Bytes, U256, keccak256};
+use alloy::providers::bindings::IMulticall3;
 use alloy::providers::{Provider, RootProvider};
 use alloy::rlp::Header;
 use alloy::rpc::client::RpcClient;
 use alloy::rpc::json_rpc::{ErrorPayload, RequestPacket, Response, ResponsePacket, ResponsePayload, SerializedRequest};
+use alloy::rpc::types::simulate::{SimBlock, SimCallResult};
+use alloy::sol_types::SolCall;
 use alloy::transports::{TransportError, TransportErrorKind, TransportFut};
 use fermata_primitives::L1Timestamp;
 use fermata_publisher::{L1, L1HeadInfo};
@@ -37,6 +40,17 @@ pub enum OnSend {
     LoseAndHang,
     /// The node says that it has it, and does not.
     PretendToTake,
+}
+
+/// How the node answers a simulation.
+#[derive(Clone, Copy, PartialEq, Eq, Default)]
+pub enum Simulating {
+    #[default]
+    Works,
+    /// It has no such method.
+    Unsupported,
+    /// It has it, and is in trouble.
+    Fails,
 }
 
 /// A transaction as the node saw it.
@@ -76,6 +90,11 @@ struct Chain {
     broadcasts: Vec<Seen>,
     on_send: VecDeque<OnSend>,
     status: Status,
+    simulating: Simulating,
+    /// Contracts whose call reverts within a bundle, in a simulation as in a block.
+    reverting: HashSet<Address>,
+    /// Contracts whose call reverts within a bundle once that is in a block.
+    failing: HashSet<Address>,
     unreachable: bool,
     /// The method that cannot be reached.
     dead_method: Option<&'static str>,
@@ -155,6 +174,20 @@ impl FakeL1 {
         self.chain().status = Status::Reverts;
     }
 
+    pub fn simulate_as(&self, simulating: Simulating) {
+        self.chain().simulating = simulating;
+    }
+
+    /// A bundle's call of this contract reverts, wherever it is run.
+    pub fn revert_calls_of(&self, contract: Address) {
+        self.chain().reverting.insert(contract);
+    }
+
+    /// A bundle's call of this contract reverts in a block, and no simulation shows it.
+    pub fn fail_calls_of(&self, contract: Address) {
+        self.chain().failing.insert(contract);
+    }
+
     pub fn set_base_fee(&self, wei: u128) {
         self.heads.send_modify(|head| head.base_fee = wei);
     }
@@ -226,7 +259,7 @@ impl FakeL1 {
             chain.block_times.insert(head.hash, timestamp);
             for seen in included {
                 *chain.nonces.entry(seen.from).or_default() += 1;
-                let receipt = receipt(&seen, &head, chain.status);
+                let receipt = receipt(&seen, &head, &chain);
                 chain.receipts.insert(seen.hash(), receipt);
                 chain.mined.push(seen);
             }
@@ -244,6 +277,10 @@ impl FakeL1 {
             Answer::Value(value) => ResponsePayload::Success(RawValue::from_string(value.to_string()).unwrap()),
             Answer::Error(message) => {
                 ResponsePayload::Failure(ErrorPayload { code: -32_000, message: message.into(), data: None })
+            }
+            Answer::NoSuchMethod => {
+                let message = "the method does not exist".into();
+                ResponsePayload::Failure(ErrorPayload { code: -32_601, message, data: None })
             }
             Answer::Hang => std::future::pending().await,
             Answer::Unreachable => return Err(TransportErrorKind::custom_str("connection refused")),
@@ -283,6 +320,7 @@ impl FakeL1 {
             "eth_sendRawTransaction" => {
                 return chain.take(serde_json::from_value(params[0].clone()).unwrap());
             }
+            "eth_simulateV1" => return chain.simulate(&params[0]),
             "eth_call" => return Answer::Error("execution reverted".to_owned()),
             other => return Answer::Error(format!("the fake knows no {other}")),
         })
@@ -292,6 +330,7 @@ impl FakeL1 {
 enum Answer {
     Value(Value),
     Error(String),
+    NoSuchMethod,
     Hang,
     Unreachable,
 }
@@ -314,6 +353,27 @@ impl Chain {
                 Err(text) => Answer::Error(text.to_owned()),
             },
         }
+    }
+
+    /// What the one call of a simulated block answers: a bundle's entries, each by itself.
+    fn simulate(&self, payload: &Value) -> Answer {
+        match self.simulating {
+            Simulating::Works => {}
+            Simulating::Unsupported => return Answer::NoSuchMethod,
+            Simulating::Fails => return Answer::Error("out of memory".to_owned()),
+        }
+        let block: SimBlock = serde_json::from_value(payload["blockStateCalls"][0].clone()).unwrap();
+        let input = block.calls[0].input.input().cloned().unwrap_or_default();
+        let answers = targets(&input).into_iter().map(|target| {
+            let success = !self.reverting.contains(&target);
+            IMulticall3::Result { success, returnData: Bytes::from_static(b"no") }
+        });
+        let answers = IMulticall3::aggregate3Call::abi_encode_returns(&answers.collect());
+        let calls =
+            [SimCallResult { return_data: answers.into(), gas_used: 100_000, status: true, ..Default::default() }];
+        let mut block = json!(alloy::rpc::types::Block::<B256>::default());
+        block["calls"] = json!(calls);
+        Answer::Value(json!([block]))
     }
 
     /// The rules of a real pool: order, funds, and twice the bid for a blob transaction's replacement.
@@ -378,18 +438,30 @@ fn decode(bytes: Bytes) -> Seen {
     Seen { tx, from, bytes }
 }
 
-fn receipt(seen: &Seen, head: &L1HeadInfo, status: Status) -> Value {
-    let reverting = status == Status::Reverts;
-    let log = json!({
-        "address": seen.tx.to(), "topics": [keccak256("Landed()")], "data": "0x",
-        "blockHash": head.hash, "blockNumber": U256::from(head.number), "transactionHash": seen.hash(),
-        "transactionIndex": "0x0", "logIndex": "0x0", "removed": false,
-    });
+/// The contracts a bundle calls; none when it is none.
+fn targets(input: &[u8]) -> Vec<Address> {
+    let bundle = IMulticall3::aggregate3Call::abi_decode(input);
+    bundle.map_or_else(|_| Vec::new(), |bundle| bundle.calls.iter().map(|call| call.target).collect())
+}
+
+/// Each contract that is called, and does not revert, emits `Landed()`.
+fn receipt(seen: &Seen, head: &L1HeadInfo, chain: &Chain) -> Value {
+    let reverting = chain.status == Status::Reverts;
+    let log = |address: Address| {
+        json!({
+            "address": address, "topics": [keccak256("Landed()")], "data": "0x",
+            "blockHash": head.hash, "blockNumber": U256::from(head.number), "transactionHash": seen.hash(),
+            "transactionIndex": "0x0", "logIndex": "0x0", "removed": false,
+        })
+    };
+    let called = seen.tx.to().into_iter().chain(targets(seen.tx.input()));
+    let lands = |address: &Address| !chain.reverting.contains(address) && !chain.failing.contains(address);
+    let logs: Vec<Value> = called.filter(lands).map(log).collect();
     json!({
         "type": U256::from(seen.tx.tx_type() as u8),
         "status": if reverting { "0x0" } else { "0x1" },
         "cumulativeGasUsed": "0x5208", "logsBloom": Bytes::from(vec![0; 256]),
-        "logs": if reverting { vec![] } else { vec![log] },
+        "logs": if reverting { vec![] } else { logs },
         "transactionHash": seen.hash(), "transactionIndex": "0x0",
         "blockHash": head.hash, "blockNumber": U256::from(head.number),
         "gasUsed": "0x5208", "effectiveGasPrice": U256::from(11 * GWEI),

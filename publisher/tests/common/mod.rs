@@ -8,10 +8,14 @@ use std::path::Path;
 use std::sync::Arc;
 use std::time::Duration;
 
-use alloy::primitives::{Address, Bytes, U256};
+use alloy::primitives::{Address, Bytes, U256, keccak256};
+use alloy::rpc::types::state::StateOverride;
 use alloy::signers::local::PrivateKeySigner;
 use fermata_primitives::{L1Timestamp, ManualClock, UnixTime};
-use fermata_publisher::{L1Request, Outcome, PublisherConfig, PublisherManager, RequestBlobs, SuccessRule};
+use fermata_publisher::{
+    Bundle, BundleEntry, BundleOutcome, L1Request, MULTICALL3_ADDRESS, Outcome, PublisherConfig, PublisherManager,
+    RequestBlobs, SuccessRule,
+};
 use tokio_util::sync::CancellationToken;
 
 use fake_l1::{CHAIN_ID, FakeL1};
@@ -49,8 +53,18 @@ pub fn open(fake: &FakeL1, dir: &Path, keys: u8) -> Arc<PublisherManager> {
 }
 
 pub fn try_open(fake: &FakeL1, dir: &Path, keys: u8) -> Result<PublisherManager, fermata_publisher::Error> {
-    let config = PublisherConfig::new(CHAIN_ID, Duration::from_secs(ETHEREUM_SLOT), dir);
     let clock = Arc::new(ManualClock::new(UnixTime::from_millis(1_000_000)));
+    open_by(fake, dir, keys, clock)
+}
+
+/// A manager whose time is the test's.
+pub fn open_by(
+    fake: &FakeL1,
+    dir: &Path,
+    keys: u8,
+    clock: Arc<ManualClock>,
+) -> Result<PublisherManager, fermata_publisher::Error> {
+    let config = PublisherConfig::new(CHAIN_ID, Duration::from_secs(ETHEREUM_SLOT), dir);
     PublisherManager::open(config, (0..keys).map(signer).collect(), fake.l1(), clock)
 }
 
@@ -85,6 +99,55 @@ impl Sending {
 
     pub async fn result(self) -> Result<Outcome, fermata_publisher::Error> {
         tokio::time::timeout(PATIENCE, self.answer).await.expect("the send has not ended").unwrap()
+    }
+}
+
+/// A bundle running beside the test.
+pub struct SendingBundle {
+    pub interrupt: CancellationToken,
+    answer: tokio::task::JoinHandle<Result<BundleOutcome, fermata_publisher::Error>>,
+}
+
+impl SendingBundle {
+    #[expect(clippy::disallowed_methods, reason = "the test owns the handle")]
+    pub fn begin(manager: &Arc<PublisherManager>, bundle: Bundle) -> Self {
+        let (manager, interrupt) = (Arc::clone(manager), CancellationToken::new());
+        let token = interrupt.clone();
+        let answer = tokio::spawn(async move { manager.send_bundle(bundle, token).await });
+        Self { interrupt, answer }
+    }
+
+    pub async fn outcome(self) -> BundleOutcome {
+        self.result().await.unwrap()
+    }
+
+    pub async fn result(self) -> Result<BundleOutcome, fermata_publisher::Error> {
+        tokio::time::timeout(PATIENCE, self.answer).await.expect("the bundle has not ended").unwrap()
+    }
+}
+
+/// An entry that calls `to`, which emits `Landed()` where it takes effect.
+pub fn entry(label: &str, to: Address) -> BundleEntry {
+    BundleEntry {
+        label: label.to_owned(),
+        dedup_key: None,
+        to,
+        calldata: Bytes::copy_from_slice(label.as_bytes()),
+        blobs: RequestBlobs::None,
+        unsimulated_gas: 0,
+        success: SuccessRule::Event { address: to, topic0: keccak256("Landed()") },
+    }
+}
+
+/// A bundle for the window `[not_before, deadline)`.
+pub fn bundle(entries: Vec<BundleEntry>, not_before: u64, deadline: u64) -> Bundle {
+    Bundle {
+        label: "slot 1".to_owned(),
+        entries,
+        not_before: L1Timestamp(not_before),
+        deadline: L1Timestamp(deadline),
+        multicall: MULTICALL3_ADDRESS,
+        assumed: StateOverride::default(),
     }
 }
 

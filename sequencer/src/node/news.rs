@@ -51,6 +51,7 @@ const fn is_of_checkpoint(event: &SequencerEvent) -> bool {
         | SequencerEvent::CheckpointProposed { .. }
         | SequencerEvent::CheckpointPublished { .. }
         | SequencerEvent::CheckpointPublishFailed { .. }
+        | SequencerEvent::ActionsEnded { .. }
         | SequencerEvent::SlotMissed { .. }
         | SequencerEvent::CheckpointDiscarded { .. }
         | SequencerEvent::L1TipMoved { .. } => true,

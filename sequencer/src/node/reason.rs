@@ -95,6 +95,7 @@ const fn of_publisher(error: &PublisherError) -> Reason {
             Reason::L1Down
         }
         PublisherError::WrongChain { .. } => Reason::WrongChain,
+        PublisherError::NoMulticall { .. } => Reason::NoContract,
         PublisherError::Unfunded { .. } => Reason::Unfunded,
         PublisherError::DataDir { .. } | PublisherError::Store { .. } => Reason::DataDirUnusable,
         PublisherError::DataDirHeld { .. } => Reason::DataDirHeld,

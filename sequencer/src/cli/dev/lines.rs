@@ -6,6 +6,7 @@ use futures::stream::{self, Stream, StreamExt as _};
 use tokio::sync::broadcast;
 use tokio::sync::broadcast::error::RecvError;
 
+use crate::actions::{ActionKind, ActionsReport};
 use crate::events::{PublishedCheckpoint, SequencerEvent, StepBack};
 
 /// What the nodes do, each by its name.
@@ -90,6 +91,7 @@ fn line(who: &str, event: &SequencerEvent) -> Option<String> {
             format!("L1 dropped checkpoints {} to {from} ({why}), the head went back {who}", to.next())
         }
         SequencerEvent::CheckpointDiscarded { slot, reason } => format!("{} ✗ discarded: {reason}", at(slot)),
+        SequencerEvent::ActionsEnded { slot, actions, .. } => actions_line(&at(slot), actions)?,
         SequencerEvent::PreparingCheckpoint { .. }
         | SequencerEvent::PhaseEntered { .. }
         | SequencerEvent::BlockProposed { .. }
@@ -97,6 +99,13 @@ fn line(who: &str, event: &SequencerEvent) -> Option<String> {
         | SequencerEvent::CheckpointProposed { .. }
         | SequencerEvent::L1TipMoved { .. } => return None,
     })
+}
+
+/// What a slot did besides its checkpoint, whose own line says more; `None` when that was all.
+fn actions_line(at: &str, actions: &ActionsReport) -> Option<String> {
+    let is_all = actions.succeeded.iter().chain(&actions.expired).all(|action| *action == ActionKind::Propose)
+        && actions.failed.iter().chain(&actions.dropped).all(|failure| failure.action == ActionKind::Propose);
+    (!is_all).then(|| format!("{at} ▸ {actions}"))
 }
 
 fn published(at: &str, landed: &PublishedCheckpoint) -> String {
@@ -141,6 +150,17 @@ mod tests {
                 "slot 31 ▸ checkpoint 7: 5 blocks, 12 txs, 3/4 attested ▸ L1 block 99 0xabababab… 314 k gas, 1 blob (25.0 % full)"
             )
         );
+    }
+
+    #[test]
+    fn votes_have_a_line_and_a_checkpoint_alone_has_none_but_its_own() {
+        let ended = |succeeded: &[ActionKind]| {
+            let report = ActionsReport { succeeded: succeeded.to_vec(), ..ActionsReport::default() };
+            line("", &SequencerEvent::ActionsEnded { slot: Slot(3), l1_tx: None, actions: Box::new(report) })
+        };
+        assert_eq!(ended(&[ActionKind::Propose]), None);
+        let both = ended(&[ActionKind::Propose, ActionKind::GovernanceSignal]);
+        assert_eq!(both.as_deref(), Some("slot 3 ▸ propose succeeded, governance-signal succeeded"));
     }
 
     #[test]
