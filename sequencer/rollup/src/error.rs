@@ -84,7 +84,9 @@ pub enum RollupError {
         source: alloy::eips::eip4844::c_kzg::Error,
     },
     /// The contract proves an epoch in one proof, or not at all; the claim cannot be made.
-    #[error("{checkpoints} checkpoints cannot be proven at once, the contract takes 1 to {most}; the epoch will be pruned")]
+    #[error(
+        "{checkpoints} checkpoints cannot be proven at once, the contract takes 1 to {most}; the epoch will be pruned"
+    )]
     UnprovableEpoch {
         /// Checkpoints of the epoch.
         checkpoints: usize,

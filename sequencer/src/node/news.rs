@@ -53,6 +53,8 @@ const fn is_of_checkpoint(event: &SequencerEvent) -> bool {
         | SequencerEvent::CheckpointPublishFailed { .. }
         | SequencerEvent::SlotMissed { .. }
         | SequencerEvent::CheckpointDiscarded { .. }
+        | SequencerEvent::EpochProven { .. }
+        | SequencerEvent::EpochProofFailed { .. }
         | SequencerEvent::L1TipMoved { .. } => true,
     }
 }

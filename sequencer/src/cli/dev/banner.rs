@@ -20,10 +20,15 @@ pub(super) fn print(chain: &DevChain, service: &Service) {
         chain.took.total().as_secs_f64()
     );
     println!(
-        "  slots      {} s, {} blocks each, committee of {}; epochs are proven by a mock verifier, which takes any proof",
+        "  slots      {} s, {} blocks each, committee of {}",
         times.slot().as_secs(),
         table.blocks_per_checkpoint(),
         constants.committee_size
+    );
+    let prover = if node.config().prover.is_some() { "this node has" } else { "nobody has" };
+    println!(
+        "  epochs     {} slots; {prover} them proven, by a mock verifier, which takes any proof",
+        times.epoch_slots()
     );
     println!("  L2 RPC     http://{} (chain {}), HTTP and WebSocket", service.eth_addr(), dev::CHAIN_ID);
     let dir = node.config().data_dir.display().to_string();

@@ -90,6 +90,12 @@ fn line(who: &str, event: &SequencerEvent) -> Option<String> {
             format!("L1 dropped checkpoints {} to {from} ({why}), the head went back {who}", to.next())
         }
         SequencerEvent::CheckpointDiscarded { slot, reason } => format!("{} ✗ discarded: {reason}", at(slot)),
+        SequencerEvent::EpochProven { epoch, from, to, l1_tx } => {
+            format!("epoch {epoch} ▸ checkpoints {from} to {to} proven (mock) ▸ {}…", &l1_tx.to_string()[..10])
+        }
+        SequencerEvent::EpochProofFailed { epoch, from, to, reason } => {
+            format!("epoch {epoch} ✗ checkpoints {from} to {to} are not proven: {reason}")
+        }
         SequencerEvent::PreparingCheckpoint { .. }
         | SequencerEvent::PhaseEntered { .. }
         | SequencerEvent::BlockProposed { .. }
