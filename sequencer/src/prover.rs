@@ -28,7 +28,7 @@ pub use epoch::{EpochSpan, EpochToProve, Frontier};
 pub use mock::MockProofs;
 pub use progress::{ProvenEpoch, ProverProgress};
 pub use proofs::ProofSource;
-pub use service::ProverService;
+pub use service::{ProofAnswer, ProofRequest, ProverService};
 
 use self::submission::Submitted;
 use crate::error::{Result, SequencerError};
