@@ -2,11 +2,11 @@
 
 use std::fmt::Debug;
 
-use fermata_rollup::EpochProof;
+use fermata_rollup::{EpochProof, RollupError};
 use futures::future::BoxFuture;
 
 use super::EpochToProve;
-use crate::error::Result;
+use crate::error::{Result, SequencerError};
 
 /// Makes the proofs of epochs, or knows who does.
 pub trait ProofSource: Send + Sync + Debug {
@@ -21,4 +21,9 @@ pub trait ProofSource: Send + Sync + Debug {
 
     /// What it is, in words for an operator.
     fn describe(&self) -> String;
+}
+
+/// What cannot even be encoded the contract would refuse.
+pub(super) fn refused(error: &RollupError) -> SequencerError {
+    SequencerError::ProofRefused { reason: error.to_string() }
 }

@@ -4,6 +4,9 @@
 //! being made, and then [`ProofAnswer`]. It is asked the same again and again until it has answered, also by a node that
 //! was restarted: a service knows an epoch that it is at by its parameter.
 
+#[cfg(test)]
+mod tests;
+
 use std::time::Duration;
 
 use alloy::primitives::{Address, B256, Bytes};
@@ -16,6 +19,7 @@ use futures::FutureExt;
 use futures::future::BoxFuture;
 use serde::{Deserialize, Serialize};
 
+use super::proofs::refused;
 use super::{EpochToProve, ProofSource};
 use crate::config::without_credentials;
 use crate::error::{Result, SequencerError};
@@ -110,8 +114,10 @@ impl TryFrom<&EpochToProve> for ProofRequest {
 impl ProofSource for ProverService {
     fn proof_of<'a>(&'a self, epoch: &'a EpochToProve) -> BoxFuture<'a, Result<Option<EpochProof>>> {
         async move {
-            let Some(answer) = self.ask(epoch.try_into()?).await? else { return Ok(None) };
-            let opening = BlobOpening::from_input(&answer.blob_opening)?;
+            let Some(answer) = self.ask(epoch.try_into().map_err(|error| refused(&error))?).await? else {
+                return Ok(None);
+            };
+            let opening = BlobOpening::from_input(&answer.blob_opening).map_err(|error| refused(&error))?;
             Ok(Some(EpochProof { opening, proof: answer.proof }))
         }
         .boxed()

@@ -8,6 +8,7 @@ use fermata_rollup::contracts::IRollup::L2ProofVerified;
 use fermata_rollup::{EpochProof, EpochProofSubmission};
 use tokio_util::sync::CancellationToken;
 
+use super::proofs::refused;
 use super::{EpochToProve, Prover};
 use crate::error::{Result, SequencerError};
 use crate::l1::revert_reason;
@@ -34,7 +35,8 @@ impl Prover {
         ended: &CancellationToken,
     ) -> Result<Submitted> {
         let (claim, attestations) = (epoch.claim.clone(), epoch.attestations.clone());
-        let calldata = EpochProofSubmission { claim, attestations, proof }.calldata()?;
+        let calldata =
+            EpochProofSubmission { claim, attestations, proof }.calldata().map_err(|error| refused(&error))?;
         let request = self.request(epoch, calldata, taken_back);
         let gas_limit = self.simulate(&request).await?;
         let request = L1Request { gas_limit: Some(gas_limit), ..request };
