@@ -20,8 +20,9 @@ pub const PREFUNDED_ETHER: u64 = 10_000;
 /// How many accounts are prefunded on L2: the first of [`MNEMONIC`].
 pub const PREFUNDED: u32 = 10;
 
-/// Which of the prefunded accounts sends the proofs, where a node is a prover: no publisher is so far up.
-const PROVER_ACCOUNT: u32 = 8;
+/// Which of the accounts that anvil funds sends the proofs, where a node is a prover: the deployer's, which has nothing more
+/// to send once the chain stands.
+const PROVER_ACCOUNT: u32 = 0;
 
 /// Accounts prefunded on L2, with their private keys.
 ///

@@ -3,7 +3,7 @@
 use std::collections::BTreeSet;
 use std::time::Duration;
 
-use alloy::primitives::U256;
+use alloy::primitives::{U256, bytes};
 use alloy::providers::Provider as _;
 use fermata_anvil::Cheats;
 use fermata_e2e::{Net, NetNode, NetOptions, WarpOptions, Watch};
@@ -14,9 +14,14 @@ use fermata_sequencer::lifecycle::{Drain, Lifecycle};
 use fermata_sequencer::status::StatusSource as _;
 use fermata_sequencer::verbs::{StartRequest, VerbError};
 
+use crate::warping::prune;
+
 type Result<T = ()> = anyhow::Result<T>;
 
 const PROVES_TOO: (&str, &str) = ("node.roles", "sequencer,validator,prover");
+
+/// Accounts that nobody has sent anything to.
+const WITHOUT_MONEY: (&str, &str) = ("prover.derivation_path", "m/44'/60'/9'/0");
 
 /// Epochs of six seconds, each of which can be proven for twelve after its end.
 const SHORT_EPOCHS: NetOptions = NetOptions { slot_secs: 3, validators: 4, epoch_slots: 2, proof_submission_epochs: 2 };
@@ -100,7 +105,7 @@ async fn a_prover_goes_on_while_the_sequencer_is_stopped_and_what_it_proved_is_n
     node.start().await?;
     let next = watch.checkpoint(stands_at.0 + 1).await?;
     assert_eq!(next.checkpoint, stands_at.next(), "the chain goes on from what was proven");
-    watch.assert_no_failures();
+    assert!(!watch.seen().iter().any(|event| failure(event).is_some()), "{:?}", watch.failures());
     node.close().await
 }
 
@@ -136,8 +141,7 @@ async fn a_node_that_only_proves_does_so_for_others_and_refuses_to_start() -> Re
 #[tokio::test(flavor = "multi_thread")]
 async fn a_prover_without_money_says_so_and_proves_once_somebody_sends_it_some() -> Result {
     let net = Net::start_with(NetOptions { proof_submission_epochs: 1_000, ..SHORT_EPOCHS }).await?;
-    let pauper = ("prover.derivation_path", "m/44'/60'/9'/0");
-    let node = net.open_node_with("a", &[PROVES_TOO, pauper]).await?;
+    let node = net.open_node_with("a", &[PROVES_TOO, WITHOUT_MONEY]).await?;
     let mut watch = net.watch(&node);
     node.start().await?;
     let (epoch, reason) = watch.until("failure", failure).await?;
@@ -148,6 +152,38 @@ async fn a_prover_without_money_says_so_and_proves_once_somebody_sends_it_some()
     Cheats::new(net.chain().provider.clone()).set_balance(account, U256::from(10).pow(U256::from(18))).await?;
     assert_eq!(proven(&mut watch).await?.0, epoch, "the oldest comes first");
     node.close().await
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn an_epoch_that_nobody_proves_in_time_is_pruned_and_the_node_goes_back() -> Result {
+    let net = Net::start_with(NetOptions { proof_submission_epochs: 1, ..SHORT_EPOCHS }).await?;
+    let node = net.open_node_with("a", &[PROVES_TOO, WITHOUT_MONEY]).await?;
+    let mut watch = net.watch(&node);
+    node.start().await?;
+    watch.checkpoint(1).await?;
+    node.stop(Drain::Graceful).await?.expect("it ran");
+    let too_late = |event: &SequencerEvent| failure(event).filter(|(_, reason)| reason.contains("prunes it"));
+    let (_, reason) = watch.until("the end of the window", too_late).await?;
+    assert!(reason.contains("was not proven before L1 time"), "{reason}");
+    prune(&net).await?;
+    let mut tip = node.node().workshop().chain.tip();
+    tip.wait_for(|tip| tip.is_some_and(|tip| tip.number == CheckpointNumber(0))).await?;
+    assert_eq!(node.node().workshop().chain.heads().await?.unsafe_head.number, 0);
+    node.close().await
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn mock_proofs_are_refused_where_the_verifier_checks_proofs() -> Result {
+    let net = Net::start().await?;
+    let node = net.open_node("a").await?;
+    let verifier = node.node().workshop().view.verifier().await?;
+    node.close().await?;
+    // It refuses whatever it is given.
+    let refuses = bytes!("5f5ffd");
+    Cheats::new(net.chain().provider.clone()).set_code(verifier, refuses).await?;
+    let refused = net.open_node_with("a", &[PROVES_TOO]).await.expect_err("its proofs would be refused");
+    assert!(format!("{refused:#}").contains("set prover.proofs to the URL of a prover service"), "{refused:#}");
+    net.open_node("a").await?.close().await
 }
 
 #[tokio::test(flavor = "multi_thread")]
