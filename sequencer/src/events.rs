@@ -314,7 +314,10 @@ impl SequencerEvent {
             | Self::EquivocationSeen { slot, .. }
             | Self::ProposalDropped { slot, .. }
             | Self::CheckpointDiscarded { slot, .. } => Some(*slot),
-            Self::L1WentBack { .. } | Self::L1TipMoved { .. } => None,
+            Self::L1WentBack { .. }
+            | Self::EpochProven { .. }
+            | Self::EpochProofFailed { .. }
+            | Self::L1TipMoved { .. } => None,
         }
     }
 
