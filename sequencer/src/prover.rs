@@ -129,6 +129,7 @@ impl Prover {
             let wait = match step {
                 Ok(next) => {
                     backoff.reset();
+                    self.progress.send_if_modified(ProverProgress::recover);
                     (next == Next::AskAgain).then_some(self.parts.poll_interval)
                 }
                 Err(error) => {

@@ -49,6 +49,11 @@ impl ProverProgress {
         self.last = Some(proven);
     }
 
+    /// Nothing stands against it now; true where something did.
+    pub(super) fn recover(&mut self) -> bool {
+        self.failure.take().is_some()
+    }
+
     /// Notes what went wrong; false where it went wrong in the same way before.
     pub(super) fn fail(&mut self, reason: &str) -> bool {
         let is_new = self.failure.as_deref() != Some(reason);
@@ -80,6 +85,8 @@ mod tests {
         assert!(progress.fail("L1 is down"));
         progress.work_on(span(1));
         assert!(!progress.fail("L1 is down"));
+        assert!(progress.recover() && !progress.recover());
+        assert!(progress.fail("L1 is down"), "it went wrong again");
         assert!(progress.fail("no money"));
         progress.work_on(span(2));
         assert_eq!(progress.failure, None);
