@@ -22,7 +22,7 @@ pub enum Error {
     /// A stop cut it short.
     #[error("a stop interrupted it; start the publisher manager again when it is wanted")]
     Interrupted,
-    /// A manager needs an account to send from.
+    /// A send needs an account.
     #[error("no publisher key is configured; configure at least one")]
     NoSigners,
     /// L1 cannot be reached.

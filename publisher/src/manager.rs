@@ -52,17 +52,14 @@ impl PublisherManager {
     /// Opens the store in the configured directory; nothing is asked of L1 yet. Blocks for some disk reads.
     ///
     /// # Errors
-    /// [`Error::NoSigners`]; the errors of the data directory: held by another process, unusable, damaged, newer, of
-    /// another chain. Nothing was changed then.
+    /// Those of the data directory: held by another process, unusable, damaged, newer, of another chain. Nothing was
+    /// changed then.
     pub fn open(
         config: PublisherConfig,
         signers: Vec<PrivateKeySigner>,
         l1: L1,
         clock: SharedClock,
     ) -> Result<Self, Error> {
-        if signers.is_empty() {
-            return Err(Error::NoSigners);
-        }
         let store = Store::open(&config.data_dir, config.chain_id, config.keep_settled)?;
         let core = Arc::new(Core::new(config, l1, clock, store));
         // The trusted setup takes seconds to load: do it beside, before the first blob needs it.
@@ -112,12 +109,16 @@ impl PublisherManager {
     /// Sends `request` and answers how it ended; waits for its window, for a free account, and for L1 to include it.
     ///
     /// # Errors
-    /// [`Error::NotRunning`], [`Error::Closed`], [`Error::Unfunded`], and what the store answers. Nothing was sent then.
+    /// [`Error::NoSigners`], [`Error::NotRunning`], [`Error::Closed`], [`Error::Unfunded`], and what the store answers.
+    /// Nothing was sent then.
     ///
     /// # Cancel safety
     /// Dropped, the send goes on without anyone waiting for it; to end it, cancel `interrupt`. After an interrupt nothing
     /// goes out for this request; what was sent before is only watched, and cancelled at its deadline.
     pub async fn send(&self, request: L1Request, interrupt: CancellationToken) -> Result<Outcome, Error> {
+        if self.signers.is_empty() {
+            return Err(Error::NoSigners);
+        }
         let gate = Arc::new(BroadcastGate::default());
         let (answer, answered) = oneshot::channel();
         let stopped = {

@@ -54,6 +54,16 @@ async fn settle() {
 }
 
 #[tokio::test(start_paused = true)]
+async fn a_manager_without_an_account_runs_and_says_what_it_lacks_when_it_is_to_send() {
+    let (fake, dir) = (FakeL1::new(), tempfile::tempdir().unwrap());
+    let manager = started(&fake, dir.path(), 0).await;
+    let refused = manager.send(lasting("propose"), CancellationToken::new()).await;
+    assert!(matches!(refused, Err(Error::NoSigners)), "{refused:?}");
+    assert_eq!(fake.calls(SEND), 0);
+    manager.close().await.unwrap();
+}
+
+#[tokio::test(start_paused = true)]
 async fn work_is_refused_until_a_start_has_loaded_and_reconciled_everything() {
     let (fake, dir) = (FakeL1::new(), tempfile::tempdir().unwrap());
     let manager = stopped_with_pending(&fake, &dir, 1).await;

@@ -5,7 +5,7 @@
 //! admin.token      what a caller of the admin RPC shows; operate.token and read.token open less (mode 0600)
 //! admin.endpoint   where the admin RPC listens, while it does
 //! admin.sock       the same on a socket that only its owner can use: no token
-//! node/ signer/ publisher/ execution/   one store each
+//! node/ signer/ publisher/ execution/ prover/   one store each; the last where the node is a prover
 //! ```
 
 mod endpoint;
@@ -139,6 +139,12 @@ impl DataDir {
     #[must_use]
     pub fn publisher(&self) -> PathBuf {
         self.root.join("publisher")
+    }
+
+    /// Directory of the prover's publisher's store.
+    #[must_use]
+    pub fn prover(&self) -> PathBuf {
+        self.root.join("prover")
     }
 
     /// Directory of the execution store.

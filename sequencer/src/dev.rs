@@ -20,6 +20,10 @@ pub const PREFUNDED_ETHER: u64 = 10_000;
 /// How many accounts are prefunded on L2: the first of [`MNEMONIC`].
 pub const PREFUNDED: u32 = 10;
 
+/// Which of the accounts that anvil funds sends the proofs, where a node is a prover: the deployer's, which has nothing more
+/// to send once the chain stands.
+const PROVER_ACCOUNT: u32 = 0;
+
 /// Accounts prefunded on L2, with their private keys.
 ///
 /// # Panics
@@ -87,6 +91,10 @@ pub fn settings(chain: &DevChain, addresses_file: &Path) -> Vec<Setting> {
         ("publisher.mnemonic", MNEMONIC.to_owned()),
         ("publisher.first", "1".to_owned()),
         ("publisher.count", publishers.to_string()),
+        ("prover.mnemonic", MNEMONIC.to_owned()),
+        ("prover.first", PROVER_ACCOUNT.to_string()),
+        ("prover.proofs", "mock".to_owned()),
+        ("prover.poll_interval_ms", "200".to_owned()),
         ("timetable.block_ms", "500".to_owned()),
         ("timetable.min_block_ms", "100".to_owned()),
         ("timetable.peer_ms", "0".to_owned()),

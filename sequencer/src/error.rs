@@ -119,6 +119,56 @@ pub enum SequencerError {
     /// The slot is lost: L1 did not take the checkpoint.
     #[error("L1 did not take the checkpoint: {0}")]
     NotLanded(String),
+    /// Ask again later: nobody makes proofs now.
+    #[error("the prover service {service} did not answer; check prover.proofs and the service's health")]
+    ProverService {
+        /// Its URL, as far as it may be shown.
+        service: String,
+        /// What went wrong.
+        #[source]
+        source: Source,
+    },
+    /// Mend the proof source: the contract would refuse what it made.
+    #[error(
+        "the rollup contract would refuse the proof: {reason}; check the prover service against the rollup's verifier"
+    )]
+    ProofRefused {
+        /// The contract's own error, decoded where it is known.
+        reason: String,
+    },
+    /// Look at the contract and try again: L1 did not take the proof.
+    #[error("L1 did not take the proof: {0}")]
+    NotProven(String),
+    /// The epoch is lost: the contract prunes it.
+    #[error("epoch {epoch} was not proven before L1 time {deadline}; the contract prunes it, and the chain goes back")]
+    ProofTooLate {
+        /// The epoch.
+        epoch: fermata_primitives::Epoch,
+        /// When its proof had to be on L1.
+        deadline: fermata_primitives::L1Timestamp,
+    },
+    /// Refuse to open: mock proofs would be refused.
+    #[error(
+        "prover.proofs is `mock`, and the rollup's verifier at {verifier} checks proofs; set prover.proofs to the URL of a prover service"
+    )]
+    RealVerifier {
+        /// The verifier.
+        verifier: Address,
+    },
+    /// Refuse to open: two senders would take each other's nonces.
+    #[error(
+        "account {account} is a publisher's and the prover's; give the prover an account of its own with the [prover] keys"
+    )]
+    SharedAccount {
+        /// The account.
+        account: Address,
+    },
+    /// Refuse to start: that is not what this node is for.
+    #[error("this node's roles are: {roles}; add `sequencer` to node.roles and restart it")]
+    NotSequencer {
+        /// What it is for.
+        roles: crate::roles::Roles,
+    },
     /// Ended early because the run was interrupted.
     #[error("interrupted")]
     Interrupted,

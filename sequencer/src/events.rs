@@ -1,7 +1,7 @@
 //! What happens, as it happens: for tests, subscriptions and the lines that `fermata dev` prints.
 
 use alloy::primitives::{Address, B256};
-use fermata_primitives::{CheckpointNumber, Slot};
+use fermata_primitives::{CheckpointNumber, Epoch, Slot};
 use serde::{Deserialize, Serialize};
 use tokio::sync::broadcast;
 
@@ -203,6 +203,28 @@ pub enum SequencerEvent {
         /// Why.
         reason: String,
     },
+    /// A proof of ours landed: the contract has the epoch as proven.
+    EpochProven {
+        /// The epoch.
+        epoch: Epoch,
+        /// Its first checkpoint.
+        from: CheckpointNumber,
+        /// Its last checkpoint.
+        to: CheckpointNumber,
+        /// The L1 transaction.
+        l1_tx: B256,
+    },
+    /// The epoch is over and could not be proven yet; it is tried again until the contract prunes it.
+    EpochProofFailed {
+        /// The epoch.
+        epoch: Epoch,
+        /// Its first checkpoint.
+        from: CheckpointNumber,
+        /// Its last checkpoint.
+        to: CheckpointNumber,
+        /// Why.
+        reason: String,
+    },
     /// L1's tip moved.
     L1TipMoved {
         /// The L1 block.
@@ -275,6 +297,8 @@ impl SequencerEvent {
             Self::ActionsEnded { .. } => "actions-ended",
             Self::SlotMissed { .. } => "slot-missed",
             Self::CheckpointDiscarded { .. } => "checkpoint-discarded",
+            Self::EpochProven { .. } => "epoch-proven",
+            Self::EpochProofFailed { .. } => "epoch-proof-failed",
             Self::L1TipMoved { .. } => "l1-tip-moved",
         }
     }
@@ -302,7 +326,10 @@ impl SequencerEvent {
             | Self::EquivocationSeen { slot, .. }
             | Self::ProposalDropped { slot, .. }
             | Self::CheckpointDiscarded { slot, .. } => Some(*slot),
-            Self::L1WentBack { .. } | Self::L1TipMoved { .. } => None,
+            Self::L1WentBack { .. }
+            | Self::EpochProven { .. }
+            | Self::EpochProofFailed { .. }
+            | Self::L1TipMoved { .. } => None,
         }
     }
 
@@ -315,7 +342,8 @@ impl SequencerEvent {
             | Self::ProposerCheckFailed { .. }
             | Self::SlotMissed { .. }
             | Self::DutyMissed { .. }
-            | Self::CheckpointDiscarded { .. } => true,
+            | Self::CheckpointDiscarded { .. }
+            | Self::EpochProofFailed { .. } => true,
             Self::PreparingCheckpoint { .. }
             | Self::PhaseEntered { .. }
             | Self::BlockBuilt { .. }
@@ -330,6 +358,7 @@ impl SequencerEvent {
             | Self::CheckpointProposed { .. }
             | Self::CheckpointPublished { .. }
             | Self::ActionsEnded { .. }
+            | Self::EpochProven { .. }
             | Self::L1TipMoved { .. } => false,
         }
     }

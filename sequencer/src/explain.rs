@@ -10,6 +10,7 @@ use alloy::primitives::{Address, U256};
 use fermata_primitives::{CheckpointNumber, Slot};
 use serde::{Deserialize, Serialize};
 
+use crate::roles::Roles;
 use crate::status::{ActualState, DesiredState};
 
 /// What a check has found.
@@ -53,6 +54,8 @@ pub struct Explanation {
 pub struct Facts {
     /// The slot in question.
     pub slot: Slot,
+    /// What the node is for.
+    pub roles: Roles,
     /// What an operator wants.
     pub wish: Option<DesiredState>,
     /// What is.

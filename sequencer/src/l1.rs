@@ -5,6 +5,7 @@ mod client;
 mod committees;
 mod follower;
 mod head;
+mod proposals;
 mod sync;
 mod view;
 
@@ -13,5 +14,6 @@ pub use client::{L1Client, revert_reason, unless_interrupted};
 pub use committees::Committees;
 pub use follower::Follower;
 pub use head::{HeadMonitor, HeadReceiver};
+pub use proposals::Proposals;
 pub use sync::Sync;
 pub use view::{CheckpointInputs, RollupView};

@@ -48,6 +48,13 @@ pub fn record(status: &NodeStatus) {
         metrics::gauge!("fermata_checkpoint_on_l1").set(of(l1.checkpoint.unwrap_or_default().0));
         metrics::gauge!("fermata_checkpoint_proven").set(of(l1.proven.unwrap_or_default().0));
     }
+    if let Some(prover) = &status.prover {
+        metrics::gauge!("fermata_prover_epoch_due").set(f64::from(u8::from(prover.epoch.is_some())));
+        metrics::gauge!("fermata_prover_checkpoint").set(of(prover.last.map_or(0, |last| last.to.0)));
+        let secs = prover.epoch.map_or(0, |due| due.deadline.saturating_sub(status.now_ms / 1_000));
+        metrics::gauge!("fermata_prover_seconds_left").set(of(secs));
+        prover.accounts.iter().for_each(record_publisher);
+    }
     metrics::gauge!("fermata_requests_live").set(of(status.requests.len() as u64));
     metrics::gauge!("fermata_runs").set(of(status.runs));
     metrics::counter!("fermata_ticks_total").absolute(status.ticks);

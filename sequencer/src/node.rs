@@ -1,7 +1,7 @@
 //! A node: its stores, its parts, and the engine that starts and stops them.
 //!
 //! What is opened here outlives every run: stores, the L1 head monitor and the follower that keeps the L2 chain at what
-//! L1 says, the servers. A stopped node still tells the truth. Only closing its engine releases them.
+//! L1 says, the prover, the servers. A stopped node still tells the truth. Only closing its engine releases them.
 
 mod explain;
 mod funds;
@@ -10,6 +10,7 @@ mod keys;
 mod news;
 mod open;
 mod parts;
+mod proving;
 mod reason;
 mod status;
 
@@ -37,6 +38,7 @@ use crate::events::SequencerEvent;
 use crate::l1::HeadReceiver;
 use crate::listening::Listening;
 use crate::node_store::NodeStore;
+use crate::prover::Prover;
 use crate::slot::Workshop;
 use crate::timetable::Timetable;
 
@@ -58,6 +60,7 @@ struct Inner {
     execution: Arc<RevmExecution>,
     store: Arc<NodeStore>,
     head: HeadReceiver,
+    prover: Option<Arc<Prover>>,
     background: Background,
     /// What the run under way hears with.
     listening: Mutex<Option<Listening>>,
@@ -72,7 +75,7 @@ struct Held {
     socket: Option<SocketFile>,
 }
 
-/// The tasks that outlive every run: the head monitor and the follower.
+/// The tasks that outlive every run: the head monitor, the follower, and the prover where there is one.
 #[derive(Debug, Default)]
 struct Background {
     tasks: TaskTracker,

@@ -17,6 +17,7 @@ use crate::config::NodeConfig;
 use crate::lifecycle::{Drain, Refused};
 use crate::node::{Node, NodeError, Surroundings};
 use crate::poll_loop::chain as error_chain;
+use crate::roles::Role;
 use crate::rpc::admin::{self, AdminContext, AdminError, AdminServer, Doors};
 use crate::signals::Signals;
 use crate::verbs::{DrainReport, StartAnswer, StartRequest, StopRequest, VerbError};
@@ -146,6 +147,11 @@ impl Service {
     /// # Errors
     /// The start failed: the service is to be ended with [`Service::end`].
     pub async fn start_as_desired(&self, signals: &mut Signals) -> Result<Begun, ServiceError> {
+        let roles = self.node.config().roles;
+        if !roles.has(Role::Sequencer) {
+            tracing::info!(%roles, "no sequencer: there is nothing to start");
+            return Ok(Begun::Serving);
+        }
         let policy = self.node.config().sequencer.start;
         let wish = self.node.store().wish().await.map_err(NodeError::from)?;
         let Desire { running, why } = Desire::of(policy, wish.as_ref(), self.node.clock().now());

@@ -1,6 +1,7 @@
 //! What a node tells about itself: the admin RPC, `GET /status` and `fermata status` show this value.
 
 mod health;
+mod prover;
 mod publisher;
 #[cfg(test)]
 mod tests;
@@ -17,9 +18,11 @@ use crate::feed::Told;
 use crate::lifecycle::{Drain, Lifecycle};
 use crate::phases::Phase;
 use crate::requests_tracker::{LiveRequest, RequestKind};
+use crate::roles::Roles;
 use crate::verbs::{Head, LandedCheckpoint, StopAt};
 
 pub use health::{Health, HealthStatus};
+pub use prover::{EpochDue, ProverStatus};
 pub use publisher::{FeesNow, InFlightTx, PublisherAccount, PublisherReport, PublisherStatus};
 
 /// Tells what a node knows about itself. All of it may be dropped at any time.
@@ -45,6 +48,8 @@ pub trait StatusSource: Send + Sync {
 pub struct NodeStatus {
     /// Version of Fermata.
     pub version: String,
+    /// What the node is for.
+    pub roles: Roles,
     /// The node's clock when this was told.
     pub now_ms: u64,
     /// What an operator wants; `None` when nobody has said yet.
@@ -61,6 +66,8 @@ pub struct NodeStatus {
     pub slot: Option<SlotStatus>,
     /// The L1 accounts that publish.
     pub publishers: Vec<PublisherStatus>,
+    /// The prover; `None` where the node is none.
+    pub prover: Option<ProverStatus>,
     /// The keys that sign.
     pub signer: SignerStatus,
     /// Sends under way.
@@ -233,6 +240,8 @@ impl NodeStatus {
     pub fn of_engine(engine: &EngineStatus, now: UnixTime) -> Self {
         Self {
             version: env!("CARGO_PKG_VERSION").to_owned(),
+            roles: Roles::default(),
+            prover: None,
             now_ms: now.as_millis(),
             desired: None,
             actual: engine.into(),

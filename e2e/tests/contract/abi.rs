@@ -6,7 +6,7 @@ use alloy::dyn_abi::{DynSolType, DynSolValue, Specifier};
 use alloy::json_abi::JsonAbi;
 use alloy::primitives::{Address, B256, U256, hex};
 use alloy::sol_types::{SolCall, SolEventInterface, SolInterface};
-use fermata_rollup::contracts::{IErc20, IGse, IInbox, IMulticall3, IRegistry, IRollup, L1Errors};
+use fermata_rollup::contracts::{IErc20, IGse, IInbox, IMulticall3, IRegistry, IRollup, IVerifier, L1Errors};
 
 /// The ABI of a contract of the pinned package.
 fn published(contract: &str) -> JsonAbi {
@@ -41,6 +41,7 @@ fn every_function_of_our_bindings_is_one_of_the_contracts() {
         strange_functions::<IRegistry::IRegistryCalls>("Registry"),
         strange_functions::<IErc20::IErc20Calls>("TestERC20"),
         strange_functions::<IMulticall3::IMulticall3Calls>("Multicall3"),
+        strange_functions::<IVerifier::IVerifierCalls>("MockVerifier"),
     ];
     assert_eq!(strange.concat(), Vec::<String>::new());
 }
@@ -91,6 +92,7 @@ fn what_our_bindings_return_has_the_contracts_types() {
         getFeeHeaderCall "getFeeHeader", getStatusCall "getStatus", archiveAtCall "archiveAt",
         getProposerAtCall "getProposerAt", canPruneAtTimeCall "canPruneAtTime", getGenesisTimeCall "getGenesisTime",
         getSampleSeedAtCall "getSampleSeedAt", getManaMinFeeAtCall "getManaMinFeeAt", getInboxCall "getInbox",
+        getEpochProofPublicInputsCall "getEpochProofPublicInputs",
     );
     check!(inbox, IInbox: getStateCall "getState", getRootCall "getRoot", getInProgressCall "getInProgress");
     check!(gse, IGse:

@@ -6,4 +6,5 @@ mod candidate;
 mod chain;
 mod committee;
 mod invalidated;
+mod proven;
 mod refused;

@@ -8,6 +8,7 @@ mod hostile;
 mod intruding;
 mod landing;
 mod operating;
+mod proving;
 mod recovery;
 mod starting;
 mod stopping;

@@ -164,6 +164,10 @@ async fn the_doctor_finds_nothing_amiss_where_a_node_runs_and_names_what_is() ->
     };
     assert_eq!(doctor(&[]).await?, (Some(0), vec![]));
     assert!(!net.data_dir("a").exists(), "a look changes nothing");
+    let proves = ("node.roles", "sequencer,prover");
+    assert_eq!(doctor(&[proves]).await?, (Some(0), vec![]));
+    let without_money = ("prover.derivation_path", "m/44'/60'/9'/0");
+    assert_eq!(doctor(&[proves, without_money]).await?, (Some(39), vec!["prover".to_owned()]));
     let cases = [
         (("l1.chain_id", "5"), "contract"),
         (("l1.rpc_url", "http://127.0.0.1:9"), "l1"),

@@ -45,7 +45,7 @@ async fn assert_mining_is_in_phase(net: &Net) -> Result {
 }
 
 /// Has the contract drop what is not proven in time.
-async fn prune(net: &Net) -> Result {
+pub(crate) async fn prune(net: &Net) -> Result {
     let anyone = prefunded_accounts()[9].address();
     Cheats::new(net.chain().provider.clone()).impersonate(anyone).await?;
     let receipt = net.rollup().prune().from(anyone).send().await?.get_receipt().await?;

@@ -237,7 +237,7 @@ pub(crate) mod tests {
         let mut attestations = attested(&keys(4), B256::ZERO);
         let before = attestations.clone();
         let stranger = Address::repeat_byte(0xaa);
-        let refused = attestations.add(stranger, Signature::test_signature());
+        let refused = attestations.add(stranger, alloy::primitives::Signature::test_signature());
         assert!(matches!(refused, Err(RollupError::NotInCommittee(address)) if address == stranger));
         assert_eq!(attestations, before);
     }

@@ -83,6 +83,24 @@ pub enum RollupError {
         #[source]
         source: alloy::eips::eip4844::c_kzg::Error,
     },
+    /// The contract proves an epoch in one proof, or not at all; the claim cannot be made.
+    #[error(
+        "{checkpoints} checkpoints cannot be proven at once, the contract takes 1 to {most}; the epoch will be pruned"
+    )]
+    UnprovableEpoch {
+        /// Checkpoints of the epoch.
+        checkpoints: usize,
+        /// How many a proof may be about.
+        most: usize,
+    },
+    /// What a prover gave as the opening of the epoch's blobs is none; ask it again, or mend it.
+    #[error("the opening of the epoch's blobs has {found} bytes instead of {expected}; check the prover service")]
+    BlobOpening {
+        /// Bytes an opening has.
+        expected: usize,
+        /// Bytes there are.
+        found: usize,
+    },
     /// The file of contract addresses is of no use; the operator repairs it.
     #[error("{path}: the L1 addresses {fault}")]
     Addresses {

@@ -7,6 +7,7 @@
 //! blocks -> CheckpointPayload -> blobs -> BlobCommitments -> CheckpointHeader::blobs_hash
 //! CheckpointHeader::hash + archive -> payload_digest -> signatures -> CommitteeAttestations -> Propose -> calldata
 //! calldata of L1 -> Propose, blobs of L1 -> CheckpointPayload -> blocks
+//! EpochClaim + EpochProof + CommitteeAttestations of its last checkpoint -> EpochProofSubmission -> calldata
 //! ```
 
 mod addresses;
@@ -16,6 +17,7 @@ mod chain_config;
 mod committee;
 /// Bindings of the L1 contracts.
 pub mod contracts;
+mod epoch_proof;
 mod error;
 mod header;
 mod payload;
@@ -29,6 +31,10 @@ pub use attestation::{
 pub use blobs::{BlobCommitments, MAX_BLOBS_PER_CHECKPOINT, blobs_for, capacity_of, pack_blobs, unpack_blobs};
 pub use chain_config::RollupConstants;
 pub use committee::{Committee, proposer_index, quorum, sample_indices};
+pub use epoch_proof::{
+    BLOB_OPENING_BYTES, BlobOpening, CheckpointFee, EpochClaim, EpochProof, EpochProofSubmission,
+    MAX_CHECKPOINTS_PER_EPOCH,
+};
 pub use error::{AddressesFault, DamagedAttestations, Result, RollupError};
 pub use header::{CheckpointHeader, GasFees};
 pub use payload::{

@@ -43,9 +43,22 @@ pub struct DevArgs {
     /// Seconds of a slot.
     #[arg(long, value_name = "SECONDS", default_value_t = 4, value_parser = clap::value_parser!(u64).range(3..=600))]
     pub slot: u64,
+    /// Whether the node is a prover too. The rollup's verifier is the published mock, which takes any proof: nothing is
+    /// proven, and the contract has the epochs as proven.
+    #[arg(long, value_name = "ON|OFF", default_value = "on")]
+    pub prover: Switch,
     /// Ends by itself, gracefully, after this many checkpoints on L1.
     #[arg(long, value_name = "N")]
     pub checkpoints: Option<u64>,
+}
+
+/// A choice.
+#[derive(Clone, Copy, PartialEq, Eq, Debug, clap::ValueEnum)]
+pub enum Switch {
+    /// Yes.
+    On,
+    /// No.
+    Off,
 }
 
 /// Why `fermata dev` ended early.
@@ -163,6 +176,9 @@ fn config_of(args: &DevArgs, mut sources: Sources, place: u32, dir: &Path) -> Re
         preset("rpc.listen", "127.0.0.1:0".to_owned());
         preset("admin.listen", "127.0.0.1:0".to_owned());
     }
+    if args.prover == Switch::On && place == 0 {
+        sources.presets.push(Setting::new("node.roles", "sequencer,validator,prover", "--prover of fermata dev"));
+    }
     if args.nodes > 1 {
         sources.presets.extend(Seat { place, of: args.nodes }.settings(args.validators));
     }
@@ -252,7 +268,7 @@ pub(super) const fn reason_of(error: &AnvilError) -> Reason {
 /// Takes the directory for a moment, so that a node that runs there is not robbed, and removes the stores in it.
 fn begin_afresh(dir: &Path) -> Result<PathBuf, DevError> {
     let held = DataDir::open(dir)?;
-    for store in [held.node(), held.signer(), held.publisher(), held.execution()] {
+    for store in [held.node(), held.signer(), held.publisher(), held.execution(), held.prover()] {
         match std::fs::remove_dir_all(&store) {
             Err(source) if source.kind() != std::io::ErrorKind::NotFound => {
                 return Err(DevError::Io { what: format!("cannot remove {}", store.display()), source });

@@ -2,6 +2,7 @@
 
 mod accounts;
 mod chain;
+mod prover;
 mod servers;
 
 use super::reader::Reader;
@@ -10,6 +11,7 @@ use super::{
     Sources, StartPolicy,
 };
 
+use crate::roles::{Role, Roles};
 use crate::timetable::Budgets;
 
 /// A day: no interval or time limit is longer.
@@ -43,15 +45,21 @@ impl NodeConfig {
 fn read(r: &mut Reader<'_>) -> Option<NodeConfig> {
     let data_dir = r.path("data_dir");
     let clock = r.word("clock", &[("system", ClockKind::System), ("l1", ClockKind::L1)]);
-    let (l1, validator, publisher) = (l1(r), accounts::validator(r), accounts::publisher(r));
+    let roles = roles(r);
+    // Roles that are not known need what the usual ones need.
+    let assumed = roles.unwrap_or_default();
+    let (l1, validator, publisher) = (l1(r), accounts::validator(r, assumed), accounts::publisher(r, assumed));
+    let prover = assumed.has(Role::Prover).then(|| prover::prover(r));
     let (timetable, sequencer, execution) = (timetable(r), sequencer(r), chain::execution(r));
     let (rpc, admin, log) = (servers::rpc(r), servers::admin(r), servers::log(r));
     Some(NodeConfig {
         data_dir: data_dir?,
         clock: clock?,
+        roles: roles?,
         l1: l1?,
         validator: validator?,
         publisher: publisher?,
+        prover: prover.map_or(Some(None), |prover| prover.map(Some))?,
         timetable: timetable?,
         sequencer: sequencer?,
         execution: execution?,
@@ -60,6 +68,17 @@ fn read(r: &mut Reader<'_>) -> Option<NodeConfig> {
         log: log?,
         provenance: r.provenance(),
     })
+}
+
+fn roles(r: &mut Reader<'_>) -> Option<Roles> {
+    match Roles::from_words(&r.list("node.roles")?) {
+        Ok(roles) => Some(roles),
+        Err(wrong) => {
+            let remedy = "write any of `sequencer`, `validator` and `prover`, or `follower` alone";
+            r.invalid("node.roles", wrong.to_string(), remedy);
+            None
+        }
+    }
 }
 
 fn l1(r: &mut Reader<'_>) -> Option<L1Config> {

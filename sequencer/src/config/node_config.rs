@@ -12,6 +12,7 @@ use fermata_execution::rpc::RpcLimits;
 use fermata_publisher::FeeConfig;
 
 use super::Provenance;
+use crate::roles::Roles;
 use crate::timetable::Budgets;
 
 /// A node's configuration. Every value has been checked; no file it names has been read.
@@ -21,12 +22,16 @@ pub struct NodeConfig {
     pub data_dir: PathBuf,
     /// Which clock it lives by.
     pub clock: ClockKind,
+    /// What it is for.
+    pub roles: Roles,
     /// L1 and the contracts on it.
     pub l1: L1Config,
     /// The keys that sign.
     pub validator: ValidatorConfig,
     /// The accounts that send.
     pub publisher: PublisherConfig,
+    /// The prover; `None` where the node is none.
+    pub prover: Option<ProverConfig>,
     /// The time each step of a slot is allowed.
     pub timetable: Budgets,
     /// The poll loop.
@@ -141,6 +146,8 @@ impl fmt::Debug for Secret {
 /// Where keys come from.
 #[derive(Clone, PartialEq, Eq, Debug)]
 pub enum KeySource {
+    /// Nowhere: none of the node's roles needs any.
+    NoKeys,
     /// Encrypted V3 keystores.
     Keystores {
         /// Their directory.
@@ -177,6 +184,41 @@ pub struct PublisherConfig {
     pub keys: KeySource,
     /// What they may bid.
     pub fees: FeeConfig,
+}
+
+/// The prover.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub struct ProverConfig {
+    /// Where the keys of the accounts that send come from.
+    pub keys: KeySource,
+    /// Who gets the rewards; `None`: the first account.
+    pub id: Option<Address>,
+    /// Who makes the proofs.
+    pub proofs: ProofMaker,
+    /// Time between two looks whether a proof is done.
+    pub poll_interval: Duration,
+    /// How long one answer of the prover service may take.
+    pub request_timeout: Duration,
+}
+
+/// Who makes the proofs.
+#[derive(Clone, PartialEq, Eq)]
+pub enum ProofMaker {
+    /// Nobody: the rollup's verifier takes any proof.
+    Mock,
+    /// A prover service.
+    Service(Url),
+}
+
+impl fmt::Debug for ProofMaker {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Mock => f.write_str("Mock"),
+            Self::Service(url) => {
+                f.debug_tuple("Service").field(&super::show::without_credentials(url.as_str())).finish()
+            }
+        }
+    }
 }
 
 /// The poll loop.

@@ -17,6 +17,9 @@ fn base() -> Sources {
         ("l1.blobs", "anvil"),
         ("validator.mnemonic", MNEMONIC),
         ("publisher.mnemonic", MNEMONIC),
+        ("node.roles", "sequencer,validator,prover"),
+        ("prover.proofs", "mock"),
+        ("prover.mnemonic", MNEMONIC),
         ("execution.chain_id", "1337"),
     ])
 }
@@ -31,6 +34,10 @@ fn other_base() -> Sources {
         ("validator.password_file", "validators.password"),
         ("publisher.keystore_dir", "publishers"),
         ("publisher.password_file", "publishers.password"),
+        ("node.roles", "sequencer,validator,prover"),
+        ("prover.proofs", "mock"),
+        ("prover.keystore_dir", "prover"),
+        ("prover.password_file", "prover.password"),
         ("execution.genesis_file", "genesis.json"),
     ])
 }
@@ -196,6 +203,13 @@ fn every_invalid_value_is_named_with_what_is_wrong_and_what_to_do() {
     let cases = [
         ("clock", "sundial", "is `sundial`"),
         ("data_dir", "", "is empty"),
+        ("node.roles", "sequencer,juggler", "has `juggler`"),
+        ("node.roles", "follower,prover", "has `follower` beside other roles"),
+        ("node.roles", "", "is empty"),
+        ("prover.proofs", "somewhere", "is not a URL"),
+        ("prover.id", "0x12", "is not an address"),
+        ("prover.count", "0", "is not a whole number from 1"),
+        ("prover.poll_interval_ms", "1", "is not a whole number from 10"),
         ("l1.rpc_url", "localhost", "is not a URL"),
         ("l1.rpc_url", "ftp://localhost", "is not an http or https URL"),
         ("l1.chain_id", "0", "is not a whole number from 1 on"),
@@ -282,6 +296,44 @@ fn all_that_is_missing_is_told_at_once() {
         "execution.chain_id",
     ];
     assert_eq!(missing, expected);
+}
+
+#[test]
+fn a_node_is_asked_for_the_keys_of_its_roles_alone() {
+    let missing = |roles: &str| -> Vec<&'static str> {
+        let sources = presets(&[
+            ("l1.rpc_url", "http://127.0.0.1:8545"),
+            ("l1.addresses_file", "addresses.json"),
+            ("l1.blobs", "anvil"),
+            ("execution.chain_id", "1337"),
+            ("node.roles", roles),
+        ]);
+        match NodeConfig::load(&sources) {
+            Ok(_) => Vec::new(),
+            Err(ConfigError::Keys(Problems(problems))) => problems
+                .into_iter()
+                .map(|problem| {
+                    let Problem::Missing { key, .. } = problem else { panic!("{problem:?}") };
+                    key
+                })
+                .collect(),
+            Err(other) => panic!("{other}"),
+        }
+    };
+    let (signs, sends) = ("validator.keystore_dir", "publisher.keystore_dir");
+    let proves = ["prover.keystore_dir", "prover.proofs"];
+    assert_eq!(missing("follower"), Vec::<&str>::new());
+    assert_eq!(missing("validator"), [signs]);
+    assert_eq!(missing("sequencer"), [signs, sends]);
+    assert_eq!(missing("prover"), proves);
+    assert_eq!(missing("sequencer,prover"), [signs, sends, proves[0], proves[1]]);
+}
+
+#[test]
+fn keys_that_no_role_needs_are_not_loaded() {
+    let config = NodeConfig::load(&with_flag(base(), "node.roles", "follower")).expect("valid");
+    assert_eq!((&config.validator.keys, &config.publisher.keys), (&KeySource::NoKeys, &KeySource::NoKeys));
+    assert_eq!(config.prover, None);
 }
 
 #[test]

@@ -3,6 +3,7 @@
 use super::{Check, Facts, FromNow, Progress, Turn, Verdict};
 use crate::amount::ether;
 use crate::lifecycle::Lifecycle;
+use crate::roles::Role;
 use crate::span::words;
 use crate::status::Desired;
 
@@ -10,7 +11,8 @@ use crate::status::Desired;
 type Look = fn(&Facts) -> (Verdict, String);
 
 pub(super) fn all(facts: &Facts) -> Vec<Check> {
-    let checks: [(&str, Look); 10] = [
+    let checks: [(&str, Look); 11] = [
+        ("role", role),
         ("desired", desired),
         ("running", running),
         ("l1", l1),
@@ -35,6 +37,14 @@ fn pass(says: impl Into<String>) -> (Verdict, String) {
 
 fn fail(says: impl Into<String>) -> (Verdict, String) {
     (Verdict::Fail, says.into())
+}
+
+fn role(facts: &Facts) -> (Verdict, String) {
+    let roles = facts.roles;
+    if roles.has(Role::Sequencer) {
+        return pass(format!("the node is {roles}"));
+    }
+    fail(format!("the node is {roles}, and no sequencer; add `sequencer` to node.roles and restart it"))
 }
 
 fn desired(facts: &Facts) -> (Verdict, String) {

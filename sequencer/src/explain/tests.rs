@@ -17,6 +17,7 @@ fn secs(secs: u64) -> Duration {
 fn healthy() -> Facts {
     Facts {
         slot: Slot(93),
+        roles: Roles::default(),
         wish: None,
         actual: ActualState { lifecycle: Lifecycle::Running, since_ms: 0, starting: false },
         failure: None,
@@ -63,7 +64,8 @@ fn each_cause_is_named_by_its_check_and_in_the_answer() {
     };
     let stopping = Lifecycle::Stopping { drain: Drain::Graceful, then: Then::Stopped };
     assert!(explained(|facts| facts.actual.lifecycle = stopping).1.contains("is stopping"));
-    let cases: [(&str, Verdict, &str, Change); 17] = [
+    let cases: [(&str, Verdict, &str, Change); 18] = [
+        ("role", Verdict::Fail, "the node is follower, and no sequencer", |f| f.roles = Roles::FOLLOWER),
         ("desired", Verdict::Fail, "alice wants it stopped: \"db maintenance\"", stopped_by_alice),
         ("running", Verdict::Fail, "the node is idle; `fermata start`", |f| f.actual.lifecycle = Lifecycle::Idle),
         ("running", Verdict::Fail, "the node is closed", |f| f.actual.lifecycle = Lifecycle::Closed),

@@ -6,14 +6,12 @@ use alloy::consensus::Header;
 use alloy::primitives::B256;
 use alloy::providers::Provider;
 use alloy::rlp::Decodable;
-use alloy::rpc::types::{Filter, Log};
-use alloy::sol_types::SolEvent;
+use alloy::rpc::types::Log;
 use fermata_execution::{Block, Execution, Verdict};
 use fermata_primitives::{CheckpointNumber, L1Timestamp};
-use fermata_rollup::contracts::IRollup::CheckpointProposed;
 use fermata_rollup::{CheckpointPayload, PayloadBlock};
 
-use super::{BlobSource, RollupView};
+use super::{BlobSource, Proposals, RollupView};
 use crate::error::{Result, SequencerError};
 use crate::pipeline::L1Tip;
 
@@ -21,16 +19,16 @@ use crate::pipeline::L1Tip;
 #[derive(Debug)]
 pub struct Sync {
     view: RollupView,
+    proposals: Proposals,
     blobs: BlobSource,
     execution: Arc<dyn Execution>,
-    from_block: u64,
 }
 
 impl Sync {
-    /// A sync that looks for checkpoints from L1 block `from_block` on, in which the rollup was deployed.
+    /// A sync of the checkpoints that `proposals` finds.
     #[must_use]
-    pub const fn new(view: RollupView, blobs: BlobSource, execution: Arc<dyn Execution>, from_block: u64) -> Self {
-        Self { view, blobs, execution, from_block }
+    pub const fn new(view: RollupView, proposals: Proposals, blobs: BlobSource, execution: Arc<dyn Execution>) -> Self {
+        Self { view, proposals, blobs, execution }
     }
 
     /// Makes sure that execution has every block up to `tip`, and says how many checkpoints were rebuilt.
@@ -67,7 +65,7 @@ impl Sync {
 
     async fn rebuild(&self, number: CheckpointNumber) -> Result<()> {
         let archive = self.view.archive_at(number).await?;
-        let log = self.proposal_of(number, archive).await?;
+        let log = self.proposals.event_of(number, archive).await?;
         let payload = self.payload_of(number, &log).await?;
         let mut last = B256::ZERO;
         for block in payload.blocks {
@@ -79,27 +77,12 @@ impl Sync {
         Err(bad(number, format!("its last block is {last}, its archive {archive}")))
     }
 
-    async fn proposal_of(&self, number: CheckpointNumber, archive: B256) -> Result<Log> {
-        let filter = Filter::new()
-            .address(self.view.address())
-            .event_signature(CheckpointProposed::SIGNATURE_HASH)
-            .topic1(B256::from(alloy::primitives::U256::from(number.0)))
-            .topic2(archive)
-            .from_block(self.from_block);
-        let client = self.view.client();
-        let mut logs = client.within("eth_getLogs", client.provider().get_logs(&filter)).await?;
-        // The same checkpoint may have been proposed, pruned and proposed again: the last counts.
-        logs.pop().ok_or_else(|| bad(number, "L1 has no event of its proposal".into()))
-    }
-
     async fn payload_of(&self, number: CheckpointNumber, log: &Log) -> Result<CheckpointPayload> {
         let client = self.view.client();
-        let hash = log.transaction_hash.unwrap_or_default();
-        let transaction = client.within("eth_getTransactionByHash", client.provider().get_transaction_by_hash(hash));
+        let transaction = self.proposals.transaction_of(number, log);
         let block_hash = log.block_hash.unwrap_or_default();
         let block = client.within("eth_getBlockByHash", client.provider().get_block_by_hash(block_hash));
         let (transaction, block) = futures::try_join!(transaction, block)?;
-        let transaction = transaction.ok_or_else(|| bad(number, format!("L1 does not know transaction {hash}")))?;
         let mined = L1Timestamp(block.map_or(0, |block| block.header.timestamp));
         let blobs = self.blobs.blobs_of(client, &transaction, mined).await?;
         CheckpointPayload::from_blobs(&blobs).map_err(|error| bad(number, error.to_string()))

@@ -1,13 +1,13 @@
 //! What the rollup contract says.
 
-use alloy::primitives::{Address, B256, U256};
+use alloy::primitives::{Address, B256, Bytes, U256, keccak256};
 use alloy::providers::{DynProvider, Provider};
 use alloy::rpc::types::Filter;
 use alloy::rpc::types::state::{AccountOverride, StateOverride};
 use alloy::sol_types::SolEvent;
 use fermata_primitives::{CheckpointNumber, Epoch, L1Timestamp, Slot, SlotTimes};
 use fermata_rollup::contracts::IRollup::CheckpointInvalidated;
-use fermata_rollup::contracts::{IGse, IInbox, IRollup};
+use fermata_rollup::contracts::{CheckpointLog, IGse, IInbox, IRollup, IVerifier};
 use fermata_rollup::{Committee, RollupConstants, sample_indices};
 
 use super::L1Client;
@@ -95,6 +95,43 @@ impl RollupView {
     /// L1 did not answer.
     pub async fn archive_at(&self, number: CheckpointNumber) -> Result<B256> {
         self.client.within("archiveAt", self.rollup.archiveAt(U256::from(number.0)).call()).await
+    }
+
+    /// What the contract has of a checkpoint at L1 block `at`. It forgets what is proven and long past.
+    ///
+    /// # Errors
+    /// L1 did not answer, or the contract has no such checkpoint (any more).
+    pub async fn checkpoint(&self, number: CheckpointNumber, at: B256) -> Result<CheckpointLog> {
+        let call = self.rollup.getCheckpoint(U256::from(number.0)).block(at.into());
+        self.client.within("getCheckpoint", call.call()).await
+    }
+
+    /// The contract that checks the epochs' proofs.
+    ///
+    /// # Errors
+    /// L1 did not answer.
+    pub async fn verifier(&self) -> Result<Address> {
+        /// Where the contract keeps its chain of checkpoints, the verifier among it.
+        const NAMESPACE: &[u8] = b"aztec.stf.storage";
+        /// Words from there to the verifier; a test looks for its code there.
+        const VERIFIER_OFFSET: u64 = 7;
+        let slot = U256::from_be_bytes(keccak256(NAMESPACE).0) + U256::from(VERIFIER_OFFSET);
+        let read = self.client.provider().get_storage_at(self.address(), slot);
+        let word = self.client.within("eth_getStorageAt", read).await?;
+        Ok(Address::from_word(word.into()))
+    }
+
+    /// Whether the verifier takes any proof: it takes an empty one of nothing.
+    ///
+    /// # Errors
+    /// L1 did not answer.
+    pub async fn takes_any_proof(&self, verifier: Address) -> Result<bool> {
+        self.client.expect_code(verifier, "verifier of epoch proofs").await?;
+        let verifier = IVerifier::new(verifier, self.client.provider().clone());
+        match self.client.within("verify", verifier.verify(Bytes::new(), Vec::new()).call()).await {
+            Err(SequencerError::WouldRevert { .. }) => Ok(false),
+            other => other,
+        }
     }
 
     /// What the header of checkpoint `number` in `slot` takes from L1, with its parent landed.

@@ -17,6 +17,7 @@ pub(super) async fn explain(node: &Node, slot: Option<Slot>) -> Explanation {
     let engine = node.engine.status().borrow().clone();
     let facts = Facts {
         slot,
+        roles: node.inner.config.roles,
         wish: node.inner.store.wish().await.ok().flatten().map(Into::into),
         actual: ActualState::from(&engine),
         failure: engine.failure,

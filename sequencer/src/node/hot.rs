@@ -21,16 +21,15 @@ pub(super) const fn proposer(config: &NodeConfig) -> ProposerSettings {
 pub(super) fn appliers(
     config: &NodeConfig,
     settings: watch::Sender<ProposerSettings>,
-    publisher: &Arc<PublisherManager>,
+    managers: Vec<Arc<PublisherManager>>,
 ) -> Vec<Applier> {
-    let publisher = Arc::clone(publisher);
     let filter = Mutex::new(config.log.filter.clone());
     vec![
         Box::new(move |config| {
             settings.send_replace(proposer(config));
         }),
         // An error means that it is closed: then it bids no more.
-        Box::new(move |config| drop(publisher.set_fees(config.publisher.fees.clone()))),
+        Box::new(move |config| managers.iter().for_each(|of| drop(of.set_fees(config.publisher.fees.clone())))),
         // The filter that is written with may be another than the configured one, until that is set.
         Box::new(move |config| {
             let mut filter = filter.lock().unwrap_or_else(PoisonError::into_inner);

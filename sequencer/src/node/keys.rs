@@ -13,13 +13,14 @@ pub(crate) fn validators(source: &KeySource) -> Result<LocalKeys, SignerError> {
     LocalKeys::from_signers(signers(source)?)
 }
 
-/// The publishers' keys.
+/// The keys of accounts that send: the publishers', the prover's.
 pub(crate) fn publishers(source: &KeySource) -> Result<Vec<PrivateKeySigner>, SignerError> {
     signers(source)
 }
 
 fn signers(source: &KeySource) -> Result<Vec<PrivateKeySigner>, SignerError> {
     match source {
+        KeySource::NoKeys => Ok(Vec::new()),
         KeySource::Keystores { dir, password_file } => {
             Ok(LocalKeys::from_directory(dir, &Password::from_file(password_file)?)?.into_signers())
         }

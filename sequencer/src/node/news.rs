@@ -54,6 +54,8 @@ const fn is_of_checkpoint(event: &SequencerEvent) -> bool {
         | SequencerEvent::ActionsEnded { .. }
         | SequencerEvent::SlotMissed { .. }
         | SequencerEvent::CheckpointDiscarded { .. }
+        | SequencerEvent::EpochProven { .. }
+        | SequencerEvent::EpochProofFailed { .. }
         | SequencerEvent::L1TipMoved { .. } => true,
     }
 }

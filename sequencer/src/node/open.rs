@@ -1,5 +1,6 @@
 //! Opening a node: stores first, then what L1 says, then the tasks that outlive every run.
 
+use std::path::PathBuf;
 use std::sync::{Arc, Mutex};
 
 use alloy::primitives::Address;
@@ -15,7 +16,7 @@ use fermata_validator_signer::{
 use tokio::sync::watch;
 
 use super::parts::NodeParts;
-use super::{Background, Held, Inner, Node, hot, keys};
+use super::{Background, Held, Inner, Node, hot, keys, proving};
 use crate::catalogue::Reason;
 use crate::chain::Chain;
 use crate::config::{BlobSource as ConfiguredBlobs, ClockKind, NodeConfig, RollupLocation, Settings};
@@ -23,7 +24,7 @@ use crate::data_dir::{DataDir, DataDirError, Scope};
 use crate::engine::{Engine, EngineConfig};
 use crate::error::SequencerError;
 use crate::events::Events;
-use crate::l1::{BlobSource, Committees, Follower, HeadMonitor, HeadReceiver, L1Client, RollupView, Sync};
+use crate::l1::{BlobSource, Committees, Follower, HeadMonitor, HeadReceiver, L1Client, Proposals, RollupView, Sync};
 use crate::network::{Alone, Network, NodeId};
 use crate::node_store::{NodeStore, NodeStoreError};
 use crate::peers::Peers;
@@ -137,8 +138,15 @@ impl Node {
             store.record_signing_store().await?;
         }
         let workshop = Arc::new(workshop);
-        let settings = Arc::new(Settings::new(&config, hot::appliers(&config, proposer, &workshop.publisher)));
+        let proposals = Proposals::new(view.clone(), deployed_at_block);
+        let prover = proving::open(&ground, &workshop, proposals, head.clone()).await?;
+        let provers = prover.iter().map(|prover| Arc::clone(prover.publisher()));
+        let managers = provers.chain([Arc::clone(&workshop.publisher)]).collect();
+        let settings = Arc::new(Settings::new(&config, hot::appliers(&config, proposer, managers)));
         let background = begin_background(monitor, &workshop, head.clone(), &clock);
+        if let Some(prover) = &prover {
+            background.tasks.spawn(Arc::clone(prover).run(background.ended.clone()));
+        }
         let poll_interval = config.sequencer.poll_interval;
         let held = Mutex::new(Some(Held { data_dir, endpoint: None, socket: None }));
         let inner = Arc::new(Inner {
@@ -150,6 +158,7 @@ impl Node {
             execution,
             store,
             head,
+            prover,
             background,
             listening: Mutex::default(),
             held,
@@ -213,11 +222,11 @@ async fn check_genesis(view: &RollupView, execution: &RevmExecution) -> Result<(
 }
 
 /// What the parts of a node are made from.
-struct Ground<'a> {
-    config: &'a NodeConfig,
-    data_dir: &'a DataDir,
+pub(super) struct Ground<'a> {
+    pub(super) config: &'a NodeConfig,
+    pub(super) data_dir: &'a DataDir,
     view: &'a RollupView,
-    l1_chain_id: u64,
+    pub(super) l1_chain_id: u64,
     clock: &'a SharedClock,
     network: Arc<dyn Network>,
     /// No node has come up in this data directory before: neither a signing store nor an admin token is on record.
@@ -250,16 +259,25 @@ impl Ground<'_> {
 
     /// The manager, and one of its accounts.
     fn publisher(&self, heads: HeadReceiver) -> Result<(PublisherManager, Address), NodeError> {
-        let ethereum_slot = self.view.times().ethereum_slot();
+        let signers = keys::publishers(&self.config.publisher.keys)?;
+        let account = signers.first().map_or(Address::ZERO, PrivateKeySigner::address);
+        Ok((self.manager(self.data_dir.publisher(), signers, heads)?, account))
+    }
+
+    /// A manager of these accounts, which keeps its records in `dir`.
+    pub(super) fn manager(
+        &self,
+        dir: PathBuf,
+        signers: Vec<PrivateKeySigner>,
+        heads: HeadReceiver,
+    ) -> Result<PublisherManager, NodeError> {
         let options = PublisherConfig {
             fees: self.config.publisher.fees.clone(),
             rpc_timeout: self.config.l1.request_timeout,
-            ..PublisherConfig::new(self.l1_chain_id, ethereum_slot, self.data_dir.publisher())
+            ..PublisherConfig::new(self.l1_chain_id, self.view.times().ethereum_slot(), dir)
         };
         let l1 = L1 { provider: self.view.client().provider().clone(), heads };
-        let signers = keys::publishers(&self.config.publisher.keys)?;
-        let account = signers.first().map_or(Address::ZERO, PrivateKeySigner::address);
-        Ok((PublisherManager::open(options, signers, l1, self.clock.clone())?, account))
+        Ok(PublisherManager::open(options, signers, l1, self.clock.clone())?)
     }
 }
 
@@ -272,7 +290,8 @@ fn workshop(
 ) -> Result<Workshop, NodeError> {
     let view = ground.view.clone();
     let events = Events::default();
-    let sync = Sync::new(view.clone(), blob_source(ground.config), Arc::clone(&execution), deployed_at_block);
+    let proposals = Proposals::new(view.clone(), deployed_at_block);
+    let sync = Sync::new(view.clone(), proposals, blob_source(ground.config), Arc::clone(&execution));
     let chain = Chain::new(Arc::clone(&execution), sync, ground.clock.clone(), events.clone());
     let committees = Arc::new(Committees::new(view.clone(), head.clone()));
     let (publisher, publisher_account) = ground.publisher(head)?;

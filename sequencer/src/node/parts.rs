@@ -16,6 +16,7 @@ use crate::error::{Result, SequencerError};
 use crate::l1::unless_interrupted;
 use crate::listening::Listening;
 use crate::poll_loop::{Tick, chain as error_chain};
+use crate::roles::Role;
 use crate::run::RunTokens;
 use crate::slot::SlotTick;
 use crate::verbs::{Head, HeadGap, PartsError, StartRequest};
@@ -23,7 +24,10 @@ use crate::verbs::{Head, HeadGap, PartsError, StartRequest};
 impl Inner {
     /// Signer, then publisher (in-flight transactions reconciled), then the chain at what L1 says.
     async fn bring_up(&self, request: &StartRequest) -> Result<()> {
-        let workshop = &self.workshop;
+        let (workshop, roles) = (&self.workshop, self.config.roles);
+        if !roles.has(Role::Sequencer) {
+            return Err(SequencerError::NotSequencer { roles });
+        }
         if let Some(want) = request.at {
             self.synced_to(want, request.wait).await?;
         }
@@ -119,18 +123,26 @@ impl Inner {
                 tracing::error!(error = %error_chain(&error), "the publisher's store was not closed");
             }
         };
+        let prover = async {
+            let Some(prover) = &self.prover else { return };
+            if let Err(error) = prover.publisher().close().await {
+                tracing::error!(error = %error_chain(&error), "the prover's store was not closed");
+            }
+        };
         let execution = async {
             if let Err(error) = self.execution.close().await {
                 tracing::error!(error = %error_chain(&error), "the execution store was not closed");
             }
         };
-        futures::join!(publisher, self.workshop.signer.close(), execution, self.store.close());
+        futures::join!(publisher, prover, self.workshop.signer.close(), execution, self.store.close());
         let held = self.held.lock().unwrap_or_else(PoisonError::into_inner).take();
         if let Some(Held { data_dir, endpoint, socket }) = held {
             drop((endpoint, socket));
             data_dir.close();
         }
-        ["publisher", "signer", "execution", "node", "data directory"].map(str::to_owned).to_vec()
+        let prover = self.prover.as_ref().map(|_| "prover");
+        let all = ["publisher", "signer", "execution", "node", "data directory"];
+        prover.into_iter().chain(all).map(str::to_owned).collect()
     }
 }
 

@@ -16,7 +16,8 @@ impl SequencerError {
             Self::WrongChain { .. } => Reason::WrongChain,
             Self::NoContract { .. } => Reason::NoContract,
             Self::WrongGenesis { .. } => Reason::WrongGenesis,
-            Self::Times(_) => Reason::ConfigInvalid,
+            Self::Times(_) | Self::RealVerifier { .. } | Self::SharedAccount { .. } => Reason::ConfigInvalid,
+            Self::NotSequencer { .. } => Reason::NotSequencer,
             Self::NotStaked { .. } => Reason::NotStaked,
             Self::Interrupted | Self::CutInFlight { .. } => Reason::Interrupted,
             Self::HeadMismatch { .. } => Reason::HeadMismatch,
@@ -35,6 +36,10 @@ impl SequencerError {
             | Self::NotLanded(_)
             | Self::NothingToBuild
             | Self::TooLate(_)
+            | Self::ProverService { .. }
+            | Self::ProofRefused { .. }
+            | Self::NotProven(_)
+            | Self::ProofTooLate { .. }
             | Self::Task { .. } => Reason::StartFailed,
         }
     }

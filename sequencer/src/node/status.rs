@@ -10,14 +10,14 @@ use futures::stream::BoxStream;
 use fermata_execution::Heads;
 use fermata_primitives::Slot;
 
-use super::{Node, explain, funds, news};
+use super::{Node, explain, funds, news, proving};
 use crate::explain::Explanation;
 use crate::feed::Told;
 use crate::lifecycle::Lifecycle;
 use crate::poll_loop::chain;
 use crate::status::{
-    HeadsStatus, Health, InFlightTx, L1Status, NodeStatus, PublisherReport, PublisherStatus, RequestStatus,
-    SignerStatus, SlotPhaseStatus, SlotStatus, StatusSource,
+    HeadsStatus, Health, InFlightTx, L1Status, NodeStatus, ProverStatus, PublisherReport, PublisherStatus,
+    RequestStatus, SignerStatus, SlotPhaseStatus, SlotStatus, StatusSource,
 };
 use crate::verbs::Head;
 
@@ -87,6 +87,8 @@ impl NodeStatusSource {
             l1: Some(l1),
             slot: Some(self.slot()),
             publishers: self.publishers().await,
+            roles: inner.config.roles,
+            prover: proving::tell(&self.node).await,
             signer: SignerStatus {
                 keys: inner.workshop.signer.addresses(),
                 started: inner.workshop.signer.is_started(),
@@ -94,11 +96,11 @@ impl NodeStatusSource {
             requests: self.requests().await,
             phases: phases.collect(),
             ticks,
-            health: Health::from_reasons(self.ill_because(engine.lifecycle, &l1, engine.failure.as_ref())),
             ..NodeStatus::of_engine(&engine, inner.clock.now())
         };
+        let health = Health::from_reasons(self.ill_because(&status));
         let others = self.cannot_work_because(&status);
-        status.judged(others)
+        NodeStatus { health, ..status }.judged(others)
     }
 
     fn l1(&self) -> L1Status {
@@ -129,16 +131,18 @@ impl NodeStatusSource {
         status.accounts.into_iter().map(publisher).collect()
     }
 
-    fn ill_because(&self, lifecycle: Lifecycle, l1: &L1Status, failure: Option<&String>) -> Vec<String> {
+    fn ill_because(&self, status: &NodeStatus) -> Vec<String> {
         let times = self.node.timetable().times();
-        let mut reasons: Vec<String> = failure.cloned().into_iter().collect();
-        if u128::from(l1.lag_ms) > (L1_HEADS_MISSED * times.ethereum_slot()).as_millis() {
-            reasons.push(format!("the L1 head is {} s old; check the L1 endpoint", l1.lag_ms / 1_000));
+        let mut reasons: Vec<String> = status.failure.clone().into_iter().collect();
+        let lag_ms = status.l1.map_or(0, |l1| l1.lag_ms);
+        if u128::from(lag_ms) > (L1_HEADS_MISSED * times.ethereum_slot()).as_millis() {
+            reasons.push(format!("the L1 head is {} s old; check the L1 endpoint", lag_ms / 1_000));
         }
         let still = self.node.inner.workshop.chain.tip_unmoved_for();
-        if lifecycle == Lifecycle::Running && still > SLOTS_WITHOUT_CHECKPOINT * times.slot() {
+        if status.actual.lifecycle == Lifecycle::Running && still > SLOTS_WITHOUT_CHECKPOINT * times.slot() {
             reasons.push(format!("no checkpoint has landed for {} s; look at the log", still.as_secs()));
         }
+        reasons.extend(status.prover.as_ref().and_then(ProverStatus::amiss));
         reasons
     }
 

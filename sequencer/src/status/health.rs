@@ -4,6 +4,7 @@ use serde::{Deserialize, Serialize};
 
 use super::{Desired, NodeStatus};
 use crate::lifecycle::Lifecycle;
+use crate::roles::Role;
 
 /// Whether the node makes progress.
 #[derive(Clone, PartialEq, Eq, Debug, Serialize, Deserialize)]
@@ -44,7 +45,9 @@ impl NodeStatus {
     /// Why the node is not at work, a sentence each: its state, and whose wish that is.
     fn not_running(&self) -> Option<String> {
         let state = self.actual.lifecycle;
-        if state == Lifecycle::Running {
+        // Who is no sequencer does its work without a start.
+        let needs_start = self.roles.has(Role::Sequencer);
+        if state == Lifecycle::Running || !needs_start && state != Lifecycle::Closed {
             return None;
         }
         let wish = self.desired.as_ref().filter(|wish| wish.state == Desired::Stopped);

@@ -22,6 +22,13 @@ fn a_stopped_node_is_well_and_not_ready() {
 }
 
 #[test]
+fn a_node_that_is_no_sequencer_is_ready_without_a_start_until_it_is_closed() {
+    let follower = |lifecycle| NodeStatus { roles: Roles::FOLLOWER, ..status(lifecycle, None) }.judged([]);
+    assert!(follower(Lifecycle::Idle).is_ready());
+    assert_eq!(follower(Lifecycle::Closed).unready, ["the node is closed"]);
+}
+
+#[test]
 fn a_node_that_is_not_ready_tells_whose_wish_that_is_and_all_that_is_amiss() {
     let wish = DesiredState {
         state: Desired::Stopped,

@@ -15,6 +15,17 @@ alloy::sol! {
         error Rollup__SlotAlreadyInChain(uint256 lastSlot, uint256 proposedSlot);
         error Rollup__InvalidBlobHash(bytes32 expected, bytes32 actual);
         error Rollup__InvalidBlobProof(bytes32 blobHash);
+        error Rollup__InvalidProof();
+        error Rollup__InvalidOutHash(bytes32 expected, bytes32 actual);
+        error Rollup__InvalidPreviousArchive(bytes32 expected, bytes32 actual);
+        error Rollup__InvalidCheckpointNumber(uint256 expected, uint256 actual);
+        error Rollup__InvalidFirstEpochProof();
+        error Rollup__PastDeadline(uint256 deadline, uint256 currentEpoch);
+        error Rollup__ProverHaveAlreadySubmitted(address prover, uint256 epoch);
+        error Rollup__StartAndEndNotSameEpoch(uint256 start, uint256 end);
+        error Rollup__StartIsNotBuildingOnProven();
+        error Rollup__StartIsNotFirstCheckpointOfEpoch();
+        error Rollup__TooManyCheckpointsInEpoch(uint256 expected, uint256 actual);
         error Rollup__NoBlobsInCheckpoint();
         error Rollup__UnavailableTxs(bytes32 txsHash);
         error Rollup__NonZeroDaFee();

@@ -18,6 +18,6 @@ pub use inbox::{IInbox, InboxState};
 pub use multicall3::{Call3, CallResult, IMulticall3};
 pub use rollup::{
     AttesterConfig, AttesterView, ChainTips, CheckpointHeaderValidationFlags, CheckpointLog, CommitteeAttestations,
-    Exit, FeeHeader, G1Point, G2Point, GasFees, IRollup, L1FeeData, ManaMinFeeComponents, OracleInput, ProposeArgs,
-    ProposedHeader, Signature, StakingQueueConfig,
+    Exit, FeeHeader, G1Point, G2Point, GasFees, IRollup, IVerifier, L1FeeData, ManaMinFeeComponents, OracleInput,
+    ProposeArgs, ProposedHeader, PublicInputArgs, Signature, StakingQueueConfig, SubmitEpochRootProofArgs,
 };

@@ -136,6 +136,31 @@ alloy::sol! {
         uint256 maxQueueFlushSize;
     }
 
+    /// What an epoch's proof is about, as far as the contract does not know it.
+    struct PublicInputArgs {
+        bytes32 previousArchive;
+        bytes32 endArchive;
+        bytes32 outHash;
+        address proverId;
+    }
+
+    /// An epoch's proof; `fermata_rollup::EpochProofSubmission` is its typed form.
+    struct SubmitEpochRootProofArgs {
+        uint256 start;
+        uint256 end;
+        PublicInputArgs args;
+        bytes32[] fees;
+        CommitteeAttestations attestations;
+        bytes blobInputs;
+        bytes proof;
+    }
+
+    /// Checks the proofs of epochs for the rollup.
+    #[sol(rpc)]
+    interface IVerifier {
+        function verify(bytes calldata _proof, bytes32[] calldata _publicInputs) external view returns (bool);
+    }
+
     /// The rollup on L1.
     #[sol(rpc)]
     interface IRollup {
@@ -198,6 +223,14 @@ alloy::sol! {
             bytes32 archiveOfMyCheckpoint,
             uint256 provenEpochNumber
         );
+        function submitEpochRootProof(SubmitEpochRootProofArgs calldata _args) external;
+        function getEpochProofPublicInputs(
+            uint256 _start,
+            uint256 _end,
+            PublicInputArgs calldata _args,
+            bytes32[] calldata _fees,
+            bytes calldata _blobPublicInputs
+        ) external view returns (bytes32[] memory);
         function checkBlob() external view returns (bool);
         function getVersion() external view returns (uint256);
         function owner() external view returns (address);

@@ -20,10 +20,20 @@ pub(super) fn print(chain: &DevChain, services: &[Service]) {
         chain.took.total().as_secs_f64()
     );
     println!(
-        "  slots      {} s, {} blocks each, committee of {}; epochs are proven by a mock verifier, which takes any proof",
+        "  slots      {} s, {} blocks each, committee of {}",
         times.slot().as_secs(),
         table.blocks_per_checkpoint(),
         constants.committee_size
+    );
+    let prover = services.iter().position(|service| service.node().config().prover.is_some());
+    let prover = match prover {
+        Some(_) if services.len() == 1 => "this node has".to_owned(),
+        Some(place) => format!("node-{} has", place + 1),
+        None => "nobody has".to_owned(),
+    };
+    println!(
+        "  epochs     {} slots; {prover} them proven, by a mock verifier, which takes any proof",
+        times.epoch_slots()
     );
     for (place, service) in services.iter().enumerate() {
         if services.len() > 1 {

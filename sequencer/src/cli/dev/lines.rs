@@ -92,6 +92,15 @@ fn line(who: &str, event: &SequencerEvent) -> Option<String> {
         }
         SequencerEvent::CheckpointDiscarded { slot, reason } => format!("{} ✗ discarded: {reason}", at(slot)),
         SequencerEvent::ActionsEnded { slot, actions, .. } => actions_line(&at(slot), actions)?,
+        SequencerEvent::EpochProven { epoch, from, to, l1_tx } => {
+            format!(
+                "epoch {epoch} ▸ checkpoints {from} to {to} proven (by the mock verifier) ▸ {}…",
+                &l1_tx.to_string()[..10]
+            )
+        }
+        SequencerEvent::EpochProofFailed { epoch, from, to, reason } => {
+            format!("epoch {epoch} ✗ checkpoints {from} to {to} are not proven: {reason}")
+        }
         SequencerEvent::PreparingCheckpoint { .. }
         | SequencerEvent::PhaseEntered { .. }
         | SequencerEvent::BlockProposed { .. }

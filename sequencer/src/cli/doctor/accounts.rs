@@ -7,16 +7,42 @@ use fermata_validator_signer::Keystore as _;
 use super::Finding;
 use crate::amount::ether;
 use crate::catalogue::Reason;
-use crate::config::NodeConfig;
+use crate::config::{KeySource, NodeConfig, ProofMaker, without_credentials};
 use crate::l1::RollupView;
 use crate::node::{publisher_keys, reason_of_signer, validator_keys};
 use crate::poll_loop::chain as error_chain;
+use crate::prover::{MockProofs, ProofSource as _};
+use crate::roles::Role;
 
 /// A publisher with less will soon be unable to pay, in wei: 0.05 ETH.
 const LITTLE: u64 = 50_000_000_000_000_000;
 
 pub(super) async fn examine(config: &NodeConfig, view: &RollupView) -> Vec<Finding> {
-    vec![validators(config, view).await, publishers(config, view).await]
+    let roles = config.roles;
+    let mut findings = vec![Finding::ok("roles", roles.to_string())];
+    if roles.has(Role::Sequencer) || roles.has(Role::Validator) {
+        findings.push(validators(config, view).await);
+    }
+    if config.publisher.keys != KeySource::NoKeys {
+        findings.push(accounts("publishers", &config.publisher.keys, view).await);
+    }
+    if let Some(prover) = &config.prover {
+        findings.push(accounts("prover", &prover.keys, view).await);
+        findings.push(proofs(&prover.proofs, view).await);
+    }
+    findings
+}
+
+async fn proofs(maker: &ProofMaker, view: &RollupView) -> Finding {
+    match maker {
+        ProofMaker::Service(url) => {
+            Finding::ok("proofs", format!("of the service {}", without_credentials(url.as_str())))
+        }
+        ProofMaker::Mock => match MockProofs::for_mock_verifier(view).await {
+            Ok(mock) => Finding::ok("proofs", mock.describe()),
+            Err(error) => Finding::of_reason("proofs", error_chain(&error), error.reason()),
+        },
+    }
 }
 
 async fn validators(config: &NodeConfig, view: &RollupView) -> Finding {
@@ -37,30 +63,30 @@ async fn validators(config: &NodeConfig, view: &RollupView) -> Finding {
     }
 }
 
-async fn publishers(config: &NodeConfig, view: &RollupView) -> Finding {
-    let keys = match publisher_keys(&config.publisher.keys) {
+async fn accounts(check: &'static str, keys: &KeySource, view: &RollupView) -> Finding {
+    let keys = match publisher_keys(keys) {
         Ok(keys) => keys,
-        Err(error) => return Finding::of_reason("publishers", error_chain(&error), reason_of_signer(&error)),
+        Err(error) => return Finding::of_reason(check, error_chain(&error), reason_of_signer(&error)),
     };
     let accounts: Vec<_> = keys.iter().map(PrivateKeySigner::address).collect();
     match view.client().balances(&accounts).await {
-        Ok(balances) => funds(&balances),
-        Err(error) => Finding::of_reason("publishers", error_chain(&error), error.reason()),
+        Ok(balances) => funds(check, &balances),
+        Err(error) => Finding::of_reason(check, error_chain(&error), error.reason()),
     }
 }
 
-fn funds(balances: &[(Address, U256)]) -> Finding {
+fn funds(check: &'static str, balances: &[(Address, U256)]) -> Finding {
     let Some((account, most)) = balances.iter().max_by_key(|(_, balance)| *balance) else {
-        return Finding::of_reason("publishers", "there is no publisher key", Reason::KeystoreUnusable);
+        return Finding::of_reason(check, "there is no key", Reason::KeystoreUnusable);
     };
     let says = format!("{} accounts, the richest, {account}, has {}", balances.len(), ether(*most));
     if most.is_zero() {
-        return Finding::of_reason("publishers", says, Reason::Unfunded);
+        return Finding::of_reason(check, says, Reason::Unfunded);
     }
     if *most < U256::from(LITTLE) {
-        return Finding::warn("publishers", says, format!("send ETH to {account} soon"));
+        return Finding::warn(check, says, format!("send ETH to {account} soon"));
     }
-    Finding::ok("publishers", says)
+    Finding::ok(check, says)
 }
 
 #[cfg(test)]
@@ -70,8 +96,10 @@ mod tests {
 
     #[test]
     fn accounts_without_money_fail_and_with_little_warn() {
-        let of = |wei: u64| funds(&[(Address::ZERO, U256::ZERO), (Address::repeat_byte(1), U256::from(wei))]).verdict;
+        let of = |wei: u64| {
+            funds("publishers", &[(Address::ZERO, U256::ZERO), (Address::repeat_byte(1), U256::from(wei))]).verdict
+        };
         assert_eq!((of(0), of(LITTLE - 1), of(LITTLE)), (Verdict::Fail, Verdict::Warn, Verdict::Ok));
-        assert_eq!(funds(&[]).verdict, Verdict::Fail);
+        assert_eq!(funds("publishers", &[]).verdict, Verdict::Fail);
     }
 }

@@ -11,7 +11,7 @@ use crate::lifecycle::{Drain, Lifecycle};
 use crate::phases::Phase;
 use crate::requests_tracker::RequestKind;
 use crate::span::words;
-use crate::status::{Desired, DrainStatus, HealthStatus, NodeStatus, PublisherStatus, SlotStatus};
+use crate::status::{Desired, DrainStatus, HealthStatus, NodeStatus, ProverStatus, PublisherStatus, SlotStatus};
 use crate::verbs::StopAt;
 
 /// What a verb waits for, in a line.
@@ -31,6 +31,7 @@ pub(in crate::cli) fn status(status: &NodeStatus) -> String {
     let now = UnixTime::from_millis(status.now_ms);
     let mut rows = vec![("state", state(status, now))];
     rows.extend(status.failure.clone().map(|failure| ("failure", failure)));
+    rows.push(("roles", status.roles.to_string()));
     rows.push(("desired", desired(status, now)));
     rows.push(("head", head(&status.head.unsafe_head)));
     rows.push(("", format!("{} safe, {} finalized", head(&status.head.safe), head(&status.head.finalized))));
@@ -39,6 +40,7 @@ pub(in crate::cli) fn status(status: &NodeStatus) -> String {
     rows.extend(status.slot.map(|at| ("slot", slot(&at))));
     rows.extend(labelled("publisher", status.publishers.iter().map(publisher)));
     rows.push(("signer", keys(status.signer.keys.len())));
+    rows.extend(labelled("prover", status.prover.iter().flat_map(prover)));
     rows.extend(status.stop_at.map(|at| ("planned", planned(at))));
     rows.extend(status.drain.map(|drain| ("draining", draining(&drain, now))));
     rows.extend(labelled(
@@ -113,6 +115,16 @@ fn publisher(account: &PublisherStatus) -> String {
         let _ = write!(text, ", {} for {}", tx.label, words(Duration::from_millis(tx.age_ms)));
     }
     text
+}
+
+/// What it is at, who makes the proofs, and who sends them.
+fn prover(prover: &ProverStatus) -> Vec<String> {
+    let at = match (&prover.epoch, &prover.last) {
+        (Some(due), _) => format!("epoch {} is due, checkpoints {} to {}", due.epoch, due.from, due.to),
+        (None, Some(last)) => format!("epoch {} proven, up to checkpoint {}", last.epoch, last.to),
+        (None, None) => "no epoch is due".to_owned(),
+    };
+    [at, prover.proofs.clone()].into_iter().chain(prover.accounts.iter().map(publisher)).collect()
 }
 
 fn keys(count: usize) -> String {

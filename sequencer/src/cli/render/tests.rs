@@ -74,6 +74,7 @@ fn busy() -> NodeStatus {
 fn a_busy_node_fits_a_small_table() {
     let expected = [
         "     state  running for 12 m 5 s (2 runs, fermata 1.2.3)",
+        "     roles  sequencer, validator",
         r#"   desired  stopped, which it is not, says alice via cli 4.5 s ago: "db maintenance""#,
         "      head  #1042 0xabababab…abab",
         "            #1030 0xcdcdcdcd…cdcd safe, #0 0x00000000…0000 finalized",

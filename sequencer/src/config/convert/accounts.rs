@@ -6,18 +6,19 @@ use crate::config::reader::Reader;
 use fermata_publisher::FeeConfig;
 
 use crate::config::{KeySource, PublisherConfig, Secret, ValidatorConfig};
+use crate::roles::{Role, Roles};
 
 /// The keys of one section.
-struct KeyKeys {
-    keystore_dir: &'static str,
-    password_file: &'static str,
-    mnemonic: &'static str,
-    derivation_path: &'static str,
-    first: &'static str,
-    count: &'static str,
+pub(super) struct KeyKeys {
+    pub(super) keystore_dir: &'static str,
+    pub(super) password_file: &'static str,
+    pub(super) mnemonic: &'static str,
+    pub(super) derivation_path: &'static str,
+    pub(super) first: &'static str,
+    pub(super) count: &'static str,
 }
 
-fn keys(r: &mut Reader<'_>, k: &KeyKeys) -> Option<KeySource> {
+pub(super) fn keys(r: &mut Reader<'_>, k: &KeyKeys) -> Option<KeySource> {
     match (r.is_set(k.keystore_dir), r.is_set(k.mnemonic)) {
         (true, true) => {
             r.invalid(k.mnemonic, format!("is set beside `{}`", k.keystore_dir), "set one of them");
@@ -61,34 +62,43 @@ fn is_path_step(step: &str) -> bool {
     step.strip_suffix('\'').unwrap_or(step).parse::<u32>().is_ok_and(|index| index < 1 << 31)
 }
 
-pub(super) fn validator(r: &mut Reader<'_>) -> Option<ValidatorConfig> {
-    let keys = keys(
-        r,
-        &KeyKeys {
-            keystore_dir: "validator.keystore_dir",
-            password_file: "validator.password_file",
-            mnemonic: "validator.mnemonic",
-            derivation_path: "validator.derivation_path",
-            first: "validator.first",
-            count: "validator.count",
-        },
-    );
+const VALIDATOR: KeyKeys = KeyKeys {
+    keystore_dir: "validator.keystore_dir",
+    password_file: "validator.password_file",
+    mnemonic: "validator.mnemonic",
+    derivation_path: "validator.derivation_path",
+    first: "validator.first",
+    count: "validator.count",
+};
+
+const PUBLISHER: KeyKeys = KeyKeys {
+    keystore_dir: "publisher.keystore_dir",
+    password_file: "publisher.password_file",
+    mnemonic: "publisher.mnemonic",
+    derivation_path: "publisher.derivation_path",
+    first: "publisher.first",
+    count: "publisher.count",
+};
+
+/// Both who proposes and who attests signs.
+pub(super) fn validator(r: &mut Reader<'_>, roles: Roles) -> Option<ValidatorConfig> {
+    let keys = if roles.has(Role::Sequencer) || roles.has(Role::Validator) {
+        keys(r, &VALIDATOR)
+    } else {
+        Some(KeySource::NoKeys)
+    };
     let coinbase = r.address("validator.coinbase");
     Some(ValidatorConfig { keys: keys?, coinbase })
 }
 
-pub(super) fn publisher(r: &mut Reader<'_>) -> Option<PublisherConfig> {
-    let keys = keys(
-        r,
-        &KeyKeys {
-            keystore_dir: "publisher.keystore_dir",
-            password_file: "publisher.password_file",
-            mnemonic: "publisher.mnemonic",
-            derivation_path: "publisher.derivation_path",
-            first: "publisher.first",
-            count: "publisher.count",
-        },
-    );
+/// A validator that does not propose may send, and need not.
+pub(super) fn publisher(r: &mut Reader<'_>, roles: Roles) -> Option<PublisherConfig> {
+    let is_set = r.is_set(PUBLISHER.keystore_dir) || r.is_set(PUBLISHER.mnemonic);
+    let keys = if roles.has(Role::Sequencer) || roles.has(Role::Validator) && is_set {
+        keys(r, &PUBLISHER)
+    } else {
+        Some(KeySource::NoKeys)
+    };
     let floor = gwei(r, "publisher.tip_floor_gwei");
     let cap = gwei(r, "publisher.tip_cap_gwei");
     let max_fee = gwei(r, "publisher.max_fee_per_gas_gwei");
