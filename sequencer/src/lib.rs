@@ -9,6 +9,7 @@
 //! [`slot`] reads like that line. [`engine`] starts, stops, drains and closes; [`lifecycle`] is its table. [`node`] puts the
 //! parts together, and [`service`] runs a node with its servers as a process does.
 
+pub mod actions;
 pub mod amount;
 pub mod attestations;
 pub mod catalogue;
@@ -28,6 +29,7 @@ pub mod evidence;
 pub mod explain;
 pub mod feed;
 mod inside;
+pub mod invalidation;
 pub mod l1;
 mod landing;
 pub mod lifecycle;
@@ -38,6 +40,7 @@ pub mod metrics;
 pub mod network;
 pub mod node;
 pub mod node_store;
+pub mod offences;
 pub mod peers;
 pub mod phases;
 pub mod pipeline;
@@ -48,6 +51,7 @@ pub mod requests_tracker;
 pub mod rpc;
 pub mod run;
 pub mod service;
+pub mod side_duties;
 pub mod signals;
 pub mod slot;
 pub mod span;
@@ -56,3 +60,5 @@ pub mod tasks;
 mod telling;
 pub mod timetable;
 pub mod verbs;
+pub mod votes;
+mod witness;

@@ -37,6 +37,7 @@ use crate::events::SequencerEvent;
 use crate::l1::HeadReceiver;
 use crate::listening::Listening;
 use crate::node_store::NodeStore;
+use crate::side_duties::SideDuties;
 use crate::slot::Workshop;
 use crate::timetable::Timetable;
 
@@ -55,6 +56,7 @@ struct Inner {
     clock: SharedClock,
     l1_clock: Option<Arc<L1FollowingClock>>,
     workshop: Arc<Workshop>,
+    side: Arc<SideDuties>,
     execution: Arc<RevmExecution>,
     store: Arc<NodeStore>,
     head: HeadReceiver,
@@ -72,7 +74,7 @@ struct Held {
     socket: Option<SocketFile>,
 }
 
-/// The tasks that outlive every run: the head monitor and the follower.
+/// The tasks that outlive every run: the head monitor, the follower, and who looks at what lands.
 #[derive(Debug, Default)]
 struct Background {
     tasks: TaskTracker,
@@ -135,6 +137,12 @@ impl Node {
     #[must_use]
     pub fn workshop(&self) -> &Arc<Workshop> {
         &self.inner.workshop
+    }
+
+    /// What its slots owe L1 besides their checkpoints.
+    #[must_use]
+    pub fn side_duties(&self) -> &Arc<SideDuties> {
+        &self.inner.side
     }
 
     /// The desired state and the verbs so far.

@@ -3,6 +3,7 @@
 mod accounts;
 mod chain;
 mod servers;
+mod side;
 
 use super::reader::Reader;
 use super::{
@@ -44,7 +45,8 @@ fn read(r: &mut Reader<'_>) -> Option<NodeConfig> {
     let data_dir = r.path("data_dir");
     let clock = r.word("clock", &[("system", ClockKind::System), ("l1", ClockKind::L1)]);
     let (l1, validator, publisher) = (l1(r), accounts::validator(r), accounts::publisher(r));
-    let (timetable, sequencer, execution) = (timetable(r), sequencer(r), chain::execution(r));
+    let (timetable, sequencer, side) = (timetable(r), sequencer(r), side::side(r));
+    let execution = chain::execution(r);
     let (rpc, admin, log) = (servers::rpc(r), servers::admin(r), servers::log(r));
     Some(NodeConfig {
         data_dir: data_dir?,
@@ -54,6 +56,7 @@ fn read(r: &mut Reader<'_>) -> Option<NodeConfig> {
         publisher: publisher?,
         timetable: timetable?,
         sequencer: sequencer?,
+        side: side?,
         execution: execution?,
         rpc: rpc?,
         admin: admin?,

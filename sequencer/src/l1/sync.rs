@@ -6,15 +6,14 @@ use alloy::consensus::Header;
 use alloy::primitives::B256;
 use alloy::providers::Provider;
 use alloy::rlp::Decodable;
-use alloy::rpc::types::{Filter, Log};
-use alloy::sol_types::SolEvent;
+use alloy::rpc::types::Log;
 use fermata_execution::{Block, Execution, Verdict};
 use fermata_primitives::{CheckpointNumber, L1Timestamp};
-use fermata_rollup::contracts::IRollup::CheckpointProposed;
 use fermata_rollup::{CheckpointPayload, PayloadBlock};
 
-use super::{BlobSource, RollupView};
-use crate::error::{Result, SequencerError};
+use super::landed::bad;
+use super::{BlobSource, LandedProposals, RollupView};
+use crate::error::Result;
 use crate::pipeline::L1Tip;
 
 /// Rebuilds what this node does not have.
@@ -23,14 +22,15 @@ pub struct Sync {
     view: RollupView,
     blobs: BlobSource,
     execution: Arc<dyn Execution>,
-    from_block: u64,
+    proposals: LandedProposals,
 }
 
 impl Sync {
     /// A sync that looks for checkpoints from L1 block `from_block` on, in which the rollup was deployed.
     #[must_use]
-    pub const fn new(view: RollupView, blobs: BlobSource, execution: Arc<dyn Execution>, from_block: u64) -> Self {
-        Self { view, blobs, execution, from_block }
+    pub fn new(view: RollupView, blobs: BlobSource, execution: Arc<dyn Execution>, from_block: u64) -> Self {
+        let proposals = LandedProposals::new(view.clone(), from_block);
+        Self { view, blobs, execution, proposals }
     }
 
     /// Makes sure that execution has every block up to `tip`, and says how many checkpoints were rebuilt.
@@ -67,7 +67,7 @@ impl Sync {
 
     async fn rebuild(&self, number: CheckpointNumber) -> Result<()> {
         let archive = self.view.archive_at(number).await?;
-        let log = self.proposal_of(number, archive).await?;
+        let log = self.proposals.event(number, archive).await?;
         let payload = self.payload_of(number, &log).await?;
         let mut last = B256::ZERO;
         for block in payload.blocks {
@@ -77,19 +77,6 @@ impl Sync {
             return Ok(());
         }
         Err(bad(number, format!("its last block is {last}, its archive {archive}")))
-    }
-
-    async fn proposal_of(&self, number: CheckpointNumber, archive: B256) -> Result<Log> {
-        let filter = Filter::new()
-            .address(self.view.address())
-            .event_signature(CheckpointProposed::SIGNATURE_HASH)
-            .topic1(B256::from(alloy::primitives::U256::from(number.0)))
-            .topic2(archive)
-            .from_block(self.from_block);
-        let client = self.view.client();
-        let mut logs = client.within("eth_getLogs", client.provider().get_logs(&filter)).await?;
-        // The same checkpoint may have been proposed, pruned and proposed again: the last counts.
-        logs.pop().ok_or_else(|| bad(number, "L1 has no event of its proposal".into()))
     }
 
     async fn payload_of(&self, number: CheckpointNumber, log: &Log) -> Result<CheckpointPayload> {
@@ -116,8 +103,4 @@ impl Sync {
             Verdict::MissingParent => Err(bad(number, format!("the parent of block {hash} is unknown"))),
         }
     }
-}
-
-const fn bad(number: CheckpointNumber, reason: String) -> SequencerError {
-    SequencerError::BadCheckpoint { number, reason }
 }

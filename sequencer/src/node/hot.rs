@@ -6,6 +6,7 @@ use fermata_publisher::PublisherManager;
 use tokio::sync::watch;
 
 use crate::config::{Applier, NodeConfig};
+use crate::side_duties::SideSettings;
 use crate::slot::ProposerSettings;
 
 /// The proposer's own choices: the next slot is built with them.
@@ -21,6 +22,7 @@ pub(super) const fn proposer(config: &NodeConfig) -> ProposerSettings {
 pub(super) fn appliers(
     config: &NodeConfig,
     settings: watch::Sender<ProposerSettings>,
+    side: watch::Sender<SideSettings>,
     publisher: &Arc<PublisherManager>,
 ) -> Vec<Applier> {
     let publisher = Arc::clone(publisher);
@@ -28,6 +30,9 @@ pub(super) fn appliers(
     vec![
         Box::new(move |config| {
             settings.send_replace(proposer(config));
+        }),
+        Box::new(move |config| {
+            side.send_replace(config.side.clone());
         }),
         // An error means that it is closed: then it bids no more.
         Box::new(move |config| drop(publisher.set_fees(config.publisher.fees.clone()))),

@@ -28,6 +28,7 @@ use crate::network::{Alone, Network, NodeId};
 use crate::node_store::{NodeStore, NodeStoreError};
 use crate::peers::Peers;
 use crate::phases::Phases;
+use crate::side_duties::{SideDuties, SideParts, SideSettings};
 use crate::slot::{ProposerSettings, Workshop};
 use crate::timetable::{Timetable, TimetableError};
 
@@ -137,8 +138,11 @@ impl Node {
             store.record_signing_store().await?;
         }
         let workshop = Arc::new(workshop);
-        let settings = Arc::new(Settings::new(&config, hot::appliers(&config, proposer, &workshop.publisher)));
-        let background = begin_background(monitor, &workshop, head.clone(), &clock);
+        let side_settings = watch::Sender::new(config.side.clone());
+        let side = Arc::new(side_duties(&ground, &workshop, deployed_at_block, side_settings.subscribe()));
+        let appliers = hot::appliers(&config, proposer, side_settings, &workshop.publisher);
+        let settings = Arc::new(Settings::new(&config, appliers));
+        let background = begin_background(monitor, &workshop, &side, head.clone());
         let poll_interval = config.sequencer.poll_interval;
         let held = Mutex::new(Some(Held { data_dir, endpoint: None, socket: None }));
         let inner = Arc::new(Inner {
@@ -147,6 +151,7 @@ impl Node {
             clock: clock.clone(),
             l1_clock,
             workshop,
+            side,
             execution,
             store,
             head,
@@ -308,16 +313,35 @@ fn blob_source(config: &NodeConfig) -> BlobSource {
     }
 }
 
+fn side_duties(
+    ground: &Ground<'_>,
+    workshop: &Workshop,
+    from_block: u64,
+    settings: watch::Receiver<SideSettings>,
+) -> SideDuties {
+    let parts = SideParts {
+        view: workshop.view.clone(),
+        committees: Arc::clone(&workshop.committees),
+        signer: Arc::clone(&workshop.signer),
+        clock: ground.clock.clone(),
+        l1_chain_id: ground.l1_chain_id,
+        from_block,
+    };
+    SideDuties::new(parts, settings)
+}
+
 fn begin_background(
     monitor: HeadMonitor,
     workshop: &Arc<Workshop>,
+    side: &Arc<SideDuties>,
     head: HeadReceiver,
-    clock: &SharedClock,
 ) -> Background {
     let background = Background::default();
     let (committees, chain) = (Arc::clone(&workshop.committees), Arc::clone(&workshop.chain));
-    let follower = Follower::new(workshop.view.clone(), committees, chain, head, clock.clone());
+    let watch = Arc::clone(side).watch(head.clone(), background.ended.clone());
+    let follower = Follower::new(workshop.view.clone(), committees, chain, head, workshop.clock.clone());
     background.tasks.spawn(monitor.run(background.ended.clone()));
     background.tasks.spawn(follower.run(background.ended.clone()));
+    background.tasks.spawn(watch);
     background
 }
