@@ -6,7 +6,7 @@ use std::time::Duration;
 use alloy::primitives::Address;
 use alloy::sol_types::{SolCall, SolEvent};
 use fermata_primitives::{Backoff, CheckpointNumber, SharedClock, Slot};
-use fermata_publisher::SuccessRule;
+use fermata_publisher::{L1HeadInfo, SuccessRule};
 use fermata_rollup::contracts::IRollup;
 use fermata_validator_signer::ValidatorSigner;
 use tokio::sync::watch;
@@ -147,6 +147,14 @@ impl SideDuties {
         self.invalidate(slot, standing, &delays).into_iter().collect()
     }
 
+    /// Looks at what has landed by `head` and was not looked at before.
+    ///
+    /// # Errors
+    /// L1 did not answer; what was looked at by then is kept.
+    pub async fn look(&self, head: L1HeadInfo) -> Result<()> {
+        self.witness.look(head).await
+    }
+
     /// Looks at each L1 head until `ended` is cancelled. A look that fails is tried again, also without a new head.
     pub async fn watch(self: Arc<Self>, mut head: HeadReceiver, ended: CancellationToken) {
         if self.view.constants().committee_size == 0 {
@@ -155,7 +163,7 @@ impl SideDuties {
         let mut backoff = Backoff::new(Duration::from_millis(100), Duration::from_secs(5));
         while !ended.is_cancelled() {
             let now = *head.borrow_and_update();
-            match ended.run_until_cancelled(self.witness.look(now)).await {
+            match ended.run_until_cancelled(self.look(now)).await {
                 None => return,
                 Some(Ok(())) => {
                     backoff.reset();
