@@ -69,15 +69,20 @@ async fn a_signal_made_for_another_slot_is_refused() {
     assert_eq!(signals(&chain, slot, payload).await, 0);
 }
 
-#[tokio::test]
-async fn nothing_is_signalled_beyond_the_quorum_nor_for_what_is_no_contract() {
-    let (chain, side, payload) = start(5).await;
-    for _ in 0..5 {
+/// Signals in so many slots on end.
+async fn cast(chain: &Chain, side: &Side, slots: u64) {
+    for _ in 0..slots {
         let slot = chain.slot().next();
-        let action = side.action(&chain, slot, Signal).await.expect("a signal");
+        let action = side.action(chain, slot, Signal).await.expect("a signal");
         chain.enter(slot).await;
         assert!(took_effect(&chain.send_bundle(std::slice::from_ref(&action)).await, &action));
     }
+}
+
+#[tokio::test]
+async fn nothing_is_signalled_beyond_the_quorum_nor_for_what_is_no_contract() {
+    let (chain, side, payload) = start(5).await;
+    cast(&chain, &side, 5).await;
     let slot = chain.slot().next();
     assert_eq!(signals(&chain, slot, payload).await, 5, "the slot is of the same round");
     assert_eq!(side.action(&chain, slot, Signal).await, None, "the quorum is reached");
@@ -85,4 +90,20 @@ async fn nothing_is_signalled_beyond_the_quorum_nor_for_what_is_no_contract() {
     assert_eq!(side.action(&chain, slot, Signal).await, None, "there is no code");
     side.set(|settings| settings.votes.governance_payload = Some(chain.addresses.gse));
     assert!(side.action(&chain, slot, Signal).await.is_some(), "another contract has no quorum yet");
+}
+
+#[tokio::test]
+async fn nothing_is_signalled_for_what_governance_is_deciding_on() {
+    let (chain, side, payload) = start(5).await;
+    let round = chain.slot().next().0 / ROUND;
+    cast(&chain, &side, 5).await;
+    chain.enter(Slot((round + 1) * ROUND)).await;
+    assert!(side.action(&chain, chain.slot().next(), Signal).await.is_some(), "nobody has proposed it yet");
+    let contract = IGovernanceProposer::new(chain.addresses.governance_proposer, chain.provider.clone());
+    let submit = contract.submitRoundWinner(U256::from(round)).into_transaction_request();
+    assert!(chain.send(submit).await.status());
+    assert_eq!(side.action(&chain, chain.slot().next(), Signal).await, None, "governance has it");
+    side.set(|settings| settings.votes.governance_payload = Some(chain.addresses.gse));
+    assert_ne!(payload, chain.addresses.gse);
+    assert!(side.action(&chain, chain.slot().next().next(), Signal).await.is_some(), "another payload is not proposed");
 }
