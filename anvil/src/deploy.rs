@@ -22,7 +22,7 @@ use fermata_rollup::contracts::IRollup;
 use fermata_rollup::{ADDRESSES_VERSION, L1Addresses};
 
 use self::bindings::IOwners;
-pub use self::config::{DeployConfig, GovernanceProposerConfig, SlashingConfig, StakingQueue};
+pub use self::config::{DeployConfig, EscapeHatchConfig, GovernanceProposerConfig, SlashingConfig, StakingQueue};
 pub(crate) use self::sender::Sender;
 pub use self::sender::{L1Access, Mining};
 use crate::provider::ask;
@@ -30,7 +30,7 @@ use crate::{Artifacts, Result};
 
 /// Every contract that is deployed, with the gas its deployment may take: what it takes, which the pinned artifacts fix,
 /// and a sixth. Limits that are known beforehand let each transaction go out without waiting for the one before it.
-const GAS: [(&str, u64); 12] = [
+const GAS: [(&str, u64); 13] = [
     ("TestERC20", 900_000),
     ("Registry", 820_000),
     ("GSE", 4_400_000),
@@ -43,6 +43,7 @@ const GAS: [(&str, u64); 12] = [
     ("TallySlasherDeploymentExtLib", 5_300_000),
     ("EmpireSlasherDeploymentExtLib", 2_700_000),
     ("Rollup", 14_000_000),
+    ("EscapeHatch", 2_900_000),
 ];
 /// The libraries that the rollup's code is linked to.
 const LIBRARIES: [(&str, &str); 5] = [
@@ -55,7 +56,7 @@ const LIBRARIES: [(&str, &str); 5] = [
 /// Gas an owner's call may take.
 const OWNERS_CALL_GAS: u64 = 150_000;
 /// Owner's calls of a deployment.
-const OWNERS_CALLS: u64 = 7;
+const OWNERS_CALLS: u64 = 8;
 /// Checkpoints whose rewards are there from the start, as in upstream's test networks.
 const FUNDED_CHECKPOINTS: u64 = 200_000;
 
@@ -203,6 +204,7 @@ impl Deployer {
         let add = IOwners::addRollupCall { rollup };
         self.own("register the rollup", on.registry, &add).await?;
         self.own("register the rollup for stake", on.gse, &add).await?;
+        self.escape_hatch(on, rollup).await?;
         let hand_over = IOwners::transferOwnershipCall { newOwner: on.governance };
         self.own("hand the rollup to governance", rollup, &hand_over).await?;
         self.own("hand the registry to governance", on.registry, &hand_over).await?;
@@ -217,6 +219,15 @@ impl Deployer {
         let deployed = receipts.iter().find(|receipt| receipt.contract_address == Some(rollup));
         let deployed_at_block = deployed.and_then(|receipt| receipt.block_number).unwrap_or_default();
         self.deployment(on, rollup, deployed_at_block).await
+    }
+
+    /// The escape hatch, where one is asked for; the rollup knows it from its next epoch on.
+    async fn escape_hatch(&mut self, on: &Foundations, rollup: Address) -> Result<()> {
+        let Some(config) = self.config.escape_hatch else { return Ok(()) };
+        let arguments = constructor::escape_hatch(&config, rollup, on.staking_asset);
+        let hatch = self.create("deploy the escape hatch", "EscapeHatch", arguments).await?;
+        let update = IRollup::updateEscapeHatchCall { _escapeHatch: hatch };
+        self.own("tell the rollup its escape hatch", rollup, &update).await
     }
 
     async fn deployment(&self, on: &Foundations, rollup: Address, deployed_at_block: u64) -> Result<Deployment> {

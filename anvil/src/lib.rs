@@ -21,8 +21,8 @@ pub use artifacts::{Artifact, Artifacts};
 pub use binary::{find_anvil, find_artifacts};
 pub use cheats::{Cheats, SnapshotId};
 pub use deploy::{
-    DeployConfig, Deployer, Deployment, Foundations, GovernanceProposerConfig, L1Access, Mining, SlashingConfig,
-    StakingQueue, deploy,
+    DeployConfig, Deployer, Deployment, EscapeHatchConfig, Foundations, GovernanceProposerConfig, L1Access, Mining,
+    SlashingConfig, StakingQueue, deploy,
 };
 pub use dev_chain::{DevAccounts, DevChain, DevChainConfig, StartReport};
 pub use error::{AnvilError, Result};

@@ -9,8 +9,9 @@ use alloy::providers::{DynProvider, Provider};
 use alloy::signers::local::PrivateKeySigner;
 use common::{GENESIS, anvil_with_clock, funded_key, system_clock};
 use fermata_anvil::{
-    Anvil, AnvilConfig, AnvilError, AnvilMining, BlsSecret, DeployConfig, Deployment, L1Access, L1Clock, Mining,
-    StakeDeposit, ValidatorRegistration, connect, deploy, find_artifacts, registration_digest, stake, submit_deposits,
+    Anvil, AnvilConfig, AnvilError, AnvilMining, BlsSecret, DeployConfig, Deployment, EscapeHatchConfig, L1Access,
+    L1Clock, Mining, StakeDeposit, ValidatorRegistration, connect, deploy, find_artifacts, registration_digest, stake,
+    submit_deposits,
 };
 use fermata_rollup::contracts::{IGse, IRegistry, IRollup};
 
@@ -167,7 +168,9 @@ async fn a_rollup_without_a_committee_is_deployed_without_a_slasher() {
 async fn every_transaction_uses_less_gas_than_it_may_with_some_to_spare() {
     let (_anvil, provider, l1_clock) = anvil_with_clock().await;
     let access = access(&provider, &l1_clock);
-    let deployment = deployed(DeployConfig::default(), access.clone()).await;
+    let escape_hatch = Some(EscapeHatchConfig::default());
+    let everything = DeployConfig { proof_submission_epochs: 1, escape_hatch, ..DeployConfig::default() };
+    let deployment = deployed(everything, access.clone()).await;
     let validators: Vec<_> = (1..=24).map(|index| registration(index, access.deployer.address())).collect();
     stake(access, &deployment.addresses, &validators).await.expect("staked");
     let mut seen = 0;

@@ -1,6 +1,7 @@
 //! The committee's attestations of a checkpoint of ours: our own members', and those that come from other nodes.
 
 use std::collections::BTreeSet;
+use std::sync::Arc;
 use std::time::Duration;
 
 use alloy::primitives::{Address, B256};
@@ -14,8 +15,9 @@ use crate::network::{Attestation, Incoming, Received, Signable as _, Signed};
 use crate::poll_loop::chain as error_chain;
 use crate::proposal::CheckpointProposal;
 use crate::refusal::Refusal;
-use crate::slot::{ProposerTurn, Workshop};
+use crate::slot::ProposerTurn;
 use crate::telling::Told;
+use crate::workshop::Workshop;
 
 /// Attestations with the proposer's signature over them: what the contract asks for.
 #[derive(Clone, Debug)]
@@ -99,7 +101,7 @@ async fn seal(
 /// Who has attested so far.
 struct Seats<'a> {
     slot: Slot,
-    committee: &'a Committee,
+    committee: &'a Arc<Committee>,
     wanted: Attestation,
     attestations: CommitteeAttestations,
 }
@@ -158,7 +160,13 @@ impl<'a> Seats<'a> {
             // A node says again what may have been lost.
             Some(same) if same == signed.signature() => Ok(()),
             Some(_) => Err(Refusal::Twice),
-            None => Ok(self.attestations.add(member, signed.signature())?),
+            None => {
+                self.attestations.add(member, signed.signature())?;
+                if let Some(seat) = self.committee.position(member) {
+                    workshop.side.offences().attested(self.slot, self.committee, seat);
+                }
+                Ok(())
+            }
         }
     }
 

@@ -28,8 +28,8 @@ pub enum SequencerEvent {
         /// With this.
         phase: Phase,
     },
-    /// The slot is ours, and no checkpoint can be built for it.
-    ProposerCheckFailed {
+    /// The slot is ours, and has no checkpoint for a reason that lies with L1; it votes all the same.
+    CheckpointLeftOut {
         /// The slot.
         slot: Slot,
         /// Why.
@@ -279,7 +279,7 @@ impl SequencerEvent {
         match self {
             Self::PreparingCheckpoint { .. } => "preparing-checkpoint",
             Self::PhaseEntered { .. } => "phase-entered",
-            Self::ProposerCheckFailed { .. } => "proposer-check-failed",
+            Self::CheckpointLeftOut { .. } => "checkpoint-left-out",
             Self::BlockBuilt { .. } => "block-built",
             Self::BlockProposed { .. } => "block-proposed",
             Self::BlockHeard { .. } => "block-heard",
@@ -309,7 +309,7 @@ impl SequencerEvent {
         match self {
             Self::PreparingCheckpoint { slot, .. }
             | Self::PhaseEntered { slot, .. }
-            | Self::ProposerCheckFailed { slot, .. }
+            | Self::CheckpointLeftOut { slot, .. }
             | Self::BlockBuilt { slot, .. }
             | Self::BlockProposed { slot, .. }
             | Self::BlockHeard { slot, .. }
@@ -339,13 +339,13 @@ impl SequencerEvent {
         match self {
             Self::BlockBuildFailed { .. }
             | Self::CheckpointPublishFailed { .. }
-            | Self::ProposerCheckFailed { .. }
             | Self::SlotMissed { .. }
             | Self::DutyMissed { .. }
             | Self::CheckpointDiscarded { .. }
             | Self::EpochProofFailed { .. } => true,
             Self::PreparingCheckpoint { .. }
             | Self::PhaseEntered { .. }
+            | Self::CheckpointLeftOut { .. }
             | Self::BlockBuilt { .. }
             | Self::BlockProposed { .. }
             | Self::BlockHeard { .. }

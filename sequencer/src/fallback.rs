@@ -12,8 +12,8 @@ use crate::actions::L1Action;
 use crate::drain::{Ending, Head};
 use crate::error::{Result, SequencerError};
 use crate::poll_loop::chain;
-use crate::slot::Workshop;
 use crate::slot_bundle::{Sender, SlotBundle, SlotBundleEnd};
+use crate::workshop::Workshop;
 
 /// What ends a fallback send early.
 #[derive(Clone, Debug)]

@@ -17,9 +17,10 @@ use crate::error::{Result, SequencerError};
 use crate::events::{PublishedCheckpoint, SequencerEvent};
 use crate::l1::{revert_reason, unless_interrupted};
 use crate::proposal::CheckpointProposal;
-use crate::slot::{ProposerTurn, Workshop, before_it_ends};
+use crate::slot::ProposerTurn;
 use crate::slot_bundle::{Sender, SlotBundle, SlotBundleEnd};
 use crate::verbs::LandedCheckpoint;
+use crate::workshop::{Workshop, before_it_ends};
 
 impl PublishedCheckpoint {
     /// Tells that the slot's checkpoint is on L1.

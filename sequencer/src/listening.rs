@@ -17,8 +17,8 @@ use tokio_util::sync::CancellationToken;
 use self::attending::Attending;
 use crate::network::{BlockRequest, BlockRequests, Inbox, Incoming, ProposedBlock, Received, Signable, Signed};
 use crate::refusal::Refusal;
-use crate::slot::Workshop;
 use crate::tasks::Tasks;
+use crate::workshop::Workshop;
 
 /// The tasks that listen. Dropped, they end soon.
 #[derive(Debug)]

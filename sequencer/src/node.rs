@@ -13,6 +13,7 @@ mod parts;
 mod proving;
 mod reason;
 mod status;
+mod workshop;
 
 use std::net::SocketAddr;
 use std::sync::{Arc, Mutex, PoisonError};
@@ -39,8 +40,9 @@ use crate::l1::HeadReceiver;
 use crate::listening::Listening;
 use crate::node_store::NodeStore;
 use crate::prover::Prover;
-use crate::slot::Workshop;
+use crate::side_duties::SideDuties;
 use crate::timetable::Timetable;
+use crate::workshop::Workshop;
 
 /// A node that is open. Its engine starts and stops it; closing the engine releases everything.
 #[derive(Clone, Debug)]
@@ -75,7 +77,8 @@ struct Held {
     socket: Option<SocketFile>,
 }
 
-/// The tasks that outlive every run: the head monitor, the follower, and the prover where there is one.
+/// The tasks that outlive every run: the head monitor, the follower, who looks at what lands, and the prover where there is
+/// one.
 #[derive(Debug, Default)]
 struct Background {
     tasks: TaskTracker,
@@ -138,6 +141,12 @@ impl Node {
     #[must_use]
     pub fn workshop(&self) -> &Arc<Workshop> {
         &self.inner.workshop
+    }
+
+    /// What its slots owe L1 besides their checkpoints.
+    #[must_use]
+    pub fn side_duties(&self) -> &Arc<SideDuties> {
+        &self.inner.workshop.side
     }
 
     /// The desired state and the verbs so far.

@@ -16,8 +16,9 @@ use crate::error::{Result, SequencerError, Source};
 use crate::events::SequencerEvent;
 use crate::limit::Limit;
 use crate::network::{ProposedBlock, ProposedCheckpoint, Recipient, Signed};
-use crate::slot::{ProposerTurn, Workshop};
+use crate::slot::ProposerTurn;
 use crate::timetable::SubSlot;
+use crate::workshop::Workshop;
 
 /// The blocks of a slot, and their encoding so far.
 #[derive(Debug)]

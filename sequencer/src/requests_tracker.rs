@@ -78,7 +78,7 @@ impl RequestsTracker {
     /// cancelled. A panic is contained, logged and counted.
     pub fn track<F>(&self, kind: RequestKind, slot: Slot, request: impl FnOnce(CancellationToken) -> F)
     where
-        F: Future<Output = Ending> + Send + 'static,
+        F: Future<Output: Into<Option<Ending>>> + Send + 'static,
     {
         let parent = match kind {
             RequestKind::Checkpoint => &self.interrupt,
@@ -88,7 +88,7 @@ impl RequestsTracker {
         let mut leaving = self.enter(kind, slot);
         let id = leaving.id;
         let task = self.tasks.spawn(async move {
-            leaving.ending = request.catch_unwind().await.unwrap_or(Ending::Panicked);
+            leaving.ending = request.catch_unwind().await.map_or(Some(Ending::Panicked), Into::into);
             drop(leaving);
         });
         if let Some(entry) = self.live.lock().unwrap_or_else(PoisonError::into_inner).entries.get_mut(&id) {
@@ -102,7 +102,7 @@ impl RequestsTracker {
         let id = live.next_id;
         live.entries.insert(id, Entry { kind, slot, since: self.clock.monotonic(), task: None });
         // An ending that is never replaced is that of a task which never came to its end.
-        Leaving { id, live: Arc::clone(&self.live), ending: Ending::Aborted }
+        Leaving { id, live: Arc::clone(&self.live), ending: Some(Ending::Aborted) }
     }
 
     /// From now on what ends is kept for the report.
@@ -160,7 +160,8 @@ impl RequestsTracker {
 struct Leaving {
     id: u64,
     live: Arc<Mutex<Live>>,
-    ending: Ending,
+    /// How it ended; nothing where there was nothing to do.
+    ending: Option<Ending>,
 }
 
 impl Drop for Leaving {
@@ -168,11 +169,11 @@ impl Drop for Leaving {
         let mut live = self.live.lock().unwrap_or_else(PoisonError::into_inner);
         let Some(entry) = live.entries.remove(&self.id) else { return };
         let (slot, kind) = (entry.slot, WorkKind::from(entry.kind));
-        if self.ending == Ending::Panicked {
+        let Some(ending) = self.ending.take() else { return };
+        if ending == Ending::Panicked {
             tracing::error!(slot = slot.0, ?kind, "a tracked request panicked");
         }
-        metrics::counter!("fermata_requests_total", "kind" => kind.word(), "ending" => self.ending.word()).increment(1);
-        let ending = self.ending.clone();
+        metrics::counter!("fermata_requests_total", "kind" => kind.word(), "ending" => ending.word()).increment(1);
         if let Some(drained) = &mut live.drained {
             drained.push(DrainedWork { kind, slot, ending });
         }
@@ -303,7 +304,7 @@ mod tests {
     async fn a_panic_in_a_request_is_contained_and_reported() {
         let (tracker, _) = tracker();
         tracker.begin_drain();
-        tracker.track(RequestKind::Checkpoint, Slot(1), |_| async { panic!("on purpose") });
+        tracker.track(RequestKind::Checkpoint, Slot(1), |_| async { panic!("on purpose") as Ending });
         tracker.settle().await;
         assert_eq!(tracker.drained(), [work(WorkKind::Checkpoint, 1, Ending::Panicked)]);
     }
@@ -327,7 +328,7 @@ mod tests {
     async fn a_request_that_no_interrupt_ends_is_aborted_and_reported() {
         let (tracker, interrupt) = tracker();
         tracker.begin_drain();
-        tracker.track(RequestKind::Checkpoint, Slot(1), |_| std::future::pending());
+        tracker.track(RequestKind::Checkpoint, Slot(1), |_| std::future::pending::<Ending>());
         interrupt.cancel();
         tracker.abort();
         tracker.settle().await;

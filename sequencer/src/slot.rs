@@ -4,81 +4,31 @@
 //! Each step takes the former's value; no step reaches back. After the proposal is signed the tick ends; attesting,
 //! publishing and confirming go on in a tracked request.
 
+mod beside;
+
 use std::sync::{Arc, Mutex, PoisonError};
 
 use alloy::primitives::Address;
-use fermata_execution::Execution;
-use fermata_primitives::{SharedClock, Slot, UnixTime, crash_point};
-use fermata_publisher::PublisherManager;
+use fermata_primitives::{Slot, UnixTime, crash_point};
 use fermata_rollup::Committee;
-use fermata_validator_signer::ValidatorSigner;
 use futures::FutureExt;
 use futures::future::BoxFuture;
-use tokio::sync::watch;
 use tokio_util::sync::DropGuard;
 
-use crate::attestations::{collect, our_members};
-use crate::chain::Chain;
+use self::beside::{obstacle_here, obstacle_on_l1};
+use crate::attestations::collect;
 use crate::drain::{DrainedWork, Ending, WorkKind};
 use crate::error::{Result, SequencerError};
-use crate::events::{Events, SequencerEvent};
-use crate::l1::{Committees, RollupView, unless_interrupted};
+use crate::events::SequencerEvent;
+use crate::l1::unless_interrupted;
 use crate::landing::{Landing, land};
-use crate::network::NodeId;
-use crate::peers::Peers;
-use crate::phases::{Phase, Phases, SlotPhase};
-use crate::pipeline::Place;
+use crate::phases::{Phase, SlotPhase};
+use crate::pipeline::{NoPlace, Place};
 use crate::poll_loop::{Tick, TickContext, TickError, chain as error_chain};
 use crate::proposal::{CheckpointProposal, assemble, build_blocks, sign};
-use crate::refusal::Refusal;
 use crate::requests_tracker::RequestKind;
 use crate::telling::Told;
-use crate::timetable::Timetable;
-use crate::verbs::LandedCheckpoint;
-
-/// What a proposer may decide for itself.
-#[derive(Clone, Copy, PartialEq, Eq, Debug)]
-pub struct ProposerSettings {
-    /// Receives fees and rewards; the proposer's own address where there is none.
-    pub coinbase: Option<Address>,
-    /// Gas limit of a block, at most; the contract's mana limit may be lower.
-    pub block_gas_limit: u64,
-    /// A block with fewer transactions is not proposed.
-    pub min_transactions: usize,
-}
-
-/// All that working on a slot needs. It outlives every run.
-#[derive(Debug)]
-pub struct Workshop {
-    /// What slots and deadlines are measured on.
-    pub clock: SharedClock,
-    /// When what is due.
-    pub timetable: Timetable,
-    /// The rollup contract.
-    pub view: RollupView,
-    /// Who proposes and attests.
-    pub committees: Arc<Committees>,
-    /// The L2 chain.
-    pub chain: Arc<Chain>,
-    /// Builds and checks blocks.
-    pub execution: Arc<dyn Execution>,
-    /// Signs duties, once.
-    pub signer: Arc<ValidatorSigner>,
-    /// The other nodes.
-    pub peers: Peers,
-    /// Lands L1 transactions.
-    pub publisher: Arc<PublisherManager>,
-    /// One of the publisher's accounts: who simulated calls come from.
-    pub publisher_account: Address,
-    /// Tells what happens.
-    pub events: Events,
-    /// What the slots under way are busy with.
-    pub phases: Phases,
-    /// The proposer's own choices; a slot keeps those it began with.
-    pub settings: watch::Receiver<ProposerSettings>,
-    /// The newest checkpoint of ours that L1 confirmed.
-    pub last_landed: watch::Sender<Option<LandedCheckpoint>>,
-}
+use crate::workshop::{ProposerSettings, Workshop, before_it_ends};
 
 /// A slot that is ours, with a place in the chain for its checkpoint.
 #[derive(Debug)]
@@ -104,22 +54,6 @@ pub struct ProposerTurn {
 struct Proposed {
     proposal: CheckpointProposal,
     told: Told,
-}
-
-impl Workshop {
-    /// What another node told counts for nothing: it is counted, and that is all.
-    pub(crate) fn refuse(&self, slot: Slot, from: &NodeId, refusal: &Refusal) {
-        self.peers.refusals.count(refusal);
-        let reason = error_chain(refusal);
-        tracing::warn!(slot = slot.0, %from, reason, "refused what another node told");
-        self.events.emit(SequencerEvent::ProposalRefused { slot, from: from.to_string(), reason });
-    }
-
-    /// A member of ours does not attest the slot's checkpoint.
-    pub(crate) fn miss_duty(&self, slot: Slot, member: Address, reason: &str) {
-        tracing::warn!(slot = slot.0, %member, reason, "a member of ours does not attest");
-        self.events.emit(SequencerEvent::DutyMissed { slot, member, reason: reason.to_owned() });
-    }
 }
 
 /// The tick of one run.
@@ -148,7 +82,10 @@ impl SlotTick {
         let proposed = self.propose(&turn, &context).await;
         match proposed {
             Ok(proposed) => self.track(turn, proposed, &context),
-            Err(error) => self.give_up(slot, &error, &context).await?,
+            Err(error) => {
+                self.give_up(slot, &error, &context).await?;
+                self.send_without_checkpoint(slot, turn.proposer, &context);
+            }
         }
         Ok(())
     }
@@ -176,31 +113,30 @@ impl SlotTick {
         let committee = unless_interrupted(&context.interrupt, workshop.committees.of_slot(slot)).await?;
         let Some(proposer) = our_proposer(&committee, slot, &workshop.signer.addresses()) else {
             self.mark_attempted(slot);
+            self.send_as_bystander(slot, context);
             return Ok(None);
         };
-        if let Some(reason) = self.cannot_build(slot, &committee) {
-            self.mark_attempted(slot);
-            self.miss(slot, reason);
+        if let Some(obstacle) = obstacle_here(workshop, slot, &committee) {
+            self.leave_out(slot, proposer, obstacle, context);
             return Ok(None);
         }
-        let place = workshop.chain.open(slot).await?;
+        let place = match workshop.chain.open(slot).await {
+            // The checkpoint before it is not complete yet: the next tick looks again.
+            Err(SequencerError::NoPlace(NoPlace::TooDeep)) => return Ok(None),
+            place => place?,
+        };
         self.mark_attempted(slot);
+        let obstacle = unless_interrupted(&context.interrupt, obstacle_on_l1(workshop, slot)).await;
+        if let Some(obstacle) = obstacle.unwrap_or_default() {
+            workshop.chain.abandon(slot).await?;
+            self.leave_out(slot, proposer, obstacle, context);
+            return Ok(None);
+        }
         let (checkpoint, phase) = (place.number, workshop.phases.begin(slot));
         workshop.events.emit(SequencerEvent::PreparingCheckpoint { slot, checkpoint, proposer });
         let settings = *workshop.settings.borrow();
         let hold = place.orphaned.clone().drop_guard();
         Ok(Some(ProposerTurn { slot, proposer, committee, place, settings, phase, hold }))
-    }
-
-    /// Why no checkpoint can be built for a slot of ours, where that is so.
-    fn cannot_build(&self, slot: Slot, committee: &Committee) -> Option<&'static str> {
-        let workshop = &self.workshop;
-        if workshop.clock.now() > workshop.timetable.start_deadline(slot) {
-            return Some("its build frame was too far gone");
-        }
-        let ours = our_members(&workshop.signer, committee).len();
-        let reachable = workshop.peers.can_reach_quorum(committee, ours);
-        (!reachable).then_some("there is no other node, and our own members are no quorum")
     }
 
     async fn propose(&self, turn: &ProposerTurn, context: &TickContext) -> Result<Proposed> {
@@ -227,10 +163,12 @@ impl SlotTick {
             let landed = async {
                 turn.phase.enter(Phase::Collecting);
                 let collecting = before_it_ends(&workshop, turn.slot, collect(&workshop, &turn, &proposal, &mut told));
-                let attestations = unless_interrupted(&interrupt, collecting).await?;
+                let beside = workshop.side.of_proposer(turn.slot, turn.proposer).map(Ok);
+                let both = async { futures::try_join!(collecting, beside) };
+                let (signed, extra) = unless_interrupted(&interrupt, both).await?;
                 crash_point!("sequencer.after_attest");
                 turn.phase.enter(Phase::Publishing);
-                let landing = Landing { proposal: &proposal, signed: attestations, extra: Vec::new() };
+                let landing = Landing { proposal: &proposal, signed, extra };
                 land(&workshop, &turn, landing, interrupt.clone()).await
             };
             let landed = tokio::select! {
@@ -269,7 +207,7 @@ impl SlotTick {
         tokio::select! {
             done = before_it_ends(&self.workshop, turn.slot, work) => done,
             () = context.interrupt.cancelled() => Err(SequencerError::Interrupted),
-            () = turn.place.orphaned.cancelled() => Err(crate::pipeline::NoPlace::Orphaned.into()),
+            () = turn.place.orphaned.cancelled() => Err(NoPlace::Orphaned.into()),
         }
     }
 
@@ -307,20 +245,6 @@ fn our_proposer(committee: &Committee, slot: Slot, ours: &[Address]) -> Option<A
     match committee.proposer(slot) {
         Some(proposer) => ours.contains(&proposer).then_some(proposer),
         None => ours.first().copied(),
-    }
-}
-
-/// Awaits `work`, no longer than the slot lasts.
-pub(crate) async fn before_it_ends<T>(
-    workshop: &Workshop,
-    slot: Slot,
-    work: impl Future<Output = Result<T>>,
-) -> Result<T> {
-    let end = workshop.timetable.times().end_of(slot);
-    tokio::select! {
-        biased;
-        done = work => done,
-        () = workshop.clock.sleep_until(end.into()) => Err(SequencerError::TooLate("its slot was over")),
     }
 }
 

@@ -8,7 +8,7 @@ use std::time::Duration;
 use fermata_primitives::{Backoff, Slot};
 
 use crate::network::{Attestation, Inbox, Message, NodeId, ProposedCheckpoint, Recipient, Signed};
-use crate::slot::Workshop;
+use crate::workshop::Workshop;
 
 /// A proposal that is told again after this at first, and after this at the slowest.
 const FIRST: Duration = Duration::from_millis(150);

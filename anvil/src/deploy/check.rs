@@ -3,7 +3,7 @@
 use alloy::primitives::{U256, aliases::U96};
 use fermata_primitives::{L1Timestamp, SlotTimes};
 
-use super::config::{DeployConfig, SlashingConfig, StakingQueue};
+use super::config::{DeployConfig, EscapeHatchConfig, SlashingConfig, StakingQueue};
 use crate::{AnvilError, Result};
 
 /// Rounds the slashing contract remembers.
@@ -14,6 +14,10 @@ const SLASHING_MAX_ROUND: u64 = 1_024;
 const SLASHING_VOTE_BYTES: u64 = 128;
 /// Seconds an epoch may have: the contract multiplies in 32 bits, and looks back by several epochs.
 const LONGEST_EPOCH_SECS: u64 = 1 << 24;
+/// Epochs by which the escape hatch's set of candidates is older than the draw.
+const CANDIDATES_LAG_EPOCHS: u64 = 2;
+/// Seconds for which a candidate may be made to stay.
+const LONGEST_HATCH_EXIT_SECS: u64 = 30 * 24 * 3_600;
 
 /// What must hold, the key it is about, and what is wrong where it does not.
 type Rule = (bool, &'static str, String);
@@ -30,6 +34,9 @@ impl DeployConfig {
         hold(self.rules_of_fees())?;
         hold(self.rules_of_stake())?;
         hold(self.rules_of_votes())?;
+        if let Some(hatch) = &self.escape_hatch {
+            hold(self.rules_of_escape_hatch(hatch))?;
+        }
         if self.committee_size > 0 { hold(self.rules_of_slashing(&self.slashing)) } else { Ok(()) }
     }
 
@@ -137,6 +144,37 @@ impl DeployConfig {
         ]
     }
 
+    fn rules_of_escape_hatch(&self, hatch: &EscapeHatchConfig) -> [Rule; 7] {
+        let (active, window) = (hatch.active_epochs, self.proof_submission_epochs);
+        let most = U256::from(U96::MAX);
+        let within_bond = || "it may be at most `escape_hatch.bond`".to_owned();
+        [
+            (
+                U256::ZERO < hatch.bond && hatch.bond <= most,
+                "escape_hatch.bond",
+                "it must be above zero and fit 96 bits".to_owned(),
+            ),
+            (hatch.withdrawal_tax <= hatch.bond, "escape_hatch.withdrawal_tax", within_bond()),
+            (hatch.failure_punishment <= hatch.bond, "escape_hatch.failure_punishment", within_bond()),
+            (
+                active > window,
+                "escape_hatch.active_epochs",
+                format!("it must be above `proof_submission_epochs`, {window}"),
+            ),
+            (
+                hatch.frequency_epochs > active.max(CANDIDATES_LAG_EPOCHS),
+                "escape_hatch.frequency_epochs",
+                format!("it must be above {CANDIDATES_LAG_EPOCHS} and above `escape_hatch.active_epochs`, {active}"),
+            ),
+            (hatch.lag_hatches > 0, "escape_hatch.lag_hatches", "it must be at least 1".to_owned()),
+            (
+                hatch.exit_delay_secs <= LONGEST_HATCH_EXIT_SECS,
+                "escape_hatch.exit_delay_secs",
+                format!("it may be at most {LONGEST_HATCH_EXIT_SECS}"),
+            ),
+        ]
+    }
+
     /// Slots of a slashing round.
     pub(super) const fn slashing_round_slots(&self) -> u64 {
         self.slashing.round_epochs.saturating_mul(self.epoch_slots)
@@ -211,6 +249,25 @@ mod tests {
     fn a_slot_that_is_no_whole_number_of_ethereum_slots_is_refused() {
         let config = DeployConfig { slot_secs: 10, ethereum_slot_secs: 4, ..DeployConfig::default() };
         assert!(matches!(config.check(), Err(AnvilError::SlotTimes(_))));
+    }
+
+    #[test]
+    fn each_invalid_value_of_an_escape_hatch_is_refused_by_its_key() {
+        let refused = |change: fn(&mut EscapeHatchConfig)| {
+            let mut hatch = EscapeHatchConfig::default();
+            change(&mut hatch);
+            refused(|c| (c.proof_submission_epochs, c.escape_hatch) = (1, Some(hatch)))
+        };
+        assert_eq!(refused(|h| h.bond = U256::ZERO), "escape_hatch.bond");
+        assert_eq!(refused(|h| h.withdrawal_tax = U256::MAX), "escape_hatch.withdrawal_tax");
+        assert_eq!(refused(|h| h.failure_punishment = U256::MAX), "escape_hatch.failure_punishment");
+        assert_eq!(refused(|h| h.active_epochs = 1), "escape_hatch.active_epochs");
+        assert_eq!(refused(|h| h.frequency_epochs = 2), "escape_hatch.frequency_epochs");
+        assert_eq!(refused(|h| h.lag_hatches = 0), "escape_hatch.lag_hatches");
+        assert_eq!(refused(|h| h.exit_delay_secs = 1 << 22), "escape_hatch.exit_delay_secs");
+        let hatch = Some(EscapeHatchConfig::default());
+        let fitting = DeployConfig { proof_submission_epochs: 1, escape_hatch: hatch, ..DeployConfig::default() };
+        fitting.check().expect("the defaults fit a short window");
     }
 
     #[test]

@@ -49,6 +49,8 @@ pub struct DeployConfig {
     pub slashing: SlashingConfig,
     /// How proposers signal for governance.
     pub governance_proposer: GovernanceProposerConfig,
+    /// Epochs in which a bonded candidate proposes alone; `None` deploys without an escape hatch.
+    pub escape_hatch: Option<EscapeHatchConfig>,
     /// The rollup's version; `None` is the first four bytes of the hash of all this, as upstream has it.
     pub version: Option<u32>,
     /// Archive of checkpoint 0: hash of the L2 genesis block.
@@ -103,6 +105,27 @@ pub struct GovernanceProposerConfig {
     pub quorum: Option<u64>,
 }
 
+/// Epochs in which a bonded candidate proposes alone. Epochs are counted off in hatches of `frequency_epochs` each, of which
+/// the first `active_epochs` are open where a candidate was drawn.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+pub struct EscapeHatchConfig {
+    /// What a candidate puts down, of the staking asset.
+    pub bond: U256,
+    /// What leaving costs it.
+    pub withdrawal_tax: U256,
+    /// What failing to propose or to prove costs it.
+    pub failure_punishment: U256,
+    /// Epochs from one hatch to the next.
+    pub frequency_epochs: u64,
+    /// Epochs for which a hatch is open: more than proofs may take.
+    pub active_epochs: u64,
+    /// Hatches by which the draw goes before its hatch.
+    pub lag_hatches: u64,
+    /// Seconds for which a candidate that proposed must stay beyond the time of its proofs.
+    pub exit_delay_secs: u64,
+}
+
 impl Default for DeployConfig {
     fn default() -> Self {
         Self {
@@ -125,6 +148,7 @@ impl Default for DeployConfig {
             inbox_lag: 1,
             slashing: SlashingConfig::default(),
             governance_proposer: GovernanceProposerConfig::default(),
+            escape_hatch: None,
             version: None,
             genesis_archive: B256::ZERO,
         }
@@ -154,6 +178,21 @@ impl Default for SlashingConfig {
             amounts: [TOKEN, TOKEN * U256::from(2), TOKEN * U256::from(5)],
             vetoer: Address::ZERO,
             disable_secs: 5 * 24 * 3_600,
+        }
+    }
+}
+
+/// Fits a window for proofs of one epoch; no larger one.
+impl Default for EscapeHatchConfig {
+    fn default() -> Self {
+        Self {
+            bond: TOKEN * U256::from(10),
+            withdrawal_tax: TOKEN,
+            failure_punishment: TOKEN * U256::from(5),
+            frequency_epochs: 3,
+            active_epochs: 2,
+            lag_hatches: 1,
+            exit_delay_secs: 0,
         }
     }
 }

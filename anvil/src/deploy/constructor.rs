@@ -8,7 +8,7 @@ use super::bindings::{
     GenesisState, GovernanceConfiguration, ProposeWithLockConfiguration, RewardBoostConfig, RewardConfig,
     RollupConfigHead, RollupConfigTail, StakingQueueInput,
 };
-use super::config::DeployConfig;
+use super::config::{DeployConfig, EscapeHatchConfig};
 
 /// What a checkpoint earns, in the fee asset's smallest unit: upstream's 500 tokens.
 pub(super) const CHECKPOINT_REWARD: U256 = uint!(500_000_000_000_000_000_000_U256);
@@ -50,6 +50,15 @@ pub(super) fn rollup(config: &DeployConfig, on: &Foundations, owner: Address) ->
     let (head, mut tail) = (head(config), tail(config, on.reward_distributor()));
     tail.version = config.version.unwrap_or_else(|| version_of(&head, &tail, &genesis));
     (on.fee_asset, on.staking_asset, on.gse, on.verifier, owner, genesis, head, tail).abi_encode_params()
+}
+
+/// The escape hatch of `rollup`, bonded in `bond_token`.
+pub(super) fn escape_hatch(config: &EscapeHatchConfig, rollup: Address, bond_token: Address) -> Vec<u8> {
+    let number = |value: u64| U256::from(value);
+    let bond = (rollup, bond_token, config.bond, config.withdrawal_tax, config.failure_punishment);
+    let time = [config.frequency_epochs, config.active_epochs, config.lag_hatches, config.exit_delay_secs].map(number);
+    // All are of fixed size, so that two halves in a row are encoded as the whole.
+    [bond.abi_encode_params(), time.abi_encode_params()].concat()
 }
 
 /// The first four bytes of the hash of what is deployed.

@@ -6,7 +6,10 @@ use alloy::dyn_abi::{DynSolType, DynSolValue, Specifier};
 use alloy::json_abi::JsonAbi;
 use alloy::primitives::{Address, B256, U256, hex};
 use alloy::sol_types::{SolCall, SolEventInterface, SolInterface};
-use fermata_rollup::contracts::{IErc20, IGse, IInbox, IMulticall3, IRegistry, IRollup, IVerifier, L1Errors};
+use fermata_rollup::contracts::{
+    IErc20, IEscapeHatch, IGovernance, IGovernanceProposer, IGse, IInbox, IMulticall3, IProposerPayload, IRegistry,
+    IRollup, ISlasher, ISlashingProposer, IVerifier, L1Errors,
+};
 
 /// The ABI of a contract of the pinned package.
 fn published(contract: &str) -> JsonAbi {
@@ -42,6 +45,12 @@ fn every_function_of_our_bindings_is_one_of_the_contracts() {
         strange_functions::<IErc20::IErc20Calls>("TestERC20"),
         strange_functions::<IMulticall3::IMulticall3Calls>("Multicall3"),
         strange_functions::<IVerifier::IVerifierCalls>("MockVerifier"),
+        strange_functions::<IGovernance::IGovernanceCalls>("Governance"),
+        strange_functions::<IGovernanceProposer::IGovernanceProposerCalls>("GovernanceProposer"),
+        strange_functions::<IProposerPayload::IProposerPayloadCalls>("GSEPayload"),
+        strange_functions::<ISlashingProposer::ISlashingProposerCalls>("TallySlashingProposer"),
+        strange_functions::<ISlasher::ISlasherCalls>("Slasher"),
+        strange_functions::<IEscapeHatch::IEscapeHatchCalls>("EscapeHatch"),
     ];
     assert_eq!(strange.concat(), Vec::<String>::new());
 }
@@ -79,6 +88,9 @@ fn holds<C: SolCall>(returned: &[u8]) -> bool {
 #[test]
 fn what_our_bindings_return_has_the_contracts_types() {
     let (rollup, inbox, gse) = (published("Rollup"), published("Inbox"), published("GSE"));
+    let (governance, signals) = (published("Governance"), published("GovernanceProposer"));
+    let (slashing, slasher) = (published("TallySlashingProposer"), published("Slasher"));
+    let hatch = published("EscapeHatch");
     macro_rules! check {
         ($abi:ident, $interface:ident: $($call:ident $name:literal),* $(,)?) => {$(
             assert!(holds::<$interface::$call>(&full_return(&$abi, $name)), $name);
@@ -99,6 +111,18 @@ fn what_our_bindings_return_has_the_contracts_types() {
         getAttestersFromIndicesAtTimeCall "getAttestersFromIndicesAtTime",
         getAttesterCountAtTimeCall "getAttesterCountAtTime", isRegisteredCall "isRegistered",
     );
+    check!(governance, IGovernance: getProposalCall "getProposal", getProposalStateCall "getProposalState");
+    check!(signals, IGovernanceProposer:
+        getRoundDataCall "getRoundData", signalCountCall "signalCount", getInstanceCall "getInstance",
+        signalWithSigCall "signalWithSig", getSignalSignatureDigestCall "getSignalSignatureDigest",
+    );
+    check!(slashing, ISlashingProposer:
+        getRoundCall "getRound", getTallyCall "getTally", getSlashTargetCommitteesCall "getSlashTargetCommittees",
+        getPayloadAddressCall "getPayloadAddress", getVotesCall "getVotes", ROUND_SIZECall "ROUND_SIZE",
+        SLASHING_PROPOSER_TYPECall "SLASHING_PROPOSER_TYPE",
+    );
+    check!(slasher, ISlasher: vetoedPayloadsCall "vetoedPayloads", isSlashingEnabledCall "isSlashingEnabled");
+    check!(hatch, IEscapeHatch: isHatchOpenCall "isHatchOpen", getBondSizeCall "getBondSize");
     assert!(!holds::<IInbox::getInProgressCall>(&full_return(&rollup, "getTips")), "a wrong type is noticed");
 }
 
@@ -107,13 +131,31 @@ fn every_event_of_our_bindings_is_one_of_the_contracts() {
     let strange = [
         strange_events::<IRollup::IRollupEvents>("Rollup", IRollup::IRollupEvents::SELECTORS),
         strange_events::<IInbox::IInboxEvents>("Inbox", IInbox::IInboxEvents::SELECTORS),
+        strange_events::<IGovernanceProposer::IGovernanceProposerEvents>(
+            "GovernanceProposer",
+            IGovernanceProposer::IGovernanceProposerEvents::SELECTORS,
+        ),
+        strange_events::<ISlashingProposer::ISlashingProposerEvents>(
+            "TallySlashingProposer",
+            ISlashingProposer::ISlashingProposerEvents::SELECTORS,
+        ),
     ];
     assert_eq!(strange.concat(), Vec::<String>::new());
 }
 
 #[test]
 fn every_error_of_our_bindings_is_one_of_the_contracts() {
-    let contracts = ["Errors", "Rollup", "Inbox", "GSE", "TestERC20"];
+    let contracts = [
+        "Errors",
+        "Rollup",
+        "Inbox",
+        "GSE",
+        "TestERC20",
+        "GovernanceProposer",
+        "TallySlashingProposer",
+        "Slasher",
+        "EscapeHatch",
+    ];
     let known: BTreeSet<_> = contracts
         .into_iter()
         .flat_map(|contract| published(contract).errors().map(|error| error.selector().0).collect::<Vec<_>>())

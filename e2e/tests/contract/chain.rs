@@ -12,14 +12,16 @@ use alloy::providers::{DynProvider, Provider, ProviderBuilder};
 use alloy::rpc::types::{TransactionReceipt, TransactionRequest};
 use alloy::signers::local::PrivateKeySigner;
 use fermata_anvil::{
-    Anvil, AnvilConfig, BlsSecret, DeployConfig, L1Access, L1Clock, Mining, ValidatorRegistration, deploy,
+    Anvil, AnvilConfig, BlsSecret, DeployConfig, L1Access, L1Clock, L1Head, Mining, ValidatorRegistration, deploy,
     find_artifacts, stake,
 };
 use fermata_primitives::{L1Timestamp, SharedClock, Slot, SlotTimes, SystemClock};
+use fermata_publisher::L1HeadInfo;
 use fermata_rollup::contracts::{
     Call3, CheckpointHeaderValidationFlags, IGse, IInbox, IMulticall3, IRollup, decode_revert,
 };
 use fermata_rollup::{BlobCommitments, CheckpointHeader, Committee, GasFees, L1Addresses, Propose, RollupConstants};
+use fermata_sequencer::actions::L1Action;
 
 use crate::candidate::{Candidate, Keys, some_payload};
 
@@ -44,26 +46,35 @@ pub(crate) struct Chain {
     inbox: IInbox::IInboxInstance<DynProvider>,
     pub(crate) addresses: L1Addresses,
     pub(crate) constants: RollupConstants,
-    keys: Keys,
+    pub(crate) keys: Keys,
+}
+
+/// What a test's rollup is deployed with: short epochs.
+pub(crate) fn short_epochs() -> DeployConfig {
+    DeployConfig {
+        epoch_slots: 8,
+        committee_size: COMMITTEE as u64,
+        genesis_archive: B256::repeat_byte(0x6e),
+        ..DeployConfig::default()
+    }
 }
 
 impl Chain {
     /// Starts anvil, deploys, stakes, and goes on to the first epoch whose committee knows all validators.
     pub(crate) async fn start() -> Self {
+        Self::start_with(short_epochs()).await
+    }
+
+    /// The same, deployed with this.
+    pub(crate) async fn start_with(config: DeployConfig) -> Self {
         let wall: SharedClock = Arc::new(SystemClock);
-        let config = AnvilConfig { genesis_timestamp: Some(BEGIN), ..AnvilConfig::default() };
-        let anvil = Anvil::start(&config, wall.clone()).await.expect("anvil starts");
+        let anvil_config = AnvilConfig { genesis_timestamp: Some(BEGIN), ..AnvilConfig::default() };
+        let anvil = Anvil::start(&anvil_config, wall.clone()).await.expect("anvil starts");
         let bare = anvil.provider().expect("its own URL");
         let clock = L1Clock::own(bare.clone(), wall.clone()).await.expect("anvil answers");
         let deployer = PrivateKeySigner::from_bytes(&PREFUNDED).expect("a valid key");
         let wallet = EthereumWallet::from(deployer.clone());
         let access = L1Access { provider: bare, deployer, mining: Mining::ByUs(clock.clone()), clock: wall };
-        let config = DeployConfig {
-            epoch_slots: 8,
-            committee_size: COMMITTEE as u64,
-            genesis_archive: B256::repeat_byte(0x6e),
-            ..DeployConfig::default()
-        };
         let out = find_artifacts().expect("the contracts are installed");
         let deployment = deploy(config, &out, access.clone()).await.expect("deploys");
         let addresses = deployment.addresses;
@@ -92,6 +103,18 @@ impl Chain {
     /// The slot of the L1 head.
     pub(crate) fn slot(&self) -> Slot {
         self.constants.times.slot_at(self.clock.head().timestamp)
+    }
+
+    /// The L1 head, as a node would see it.
+    pub(crate) fn head(&self) -> L1HeadInfo {
+        let L1Head { number, hash, timestamp } = self.clock.head();
+        L1HeadInfo { number, hash, timestamp, base_fee: 0, blob_base_fee: None }
+    }
+
+    /// Who proposes in the slot, as the contract says; the slot's committee must be told.
+    pub(crate) async fn proposer(&self, slot: Slot) -> Address {
+        let at = U256::from(self.constants.times.start_of(slot).0);
+        self.rollup.getProposerAt(at).call().await.expect("a proposer")
     }
 
     /// Mines a block at `at`, which must be later than the head.
@@ -182,6 +205,17 @@ impl Chain {
     /// Sends the proposal in a blob transaction and mines it, one second after the head.
     pub(crate) async fn land(&self, propose: &Propose, blobs: &[Blob]) -> TransactionReceipt {
         self.send(with_sidecar(self.request(propose), blobs)).await
+    }
+
+    /// Sends actions as the bundle that a node sends, and mines it, one second after the head. One that is refused takes
+    /// nothing from the others.
+    pub(crate) async fn send_bundle(&self, actions: &[L1Action]) -> TransactionReceipt {
+        let call =
+            |action: &L1Action| Call3 { target: action.to, allowFailure: true, callData: action.calldata.clone() };
+        let bundle = IMulticall3::new(self.addresses.multicall3, self.provider.clone());
+        let receipt = self.send(bundle.aggregate3(actions.iter().map(call).collect()).into_transaction_request()).await;
+        assert!(receipt.status(), "the bundle itself never reverts");
+        receipt
     }
 
     /// The same within a bundle.

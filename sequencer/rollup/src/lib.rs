@@ -6,6 +6,7 @@
 //! ```text
 //! blocks -> CheckpointPayload -> blobs -> BlobCommitments -> CheckpointHeader::blobs_hash
 //! CheckpointHeader::hash + archive -> payload_digest -> signatures -> CommitteeAttestations -> Propose -> calldata
+//! offences -> SlashUnits of each seat -> SlashVote -> digest, calldata
 //! calldata of L1 -> Propose, blobs of L1 -> CheckpointPayload -> blocks
 //! EpochClaim + EpochProof + CommitteeAttestations of its last checkpoint -> EpochProofSubmission -> calldata
 //! ```
@@ -22,7 +23,9 @@ mod error;
 mod header;
 mod payload;
 mod propose;
+mod signal;
 mod signature;
+mod slashing;
 
 pub use addresses::{ADDRESSES_VERSION, L1Addresses};
 pub use attestation::{
@@ -41,7 +44,9 @@ pub use payload::{
     BLOCK_OVERHEAD, CheckpointPayload, MAX_PAYLOAD_BYTES, PayloadBlock, PayloadEncoder, TRANSACTION_OVERHEAD,
 };
 pub use propose::{Propose, decode_propose, decode_proposes};
+pub use signal::{GovernanceSignal, VerifyingContract};
 pub use signature::L1Signature;
+pub use slashing::{SlashRound, SlashUnits, SlashVote, SlashingRules};
 
 use alloy::primitives::B256;
 use sha2::{Digest, Sha256};

@@ -4,6 +4,7 @@ mod accounts;
 mod chain;
 mod prover;
 mod servers;
+mod side;
 
 use super::reader::Reader;
 use super::{
@@ -50,7 +51,8 @@ fn read(r: &mut Reader<'_>) -> Option<NodeConfig> {
     let assumed = roles.unwrap_or_default();
     let (l1, validator, publisher) = (l1(r), accounts::validator(r, assumed), accounts::publisher(r, assumed));
     let prover = assumed.has(Role::Prover).then(|| prover::prover(r));
-    let (timetable, sequencer, execution) = (timetable(r), sequencer(r), chain::execution(r));
+    let (timetable, sequencer, side) = (timetable(r), sequencer(r), side::side(r));
+    let execution = chain::execution(r);
     let (rpc, admin, log) = (servers::rpc(r), servers::admin(r), servers::log(r));
     Some(NodeConfig {
         data_dir: data_dir?,
@@ -62,6 +64,7 @@ fn read(r: &mut Reader<'_>) -> Option<NodeConfig> {
         prover: prover.map_or(Some(None), |prover| prover.map(Some))?,
         timetable: timetable?,
         sequencer: sequencer?,
+        side: side?,
         execution: execution?,
         rpc: rpc?,
         admin: admin?,

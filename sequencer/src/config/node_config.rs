@@ -13,6 +13,7 @@ use fermata_publisher::FeeConfig;
 
 use super::Provenance;
 use crate::roles::Roles;
+use crate::side_duties::SideSettings;
 use crate::timetable::Budgets;
 
 /// A node's configuration. Every value has been checked; no file it names has been read.
@@ -36,6 +37,8 @@ pub struct NodeConfig {
     pub timetable: Budgets,
     /// The poll loop.
     pub sequencer: SequencerConfig,
+    /// What is voted for, and when a bad checkpoint is dropped.
+    pub side: SideSettings,
     /// The L2 chain.
     pub execution: ExecutionConfig,
     /// The L2 JSON-RPC.

@@ -228,6 +228,15 @@ fn every_invalid_value_is_named_with_what_is_wrong_and_what_to_do() {
         ("timetable.min_block_ms", "7000", "is longer than `timetable.block_ms`"),
         ("timetable.max_blocks", "0", "is not a whole number from 1"),
         ("sequencer.start", "maybe", "is `maybe`"),
+        ("votes.governance_payload", "0x12", "is not an address"),
+        ("votes.governance_payload", "0x0000000000000000000000000000000000000000", "is the zero address"),
+        ("votes.inactivity_units", "4", "is not a whole number from 0 to 3"),
+        ("votes.inactivity_percent", "0", "is not a whole number from 1 to 100"),
+        ("votes.equivocation_units", "4", "is not a whole number from 0 to 3"),
+        ("votes.always_slash", "0x12", "has an entry that is not an address"),
+        ("votes.never_slash", "x", "has an entry that is not an address"),
+        ("invalidation.as_member_after_secs", "86401", "is not a whole number from 0 to 86400"),
+        ("invalidation.as_anyone_after_secs", "soon", "is not a whole number from 0 to 86400"),
         ("execution.prefunded", "0xaa", "has an entry that is not `address=ether`"),
         ("execution.genesis_file", "g.json", "is set beside `execution.chain_id`"),
         ("execution.gas_limit", "5", "is not a whole number from 1000000"),
@@ -368,6 +377,13 @@ fn what_is_shown_can_be_written_into_a_file() {
     assert_eq!(of("admin.allowed_hosts").as_deref(), Some(r#"["a", "b"]"#));
     assert_eq!(of("l1.chain_id").as_deref(), Some("7"));
     assert_eq!(of("validator.keystore_dir"), None);
+}
+
+#[test]
+fn a_delay_of_zero_never_invalidates() {
+    let config = NodeConfig::load(&with_flag(base(), "invalidation.as_member_after_secs", "0")).expect("valid");
+    let delays = config.side.invalidation;
+    assert_eq!((delays.as_member, delays.as_anyone), (None, Some(std::time::Duration::from_secs(432))));
 }
 
 #[test]

@@ -6,11 +6,10 @@ use alloy::providers::Provider;
 use alloy::rpc::types::{Filter, Log, Transaction};
 use alloy::sol_types::SolEvent;
 use fermata_primitives::CheckpointNumber;
-use fermata_rollup::contracts::CheckpointLog;
 use fermata_rollup::contracts::IRollup::CheckpointProposed;
 use fermata_rollup::{Propose, decode_proposes};
 
-use super::RollupView;
+use super::{CheckpointMark, RollupView};
 use crate::error::{Result, SequencerError};
 
 /// Finds the transactions that proposed checkpoints, by the contract's events.
@@ -33,6 +32,10 @@ impl Proposals {
     /// # Errors
     /// L1 did not answer; [`SequencerError::BadCheckpoint`] where it has no such event.
     pub async fn event_of(&self, number: CheckpointNumber, archive: B256) -> Result<Log> {
+        self.events_of(number, archive).await?.pop().ok_or_else(|| bad(number, NO_EVENT.into()))
+    }
+
+    async fn events_of(&self, number: CheckpointNumber, archive: B256) -> Result<Vec<Log>> {
         let filter = Filter::new()
             .address(self.view.address())
             .event_signature(CheckpointProposed::SIGNATURE_HASH)
@@ -40,8 +43,7 @@ impl Proposals {
             .topic2(archive)
             .from_block(self.from_block);
         let client = self.view.client();
-        let mut logs = client.within("eth_getLogs", client.provider().get_logs(&filter)).await?;
-        logs.pop().ok_or_else(|| bad(number, "L1 has no event of its proposal".into()))
+        client.within("eth_getLogs", client.provider().get_logs(&filter)).await
     }
 
     /// The transaction that emitted the event.
@@ -56,22 +58,30 @@ impl Proposals {
         transaction.ok_or_else(|| bad(number, format!("L1 does not know transaction {hash}")))
     }
 
-    /// The call that proposed the checkpoint which the contract has as `log`.
+    /// The call that proposed the checkpoint of this mark: all that it said, as L1 took it.
     ///
     /// # Errors
     /// As [`Proposals::transaction_of`]; [`SequencerError::BadCheckpoint`] where none of its calls is what the contract
-    /// has.
-    pub async fn propose_of(&self, number: CheckpointNumber, log: &CheckpointLog) -> Result<Propose> {
-        let event = self.event_of(number, log.archive).await?;
+    /// has, as when it went through a contract that is not known here.
+    pub async fn propose_of(&self, number: CheckpointNumber, mark: &CheckpointMark) -> Result<Propose> {
+        let is_it = |log: &Log| {
+            CheckpointProposed::decode_log(&log.inner).is_ok_and(|event| {
+                (event.payloadDigest, event.attestationsHash) == (mark.payload_digest, mark.attestations_hash)
+            })
+        };
+        let event = self.events_of(number, mark.archive).await?.into_iter().rev().find(is_it);
+        let event = event.ok_or_else(|| bad(number, NO_EVENT.into()))?;
         let transaction = self.transaction_of(number, &event).await?;
         let is_it = |propose: &Propose| {
-            propose.payload_digest() == log.payloadDigest && propose.attestations_hash() == log.attestationsHash
+            (propose.payload_digest(), propose.attestations_hash()) == (mark.payload_digest, mark.attestations_hash)
         };
         let found = decode_proposes(transaction.input(), self.view.address())?.into_iter().find(is_it);
         found.ok_or_else(|| bad(number, "the transaction of its event does not propose what the contract has".into()))
     }
 }
 
-const fn bad(number: CheckpointNumber, reason: String) -> SequencerError {
+const NO_EVENT: &str = "L1 has no event of its proposal";
+
+pub(super) const fn bad(number: CheckpointNumber, reason: String) -> SequencerError {
     SequencerError::BadCheckpoint { number, reason }
 }

@@ -11,8 +11,9 @@ use fermata_execution::{Block, Execution, Verdict};
 use fermata_primitives::{CheckpointNumber, L1Timestamp};
 use fermata_rollup::{CheckpointPayload, PayloadBlock};
 
+use super::proposals::bad;
 use super::{BlobSource, Proposals, RollupView};
-use crate::error::{Result, SequencerError};
+use crate::error::Result;
 use crate::pipeline::L1Tip;
 
 /// Rebuilds what this node does not have.
@@ -99,8 +100,4 @@ impl Sync {
             Verdict::MissingParent => Err(bad(number, format!("the parent of block {hash} is unknown"))),
         }
     }
-}
-
-const fn bad(number: CheckpointNumber, reason: String) -> SequencerError {
-    SequencerError::BadCheckpoint { number, reason }
 }

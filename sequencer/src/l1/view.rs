@@ -1,5 +1,7 @@
 //! What the rollup contract says.
 
+mod beside;
+
 use alloy::primitives::{Address, B256, Bytes, U256, keccak256};
 use alloy::providers::{DynProvider, Provider};
 use alloy::rpc::types::Filter;
@@ -10,6 +12,7 @@ use fermata_rollup::contracts::IRollup::CheckpointInvalidated;
 use fermata_rollup::contracts::{CheckpointLog, IGse, IInbox, IRollup, IVerifier};
 use fermata_rollup::{Committee, RollupConstants, sample_indices};
 
+pub use self::beside::CheckpointMark;
 use super::L1Client;
 use crate::error::{Result, SequencerError};
 use crate::events::StepBack;

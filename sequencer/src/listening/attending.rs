@@ -21,7 +21,7 @@ use crate::peers::execute;
 use crate::pipeline::{Heard, Stage};
 use crate::poll_loop::chain as error_chain;
 use crate::refusal::Refusal;
-use crate::slot::{Workshop, before_it_ends};
+use crate::workshop::{Workshop, before_it_ends};
 
 /// A proposal as it was received.
 type Proposal = Arc<Received<Signed<ProposedCheckpoint>>>;

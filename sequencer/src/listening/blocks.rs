@@ -14,7 +14,7 @@ use crate::network::{NodeId, ProposedBlock, Received, Signed};
 use crate::peers::execute;
 use crate::pipeline::{Heard, Stage};
 use crate::refusal::Refusal;
-use crate::slot::Workshop;
+use crate::workshop::Workshop;
 
 /// Takes a block proposal, and says whether it is the first of its slot.
 pub(super) async fn hear(workshop: &Arc<Workshop>, received: &Received<Signed<ProposedBlock>>) -> Result<(), Refusal> {

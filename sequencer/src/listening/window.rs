@@ -11,8 +11,8 @@ use crate::events::SequencerEvent;
 use crate::evidence::Memory;
 use crate::network::{Signable, Signed};
 use crate::refusal::Refusal;
-use crate::slot::Workshop;
 use crate::timetable::Timetable;
+use crate::workshop::Workshop;
 
 /// Clocks of two nodes may differ by this.
 const CLOCK_DISPARITY: Duration = Duration::from_millis(500);
@@ -39,6 +39,7 @@ pub(super) async fn vouch<T: Signable>(workshop: &Workshop, signed: &Signed<T>) 
         Memory::Conflicting(evidence) => {
             if let Some(evidence) = evidence {
                 let duty = evidence.duty.kind.to_string();
+                workshop.side.offences().equivocated(slot, proposer);
                 tracing::warn!(slot = slot.0, %proposer, duty, ?evidence, "a proposer has signed two proposals for one duty");
                 workshop.events.emit(SequencerEvent::EquivocationSeen { slot, proposer, duty });
             }

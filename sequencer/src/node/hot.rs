@@ -6,7 +6,8 @@ use fermata_publisher::PublisherManager;
 use tokio::sync::watch;
 
 use crate::config::{Applier, NodeConfig};
-use crate::slot::ProposerSettings;
+use crate::side_duties::SideSettings;
+use crate::workshop::ProposerSettings;
 
 /// The proposer's own choices: the next slot is built with them.
 pub(super) const fn proposer(config: &NodeConfig) -> ProposerSettings {
@@ -21,12 +22,16 @@ pub(super) const fn proposer(config: &NodeConfig) -> ProposerSettings {
 pub(super) fn appliers(
     config: &NodeConfig,
     settings: watch::Sender<ProposerSettings>,
+    side: watch::Sender<SideSettings>,
     managers: Vec<Arc<PublisherManager>>,
 ) -> Vec<Applier> {
     let filter = Mutex::new(config.log.filter.clone());
     vec![
         Box::new(move |config| {
             settings.send_replace(proposer(config));
+        }),
+        Box::new(move |config| {
+            side.send_replace(config.side.clone());
         }),
         // An error means that it is closed: then it bids no more.
         Box::new(move |config| managers.iter().for_each(|of| drop(of.set_fees(config.publisher.fees.clone())))),

@@ -40,7 +40,7 @@ const fn is_of_checkpoint(event: &SequencerEvent) -> bool {
         SequencerEvent::PreparingCheckpoint { .. }
         | SequencerEvent::PhaseEntered { .. }
         | SequencerEvent::BlockBuildFailed { .. }
-        | SequencerEvent::ProposerCheckFailed { .. }
+        | SequencerEvent::CheckpointLeftOut { .. }
         | SequencerEvent::CheckpointAttested { .. }
         | SequencerEvent::AttestationsCollected { .. }
         | SequencerEvent::DutyMissed { .. }

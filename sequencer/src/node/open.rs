@@ -6,7 +6,7 @@ use std::sync::{Arc, Mutex};
 use alloy::primitives::Address;
 use alloy::providers::{Provider, ProviderBuilder};
 use alloy::signers::local::PrivateKeySigner;
-use fermata_execution::{Execution, Options, RevmExecution};
+use fermata_execution::{Options, RevmExecution};
 use fermata_primitives::{CheckpointNumber, L1FollowingClock, SharedClock, SystemClock, crash_point};
 use fermata_publisher::{L1, PublisherConfig, PublisherManager};
 use fermata_rollup::L1Addresses;
@@ -16,21 +16,18 @@ use fermata_validator_signer::{
 use tokio::sync::watch;
 
 use super::parts::NodeParts;
+use super::workshop::Makings;
 use super::{Background, Held, Inner, Node, hot, keys, proving};
 use crate::catalogue::Reason;
-use crate::chain::Chain;
-use crate::config::{BlobSource as ConfiguredBlobs, ClockKind, NodeConfig, RollupLocation, Settings};
+use crate::config::{ClockKind, NodeConfig, RollupLocation, Settings};
 use crate::data_dir::{DataDir, DataDirError, Scope};
 use crate::engine::{Engine, EngineConfig};
 use crate::error::SequencerError;
-use crate::events::Events;
-use crate::l1::{BlobSource, Committees, Follower, HeadMonitor, HeadReceiver, L1Client, Proposals, RollupView, Sync};
+use crate::l1::{Follower, HeadMonitor, HeadReceiver, L1Client, Proposals, RollupView};
 use crate::network::{Alone, Network, NodeId};
 use crate::node_store::{NodeStore, NodeStoreError};
-use crate::peers::Peers;
-use crate::phases::Phases;
-use crate::slot::{ProposerSettings, Workshop};
-use crate::timetable::{Timetable, TimetableError};
+use crate::timetable::TimetableError;
+use crate::workshop::Workshop;
 
 /// Why a node did not open. What had been opened is released again.
 #[derive(Debug, thiserror::Error)]
@@ -130,20 +127,27 @@ impl Node {
         let network = surroundings.network.unwrap_or_else(|| Arc::new(Alone::new(NodeId::new("this node"))));
         let ground =
             Ground { config: &config, data_dir: &data_dir, view: &view, l1_chain_id, clock: &clock, network, is_new };
-        let engine_side: Arc<dyn Execution> = Arc::<RevmExecution>::clone(&execution);
         let proposer = watch::Sender::new(hot::proposer(&config));
-        let workshop = workshop(&ground, engine_side, head.clone(), deployed_at_block, proposer.subscribe())?;
+        let side = watch::Sender::new(config.side.clone());
+        let proposals = Proposals::new(view.clone(), deployed_at_block);
+        let makings = Makings {
+            execution: Arc::<RevmExecution>::clone(&execution),
+            head: head.clone(),
+            proposals: proposals.clone(),
+            proposer: proposer.subscribe(),
+            side: side.subscribe(),
+        };
+        let workshop = Arc::new(makings.make(&ground)?);
         if !is_recorded {
             crash_point!("sequencer.after_signing_store");
             store.record_signing_store().await?;
         }
-        let workshop = Arc::new(workshop);
-        let proposals = Proposals::new(view.clone(), deployed_at_block);
         let prover = proving::open(&ground, &workshop, proposals, head.clone()).await?;
         let provers = prover.iter().map(|prover| Arc::clone(prover.publisher()));
         let managers = provers.chain([Arc::clone(&workshop.publisher)]).collect();
-        let settings = Arc::new(Settings::new(&config, hot::appliers(&config, proposer, managers)));
-        let background = begin_background(monitor, &workshop, head.clone(), &clock);
+        let appliers = hot::appliers(&config, proposer, side, managers);
+        let settings = Arc::new(Settings::new(&config, appliers));
+        let background = begin_background(monitor, &workshop, head.clone());
         if let Some(prover) = &prover {
             background.tasks.spawn(Arc::clone(prover).run(background.ended.clone()));
         }
@@ -225,22 +229,22 @@ async fn check_genesis(view: &RollupView, execution: &RevmExecution) -> Result<(
 pub(super) struct Ground<'a> {
     pub(super) config: &'a NodeConfig,
     pub(super) data_dir: &'a DataDir,
-    view: &'a RollupView,
+    pub(super) view: &'a RollupView,
     pub(super) l1_chain_id: u64,
-    clock: &'a SharedClock,
-    network: Arc<dyn Network>,
+    pub(super) clock: &'a SharedClock,
+    pub(super) network: Arc<dyn Network>,
     /// No node has come up in this data directory before: neither a signing store nor an admin token is on record.
     is_new: bool,
 }
 
 impl Ground<'_> {
-    fn domain(&self) -> Domain {
+    pub(super) fn domain(&self) -> Domain {
         Domain { l1_chain_id: self.l1_chain_id, rollup: self.view.address() }
     }
 
     /// The signing store is made with the data directory and never again: one that has vanished since is refused by
     /// `open`, since an empty one would sign again what was signed before.
-    fn signer(&self) -> Result<ValidatorSigner, NodeError> {
+    pub(super) fn signer(&self) -> Result<ValidatorSigner, NodeError> {
         let keys = keys::validators(&self.config.validator.keys)?;
         let dir = self.data_dir.signer();
         let domain = self.domain();
@@ -258,7 +262,7 @@ impl Ground<'_> {
     }
 
     /// The manager, and one of its accounts.
-    fn publisher(&self, heads: HeadReceiver) -> Result<(PublisherManager, Address), NodeError> {
+    pub(super) fn publisher(&self, heads: HeadReceiver) -> Result<(PublisherManager, Address), NodeError> {
         let signers = keys::publishers(&self.config.publisher.keys)?;
         let account = signers.first().map_or(Address::ZERO, PrivateKeySigner::address);
         Ok((self.manager(self.data_dir.publisher(), signers, heads)?, account))
@@ -281,62 +285,13 @@ impl Ground<'_> {
     }
 }
 
-fn workshop(
-    ground: &Ground<'_>,
-    execution: Arc<dyn Execution>,
-    head: HeadReceiver,
-    deployed_at_block: u64,
-    settings: watch::Receiver<ProposerSettings>,
-) -> Result<Workshop, NodeError> {
-    let view = ground.view.clone();
-    let events = Events::default();
-    let proposals = Proposals::new(view.clone(), deployed_at_block);
-    let sync = Sync::new(view.clone(), proposals, blob_source(ground.config), Arc::clone(&execution));
-    let chain = Chain::new(Arc::clone(&execution), sync, ground.clock.clone(), events.clone());
-    let committees = Arc::new(Committees::new(view.clone(), head.clone()));
-    let (publisher, publisher_account) = ground.publisher(head)?;
-    let timetable = Timetable::new(*view.times(), ground.config.timetable)?;
-    // There and back, and a block's time to find what was asked for.
-    let patience = 2 * timetable.budgets().peer + timetable.budgets().block;
-    let peers = Peers::new(Arc::clone(&ground.network), ground.domain(), ground.clock.clone(), patience);
-    Ok(Workshop {
-        clock: ground.clock.clone(),
-        timetable,
-        peers,
-        committees,
-        chain: Arc::new(chain),
-        view,
-        execution,
-        signer: Arc::new(ground.signer()?),
-        publisher: Arc::new(publisher),
-        publisher_account,
-        phases: Phases::new(events.clone()),
-        events,
-        settings,
-        last_landed: watch::Sender::new(None),
-    })
-}
-
-fn blob_source(config: &NodeConfig) -> BlobSource {
-    match &config.l1.blobs {
-        ConfiguredBlobs::Anvil => BlobSource::Anvil,
-        ConfiguredBlobs::Beacon(url) => BlobSource::Beacon {
-            url: url.as_str().trim_end_matches('/').to_owned(),
-            slot_secs: config.l1.ethereum_slot_secs,
-        },
-    }
-}
-
-fn begin_background(
-    monitor: HeadMonitor,
-    workshop: &Arc<Workshop>,
-    head: HeadReceiver,
-    clock: &SharedClock,
-) -> Background {
+fn begin_background(monitor: HeadMonitor, workshop: &Arc<Workshop>, head: HeadReceiver) -> Background {
     let background = Background::default();
     let (committees, chain) = (Arc::clone(&workshop.committees), Arc::clone(&workshop.chain));
-    let follower = Follower::new(workshop.view.clone(), committees, chain, head, clock.clone());
+    let watch = Arc::clone(&workshop.side).watch(head.clone(), background.ended.clone());
+    let follower = Follower::new(workshop.view.clone(), committees, chain, head, workshop.clock.clone());
     background.tasks.spawn(monitor.run(background.ended.clone()));
     background.tasks.spawn(follower.run(background.ended.clone()));
+    background.tasks.spawn(watch);
     background
 }

@@ -11,8 +11,8 @@ use crate::config::{ProofMaker, ProverConfig};
 use crate::error::SequencerError;
 use crate::l1::{HeadReceiver, Proposals};
 use crate::prover::{Frontier, MockProofs, ProofSource, Prover, ProverParts, ProverService};
-use crate::slot::Workshop;
 use crate::status::ProverStatus;
+use crate::workshop::Workshop;
 
 /// The prover, with a publisher manager and accounts of its own; `None` where the node is none. It proves nothing yet.
 ///

@@ -7,7 +7,7 @@ use fermata_rollup::contracts::{CheckpointLog, CommitteeAttestations};
 use fermata_rollup::{CheckpointFee, EpochClaim, Propose};
 
 use crate::error::Result;
-use crate::l1::{Proposals, RollupView};
+use crate::l1::{CheckpointMark, Proposals, RollupView};
 
 /// The checkpoints of an epoch that is over, as one proof is about them.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
@@ -106,7 +106,7 @@ impl Frontier {
         for number in span.from.0..=span.to.0 {
             let number = CheckpointNumber(number);
             let log = self.view.checkpoint(number, head.hash).await?;
-            let propose = self.proposals.propose_of(number, &log).await?;
+            let propose = self.proposals.propose_of(number, &CheckpointMark::from(&log)).await?;
             checkpoints.push((log, propose));
         }
         let previous_archive = self.view.archive_at(span.from.previous()).await?;

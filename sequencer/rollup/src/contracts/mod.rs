@@ -6,13 +6,16 @@
 
 mod erc20;
 mod errors;
+mod escape_hatch;
 mod gse;
 mod inbox;
 mod multicall3;
 mod rollup;
+mod votes;
 
 pub use erc20::IErc20;
 pub use errors::{L1Errors, Revert, decode_revert};
+pub use escape_hatch::IEscapeHatch;
 pub use gse::{IGse, IRegistry};
 pub use inbox::{IInbox, InboxState};
 pub use multicall3::{Call3, CallResult, IMulticall3};
@@ -20,4 +23,8 @@ pub use rollup::{
     AttesterConfig, AttesterView, ChainTips, CheckpointHeaderValidationFlags, CheckpointLog, CommitteeAttestations,
     Exit, FeeHeader, G1Point, G2Point, GasFees, IRollup, IVerifier, L1FeeData, ManaMinFeeComponents, OracleInput,
     ProposeArgs, ProposedHeader, PublicInputArgs, Signature, StakingQueueConfig, SubmitEpochRootProofArgs,
+};
+pub use votes::{
+    Ballot, IGovernance, IGovernanceProposer, IProposerPayload, ISlasher, ISlashingProposer, Proposal,
+    ProposalConfiguration, RoundAccounting, SlashAction, VoteSignature,
 };

@@ -261,7 +261,9 @@ alloy::sol! {
         function getTargetCommitteeSize() external view returns (uint256);
         function getLagInEpochsForValidatorSet() external view returns (uint256);
         function getLagInEpochsForRandao() external view returns (uint256);
+        function getEscapeHatch() external view returns (address);
         function getEscapeHatchForEpoch(uint256 _epoch) external view returns (address);
+        function updateEscapeHatch(address _escapeHatch) external;
 
         // Fees.
         function getManaMinFeeAt(uint256 _timestamp, bool _inFeeAsset) external view returns (uint256);

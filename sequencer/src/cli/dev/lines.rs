@@ -70,7 +70,7 @@ fn line(who: &str, event: &SequencerEvent) -> Option<String> {
         SequencerEvent::CheckpointPublishFailed { slot, checkpoint, reason } => {
             format!("{} ✗ checkpoint {checkpoint} was given up, the head went back: {reason}", at(slot))
         }
-        SequencerEvent::ProposerCheckFailed { slot, reason } => format!("{} ✗ cannot build: {reason}", at(slot)),
+        SequencerEvent::CheckpointLeftOut { slot, reason } => format!("{} - no checkpoint: {reason}", at(slot)),
         SequencerEvent::SlotMissed { slot, reason } => format!("{} ✗ missed: {reason}", at(slot)),
         SequencerEvent::DutyMissed { slot, member, reason } => {
             format!("{} ✗ {}… did not attest: {reason}", at(slot), &member.to_string()[..10])

@@ -153,7 +153,7 @@ impl Fake {
                     }
                 });
             }
-            Behaviour::TrackHang => context.requests.track(RequestKind::Checkpoint, Slot(1), |_| pending()),
+            Behaviour::TrackHang => context.requests.track(RequestKind::Checkpoint, Slot(1), |_| pending::<Ending>()),
             Behaviour::Panic => panic!("on purpose"),
             Behaviour::Hang => pending().await,
             Behaviour::StopFromInside => drop(self.engine().stop(graceful()).await.expect("accepted")),

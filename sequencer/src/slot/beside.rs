@@ -1,0 +1,112 @@
+//! The slot that has no checkpoint: why it has none, and what it sends to L1 all the same.
+
+use std::sync::Arc;
+
+use alloy::primitives::Address;
+use fermata_primitives::Slot;
+use fermata_rollup::Committee;
+
+use super::SlotTick;
+use crate::actions::L1Action;
+use crate::attestations::our_members;
+use crate::drain::Ending;
+use crate::error::Result;
+use crate::events::SequencerEvent;
+use crate::fallback::{FallbackInterrupts, send_fallback};
+use crate::poll_loop::TickContext;
+use crate::requests_tracker::RequestKind;
+use crate::workshop::Workshop;
+
+/// Why no checkpoint is built in a slot of ours.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub(super) enum Obstacle {
+    /// There is not enough time left.
+    TooLate,
+    /// Nobody else is there, and our own members are no quorum.
+    NoPeers,
+    /// The escape hatch is open: its candidate alone proposes.
+    EscapeHatch,
+    /// The contract drops checkpoints first, and what would be built on them with them.
+    Prune,
+}
+
+impl Obstacle {
+    const fn reason(self) -> &'static str {
+        match self {
+            Self::TooLate => "its build frame was too far gone",
+            Self::NoPeers => "there is no other node, and our own members are no quorum",
+            Self::EscapeHatch => "the escape hatch is open",
+            Self::Prune => "checkpoints were not proven in time, and the contract drops them first",
+        }
+    }
+}
+
+/// What stands against building a checkpoint in a slot of ours, as far as this node knows by itself.
+pub(super) fn obstacle_here(workshop: &Workshop, slot: Slot, committee: &Committee) -> Option<Obstacle> {
+    if workshop.clock.now() > workshop.timetable.start_deadline(slot) {
+        return Some(Obstacle::TooLate);
+    }
+    let ours = our_members(&workshop.signer, committee).len();
+    (!workshop.peers.can_reach_quorum(committee, ours)).then_some(Obstacle::NoPeers)
+}
+
+/// What stands against it on L1.
+///
+/// # Errors
+/// L1 did not answer.
+pub(super) async fn obstacle_on_l1(workshop: &Workshop, slot: Slot) -> Result<Option<Obstacle>> {
+    let (votes_only, can_prune) =
+        futures::try_join!(workshop.side.is_votes_only(slot), workshop.view.can_prune_in(slot))?;
+    Ok(match (votes_only, can_prune) {
+        (true, _) => Some(Obstacle::EscapeHatch),
+        (false, true) => Some(Obstacle::Prune),
+        (false, false) => None,
+    })
+}
+
+impl SlotTick {
+    /// The slot of ours has no checkpoint: says why, and sends what it owes L1 all the same.
+    pub(super) fn leave_out(&self, slot: Slot, proposer: Address, obstacle: Obstacle, context: &TickContext) {
+        self.mark_attempted(slot);
+        match obstacle {
+            Obstacle::TooLate | Obstacle::NoPeers => self.miss(slot, obstacle.reason()),
+            Obstacle::EscapeHatch | Obstacle::Prune => {
+                let reason = obstacle.reason().to_owned();
+                tracing::info!(slot = slot.0, reason, "no checkpoint in our slot");
+                self.workshop.events.emit(SequencerEvent::CheckpointLeftOut { slot, reason });
+            }
+        }
+        self.send_without_checkpoint(slot, proposer, context);
+    }
+
+    /// Sends what a slot of ours owes L1 besides the checkpoint it does not have.
+    pub(super) fn send_without_checkpoint(&self, slot: Slot, proposer: Address, context: &TickContext) {
+        let workshop = Arc::clone(&self.workshop);
+        self.send_beside(slot, context, async move { workshop.side.of_proposer(slot, proposer).await });
+    }
+
+    /// Sends what somebody else's slot asks of us: dropping a checkpoint that may not stand, once it is time.
+    pub(super) fn send_as_bystander(&self, slot: Slot, context: &TickContext) {
+        let workshop = Arc::clone(&self.workshop);
+        self.send_beside(slot, context, async move { workshop.side.of_bystander(slot).await });
+    }
+
+    fn send_beside(
+        &self,
+        slot: Slot,
+        context: &TickContext,
+        actions: impl Future<Output = Vec<L1Action>> + Send + 'static,
+    ) {
+        if context.interrupt.is_cancelled() {
+            return;
+        }
+        let (workshop, sending) = (Arc::clone(&self.workshop), context.interrupt.clone());
+        context.requests.track(RequestKind::Fallback, slot, |waiting| async move {
+            let Some(actions) = waiting.run_until_cancelled(actions).await else { return Some(Ending::Cut) };
+            if actions.is_empty() {
+                return None;
+            }
+            Some(send_fallback(&workshop, slot, actions, FallbackInterrupts { waiting, sending }).await)
+        });
+    }
+}
