@@ -60,7 +60,7 @@ struct Bench {
 impl Bench {
     /// Works until it is done or the listening ends.
     fn spawn(&self, work: impl Future<Output = ()> + Send + 'static) {
-        let ended = self.ended.clone();
+        let (ended, work) = (self.ended.clone(), Box::pin(work));
         self.tasks.spawn(async move {
             let _ = ended.run_until_cancelled(work).await;
         });

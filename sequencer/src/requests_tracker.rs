@@ -84,7 +84,9 @@ impl RequestsTracker {
             RequestKind::Checkpoint => &self.interrupt,
             RequestKind::Fallback => &self.fallbacks,
         };
-        let request = AssertUnwindSafe(inside_run(request(parent.child_token())));
+        // On the heap before it is wrapped: each wrapper would move all of it over the stack.
+        let request = Box::pin(request(parent.child_token()));
+        let request = AssertUnwindSafe(inside_run(request));
         let mut leaving = self.enter(kind, slot);
         let id = leaving.id;
         let task = self.tasks.spawn(async move {

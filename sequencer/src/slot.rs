@@ -162,14 +162,15 @@ impl SlotTick {
             let telling = Arc::clone(&told.telling);
             let landed = async {
                 turn.phase.enter(Phase::Collecting);
-                let collecting = before_it_ends(&workshop, turn.slot, collect(&workshop, &turn, &proposal, &mut told));
-                let beside = workshop.side.of_proposer(turn.slot, turn.proposer).map(Ok);
+                let collecting = collect(&workshop, &turn, &proposal, &mut told).boxed();
+                let collecting = before_it_ends(&workshop, turn.slot, collecting);
+                let beside = workshop.side.of_proposer(turn.slot, turn.proposer).boxed().map(Ok);
                 let both = async { futures::try_join!(collecting, beside) };
                 let (signed, extra) = unless_interrupted(&interrupt, both).await?;
                 crash_point!("sequencer.after_attest");
                 turn.phase.enter(Phase::Publishing);
                 let landing = Landing { proposal: &proposal, signed, extra };
-                land(&workshop, &turn, landing, interrupt.clone()).await
+                land(&workshop, &turn, landing, interrupt.clone()).boxed().await
             };
             let landed = tokio::select! {
                 landed = landed => landed,

@@ -40,7 +40,7 @@ async fn a_wallets_transaction_is_mined_and_its_bytes_are_in_a_blob_of_an_accept
     let view = &node.node().workshop().view;
     let l1 = &net.chain().provider;
     let l1_tx = l1.get_transaction_by_hash(landed.l1_tx).await?.expect("L1 has it");
-    assert_eq!(l1_tx.to(), Some(net.chain().deployment.addresses.rollup));
+    assert_eq!(l1_tx.to(), Some(fermata_publisher::MULTICALL3_ADDRESS), "it goes with what else the slot sends");
     assert!(l1.get_transaction_receipt(landed.l1_tx).await?.expect("mined").status());
     let blobs = BlobSource::Anvil.blobs_of(view.client(), &l1_tx, L1Timestamp(0)).await?;
     let payload = CheckpointPayload::from_blobs(&blobs)?;

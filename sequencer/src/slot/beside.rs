@@ -5,6 +5,7 @@ use std::sync::Arc;
 use alloy::primitives::Address;
 use fermata_primitives::Slot;
 use fermata_rollup::Committee;
+use futures::FutureExt;
 
 use super::SlotTick;
 use crate::actions::L1Action;
@@ -101,6 +102,7 @@ impl SlotTick {
             return;
         }
         let (workshop, sending) = (Arc::clone(&self.workshop), context.interrupt.clone());
+        let actions = actions.boxed();
         context.requests.track(RequestKind::Fallback, slot, |waiting| async move {
             let Some(actions) = waiting.run_until_cancelled(actions).await else { return Some(Ending::Cut) };
             if actions.is_empty() {
