@@ -27,14 +27,12 @@ pub(super) fn print(chain: &DevChain, services: &[Service]) {
     );
     let prover = services.iter().position(|service| service.node().config().prover.is_some());
     let prover = match prover {
-        Some(_) if services.len() == 1 => "this node has".to_owned(),
-        Some(place) => format!("node-{} has", place + 1),
-        None => "nobody has".to_owned(),
+        Some(_) if services.len() == 1 => "this node submits mock proofs".to_owned(),
+        Some(place) => format!("node-{} submits mock proofs", place + 1),
+        None => "nobody submits proofs, and what is not proven in time is pruned".to_owned(),
     };
-    println!(
-        "  epochs     {} slots; {prover} them proven, by a mock verifier, which takes any proof",
-        times.epoch_slots()
-    );
+    let slots = times.epoch_slots();
+    println!("  epochs     {slots} slots; {prover}; the verifier is a mock, which takes any proof");
     for (place, service) in services.iter().enumerate() {
         if services.len() > 1 {
             let keys = service.node().workshop().signer.addresses().len();
