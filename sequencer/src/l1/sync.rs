@@ -35,7 +35,7 @@ impl Sync {
     /// Makes sure that execution has every block up to `tip`, and says how many checkpoints were rebuilt.
     ///
     /// # Errors
-    /// L1 or the blob source did not answer; [`SequencerError::BadCheckpoint`] where the blobs are not the chain.
+    /// L1 or the blob source did not answer; [`BadCheckpoint`](crate::error::SequencerError::BadCheckpoint) where the blobs are not the chain.
     ///
     /// # Cancel safety
     /// Dropped in between, the blocks so far are stored, and the next call goes on after them.
