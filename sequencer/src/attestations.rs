@@ -1,13 +1,12 @@
 //! The committee's attestations of a checkpoint of ours: our own members', and those that come from other nodes.
 
-use std::collections::BTreeSet;
 use std::sync::Arc;
 use std::time::Duration;
 
 use alloy::primitives::{Address, B256};
 use fermata_primitives::Slot;
 use fermata_rollup::{Committee, CommitteeAttestations, L1Signature, attestations_and_signers_digest};
-use fermata_validator_signer::{Duty, DutyKind, ValidatorSigner};
+use fermata_validator_signer::{Duty, DutyKind, SignerError};
 
 use crate::error::{Result, SequencerError};
 use crate::events::SequencerEvent;
@@ -132,7 +131,7 @@ impl<'a> Seats<'a> {
     /// Every key of ours in the committee attests. One that must not is left out; the others count.
     async fn add_ours(&mut self, workshop: &Workshop) -> Result<()> {
         let digest = self.wanted.digest(&workshop.peers.domain);
-        for (member, signed) in sign_for_members(&workshop.signer, self.committee, self.slot, digest).await {
+        for (member, signed) in sign_for_members(workshop, self.committee, self.slot, digest).await {
             match signed {
                 Ok(signature) => self.attestations.add(member, signature)?,
                 Err(error) => workshop.miss_duty(self.slot, member, &error_chain(&error)),
@@ -185,20 +184,14 @@ impl<'a> Seats<'a> {
 
 /// Has every key of ours in the committee attest `digest` in `slot`: each member, and its signature or why there is none.
 pub(crate) async fn sign_for_members(
-    signer: &ValidatorSigner,
+    workshop: &Workshop,
     committee: &Committee,
     slot: Slot,
     digest: B256,
-) -> Vec<(Address, std::result::Result<L1Signature, fermata_validator_signer::SignerError>)> {
-    let members = our_members(signer, committee);
+) -> Vec<(Address, std::result::Result<L1Signature, SignerError>)> {
+    let members = workshop.our_members(committee);
     let duty = |validator: &Address| (Duty { validator: *validator, slot, kind: DutyKind::Attestation }, digest);
     let duties: Vec<_> = members.iter().map(duty).collect();
-    let signed = signer.sign_many(&duties).await;
+    let signed = workshop.signer.sign_many(&duties).await;
     members.into_iter().zip(signed.into_iter().map(|signed| signed.map(L1Signature::from))).collect()
-}
-
-/// The members of the committee whose keys are ours.
-pub(crate) fn our_members(signer: &ValidatorSigner, committee: &Committee) -> Vec<Address> {
-    let ours: BTreeSet<Address> = signer.addresses().into_iter().collect();
-    committee.members.iter().copied().filter(|member| ours.contains(member)).collect()
 }

@@ -118,7 +118,7 @@ catalogue! {
         "run the command the message names";
     CheckFailed "CHECK_FAILED" Some(-32039), 200, 39, "a check of `fermata doctor` failed",
         "do what the line says, and run it again";
-    NotSequencer "NOT_SEQUENCER" Some(-32040), 200, 40, "a start of a node that is no sequencer",
+    NotSequencer "NOT_SEQUENCER" Some(-32040), 200, 40, "a start of a node that neither proposes nor attests",
         "add `sequencer` to node.roles and restart the node; as it is, it follows L1 without a start";
 }
 

@@ -164,7 +164,9 @@ pub enum SequencerError {
         account: Address,
     },
     /// Refuse to start: that is not what this node is for.
-    #[error("this node's roles are: {roles}; add `sequencer` to node.roles and restart it")]
+    #[error(
+        "this node is {roles}, which a start gives nothing to do; add `sequencer`, or `validator` to attest alone, to node.roles and restart it"
+    )]
     NotSequencer {
         /// What it is for.
         roles: crate::roles::Roles,

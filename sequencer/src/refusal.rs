@@ -148,3 +148,50 @@ impl Refusals {
         self.0.lock().unwrap_or_else(PoisonError::into_inner).clone()
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use alloy::primitives::Address;
+
+    use super::*;
+
+    /// One refusal of each name.
+    fn each() -> Vec<Refusal> {
+        let (expected, found) = (Address::ZERO, Address::ZERO);
+        vec![
+            SignatureError::Forged.into(),
+            SignatureError::NotTheProposer { expected, found }.into(),
+            SignatureError::NotAMember(found).into(),
+            Refusal::PastSlot(Slot(1)),
+            Refusal::FarSlot(Slot(1)),
+            Refusal::Equivocation,
+            Refusal::TooManyBlocks { found: 9, limit: 1 },
+            Refusal::WrongBlock { block: B256::ZERO, field: "timestamp" },
+            Refusal::InvalidBlock { block: B256::ZERO, reason: String::new() },
+            Refusal::MissingBlocks { missing: 1, source: None },
+            Refusal::WrongParent { number: CheckpointNumber(3) },
+            Refusal::WrongHeader("slot"),
+            Refusal::OtherCheckpoint,
+            Refusal::Twice,
+            Refusal::Unchecked(SequencerError::Interrupted),
+        ]
+    }
+
+    #[test]
+    fn every_refusal_is_explained_to_operators_and_counted_by_its_name() {
+        let page = include_str!("../docs/committee.md");
+        let refusals = Refusals::default();
+        for refusal in each() {
+            assert!(page.contains(&format!("`{}`", refusal.name())), "{}", refusal.name());
+            refusals.count(&refusal);
+            assert_eq!(refusals.of(refusal.name()), 1);
+        }
+        assert_eq!(refusals.all().len(), each().len());
+    }
+
+    #[test]
+    fn what_says_nothing_about_the_message_is_refused_for_now_alone() {
+        let passing: Vec<_> = each().iter().filter(|refusal| refusal.is_for_now()).map(Refusal::name).collect();
+        assert_eq!(passing, ["far-slot", "missing-blocks", "unchecked"]);
+    }
+}

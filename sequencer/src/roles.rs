@@ -71,6 +71,12 @@ impl Roles {
         self.0 & role.bit() != 0
     }
 
+    /// Whether a start gives it something to do: whoever proposes or attests.
+    #[must_use]
+    pub const fn has_a_start(self) -> bool {
+        self.has(Role::Sequencer) || self.has(Role::Validator)
+    }
+
     /// The roles of these names; `follower` alone is none.
     ///
     /// # Errors

@@ -17,7 +17,6 @@ use crate::config::NodeConfig;
 use crate::lifecycle::{Drain, Refused};
 use crate::node::{Node, NodeError, Surroundings};
 use crate::poll_loop::chain as error_chain;
-use crate::roles::Role;
 use crate::rpc::admin::{self, AdminContext, AdminError, AdminServer, Doors};
 use crate::signals::Signals;
 use crate::verbs::{DrainReport, StartAnswer, StartRequest, StopRequest, VerbError};
@@ -148,8 +147,8 @@ impl Service {
     /// The start failed: the service is to be ended with [`Service::end`].
     pub async fn start_as_desired(&self, signals: &mut Signals) -> Result<Begun, ServiceError> {
         let roles = self.node.config().roles;
-        if !roles.has(Role::Sequencer) {
-            tracing::info!(%roles, "no sequencer: there is nothing to start");
+        if !roles.has_a_start() {
+            tracing::info!(%roles, "neither sequencer nor validator: there is nothing to start");
             return Ok(Begun::Serving);
         }
         let policy = self.node.config().sequencer.start;

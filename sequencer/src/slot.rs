@@ -27,6 +27,7 @@ use crate::pipeline::{NoPlace, Place};
 use crate::poll_loop::{Tick, TickContext, TickError, chain as error_chain};
 use crate::proposal::{CheckpointProposal, assemble, build_blocks, sign};
 use crate::requests_tracker::RequestKind;
+use crate::roles::Role;
 use crate::telling::Told;
 use crate::workshop::{ProposerSettings, Workshop, before_it_ends};
 
@@ -106,7 +107,8 @@ impl SlotTick {
     }
 
     async fn proposer_turn(&self, slot: Slot, context: &TickContext) -> Result<Option<ProposerTurn>> {
-        if self.is_attempted(slot) || context.interrupt.is_cancelled() {
+        let is_sequencer = self.workshop.roles.has(Role::Sequencer);
+        if !is_sequencer || self.is_attempted(slot) || context.interrupt.is_cancelled() {
             return Ok(None);
         }
         let workshop = &self.workshop;

@@ -1,11 +1,13 @@
 //! All that working on a slot needs.
 
+use std::collections::BTreeSet;
 use std::sync::Arc;
 
 use alloy::primitives::Address;
 use fermata_execution::Execution;
 use fermata_primitives::{SharedClock, Slot};
 use fermata_publisher::PublisherManager;
+use fermata_rollup::Committee;
 use fermata_validator_signer::ValidatorSigner;
 use tokio::sync::watch;
 
@@ -18,6 +20,7 @@ use crate::peers::Peers;
 use crate::phases::Phases;
 use crate::poll_loop::chain as error_chain;
 use crate::refusal::Refusal;
+use crate::roles::{Role, Roles};
 use crate::side_duties::SideDuties;
 use crate::timetable::Timetable;
 use crate::verbs::LandedCheckpoint;
@@ -36,6 +39,8 @@ pub struct ProposerSettings {
 /// All that working on a slot needs. It outlives every run.
 #[derive(Debug)]
 pub struct Workshop {
+    /// What the node is for.
+    pub roles: Roles,
     /// What slots and deadlines are measured on.
     pub clock: SharedClock,
     /// When what is due.
@@ -56,8 +61,6 @@ pub struct Workshop {
     pub side: Arc<SideDuties>,
     /// Lands L1 transactions.
     pub publisher: Arc<PublisherManager>,
-    /// One of the publisher's accounts: who simulated calls come from.
-    pub publisher_account: Address,
     /// Tells what happens.
     pub events: Events,
     /// What the slots under way are busy with.
@@ -69,6 +72,15 @@ pub struct Workshop {
 }
 
 impl Workshop {
+    /// The members of the committee that attest here; none where the node is no validator.
+    pub(crate) fn our_members(&self, committee: &Committee) -> Vec<Address> {
+        if !self.roles.has(Role::Validator) {
+            return Vec::new();
+        }
+        let ours: BTreeSet<Address> = self.signer.addresses().into_iter().collect();
+        committee.members.iter().copied().filter(|member| ours.contains(member)).collect()
+    }
+
     /// What another node told counts for nothing: it is counted, and that is all.
     pub(crate) fn refuse(&self, slot: Slot, from: &NodeId, refusal: &Refusal) {
         self.peers.refusals.count(refusal);

@@ -166,6 +166,24 @@ async fn three_nodes_with_sixteen_validators_each_land_a_checkpoint_in_every_slo
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn a_validator_that_is_no_sequencer_attests_and_never_proposes() -> Result<()> {
+    let net = Net::start_with(NetOptions { slot_secs: 4, ..NetOptions::default() }).await?;
+    let proposer = net.open_member("a", Seat { place: 0, of: 2 }, &[]).await?;
+    let attester = net.open_member("b", Seat { place: 1, of: 2 }, &[("node.roles", "validator")]).await?;
+    let (mut proposing, mut attesting) = (net.watch(&proposer), net.watch(&attester));
+    attester.start().await?;
+    proposer.start().await?;
+    // Neither has a quorum by itself.
+    proposing.checkpoint(2).await?;
+    let attested = |event: &SequencerEvent| matches!(event, SequencerEvent::CheckpointAttested { .. });
+    attesting.until("attestation", |event| attested(event).then_some(())).await?;
+    attesting.catch_up();
+    assert!(!attesting.seen().iter().any(|event| matches!(event, SequencerEvent::BlockBuilt { .. })));
+    proposer.close().await?;
+    attester.close().await
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn lost_and_late_messages_cost_no_slot() -> Result<()> {
     let options = NetOptions { slot_secs: 4, ..NetOptions::default() };
     let mut all = Nodes::start(options, &FOUR, &[("timetable.peer_ms", "300")]).await?;

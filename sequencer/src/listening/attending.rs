@@ -11,7 +11,7 @@ use fermata_rollup::Committee;
 use super::blocks::take_place;
 use super::window::{Vouched, vouch};
 use super::{Bench, refuse_what_is_wrong};
-use crate::attestations::{our_members, sign_for_members};
+use crate::attestations::sign_for_members;
 use crate::checkpoint::{self, MAX_BLOCKS, blobs_hash, check_block};
 use crate::events::SequencerEvent;
 use crate::network::{
@@ -198,7 +198,7 @@ impl Attending {
         let attestation = proposed.attestation();
         let digest: B256 = attestation.digest(&workshop.peers.domain);
         let mut attestations = Vec::new();
-        for (member, signed) in sign_for_members(&workshop.signer, committee, slot, digest).await {
+        for (member, signed) in sign_for_members(workshop, committee, slot, digest).await {
             match signed {
                 Ok(signature) => attestations.push(Signed::new(attestation, signature)),
                 Err(error) => workshop.miss_duty(slot, member, &error_chain(&error)),
@@ -215,7 +215,7 @@ impl Attending {
     }
 
     fn miss(&self, slot: Slot, committee: &Committee, refusal: &Refusal) {
-        for member in our_members(&self.workshop.signer, committee) {
+        for member in self.workshop.our_members(committee) {
             self.workshop.miss_duty(slot, member, &error_chain(refusal));
         }
     }

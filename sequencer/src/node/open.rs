@@ -3,7 +3,6 @@
 use std::path::PathBuf;
 use std::sync::{Arc, Mutex};
 
-use alloy::primitives::Address;
 use alloy::providers::{Provider, ProviderBuilder};
 use alloy::signers::local::PrivateKeySigner;
 use fermata_execution::{Options, RevmExecution};
@@ -261,11 +260,10 @@ impl Ground<'_> {
         Ok(ValidatorSigner::owning(protection, Arc::new(keys)))
     }
 
-    /// The manager, and one of its accounts.
-    pub(super) fn publisher(&self, heads: HeadReceiver) -> Result<(PublisherManager, Address), NodeError> {
+    /// What lands the L1 transactions of the slots.
+    pub(super) fn publisher(&self, heads: HeadReceiver) -> Result<PublisherManager, NodeError> {
         let signers = keys::publishers(&self.config.publisher.keys)?;
-        let account = signers.first().map_or(Address::ZERO, PrivateKeySigner::address);
-        Ok((self.manager(self.data_dir.publisher(), signers, heads)?, account))
+        self.manager(self.data_dir.publisher(), signers, heads)
     }
 
     /// A manager of these accounts, which keeps its records in `dir`.

@@ -25,7 +25,7 @@ impl Inner {
     /// Signer, then publisher (in-flight transactions reconciled), then the chain at what L1 says.
     async fn bring_up(&self, request: &StartRequest) -> Result<()> {
         let (workshop, roles) = (&self.workshop, self.config.roles);
-        if !roles.has(Role::Sequencer) {
+        if !roles.has_a_start() {
             return Err(SequencerError::NotSequencer { roles });
         }
         if let Some(want) = request.at {
@@ -33,7 +33,9 @@ impl Inner {
         }
         workshop.signer.start()?;
         workshop.publisher.start().await?;
-        self.funded().await?;
+        if roles.has(Role::Sequencer) {
+            self.funded().await?;
+        }
         self.followed().await?;
         self.staked().await?;
         // The reader has gone on meanwhile.

@@ -34,7 +34,7 @@ impl Makings {
         let sync = Sync::new(view.clone(), proposals.clone(), blob_source(ground.config), Arc::clone(&execution));
         let chain = Chain::new(Arc::clone(&execution), sync, clock.clone(), events.clone());
         let committees = Arc::new(Committees::new(view.clone(), head.clone()));
-        let (publisher, publisher_account) = ground.publisher(head)?;
+        let publisher = ground.publisher(head)?;
         let signer = Arc::new(ground.signer()?);
         let side_parts = SideParts {
             view: view.clone(),
@@ -45,6 +45,7 @@ impl Makings {
             proposals,
         };
         Ok(Workshop {
+            roles: ground.config.roles,
             peers: peers(ground, &timetable),
             side: Arc::new(SideDuties::new(side_parts, side)),
             timetable,
@@ -54,7 +55,6 @@ impl Makings {
             execution,
             signer,
             publisher: Arc::new(publisher),
-            publisher_account,
             phases: Phases::new(events.clone()),
             clock,
             events,

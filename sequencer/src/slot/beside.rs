@@ -9,7 +9,6 @@ use futures::FutureExt;
 
 use super::SlotTick;
 use crate::actions::L1Action;
-use crate::attestations::our_members;
 use crate::drain::Ending;
 use crate::error::Result;
 use crate::events::SequencerEvent;
@@ -29,6 +28,8 @@ pub(super) enum Obstacle {
     EscapeHatch,
     /// The contract drops checkpoints first, and what would be built on them with them.
     Prune,
+    /// A checkpoint on L1 may not stand: it is dropped first.
+    Invalid,
 }
 
 impl Obstacle {
@@ -38,6 +39,7 @@ impl Obstacle {
             Self::NoPeers => "there is no other node, and our own members are no quorum",
             Self::EscapeHatch => "the escape hatch is open",
             Self::Prune => "checkpoints were not proven in time, and the contract drops them first",
+            Self::Invalid => "a checkpoint on L1 has bad attestations, and is dropped first",
         }
     }
 }
@@ -47,7 +49,7 @@ pub(super) fn obstacle_here(workshop: &Workshop, slot: Slot, committee: &Committ
     if workshop.clock.now() > workshop.timetable.start_deadline(slot) {
         return Some(Obstacle::TooLate);
     }
-    let ours = our_members(&workshop.signer, committee).len();
+    let ours = workshop.our_members(committee).len();
     (!workshop.peers.can_reach_quorum(committee, ours)).then_some(Obstacle::NoPeers)
 }
 
@@ -56,6 +58,9 @@ pub(super) fn obstacle_here(workshop: &Workshop, slot: Slot, committee: &Committ
 /// # Errors
 /// L1 did not answer.
 pub(super) async fn obstacle_on_l1(workshop: &Workshop, slot: Slot) -> Result<Option<Obstacle>> {
+    if workshop.side.first_invalid().is_some() {
+        return Ok(Some(Obstacle::Invalid));
+    }
     let (votes_only, can_prune) =
         futures::try_join!(workshop.side.is_votes_only(slot), workshop.view.can_prune_in(slot))?;
     Ok(match (votes_only, can_prune) {
@@ -71,7 +76,7 @@ impl SlotTick {
         self.mark_attempted(slot);
         match obstacle {
             Obstacle::TooLate | Obstacle::NoPeers => self.miss(slot, obstacle.reason()),
-            Obstacle::EscapeHatch | Obstacle::Prune => {
+            Obstacle::EscapeHatch | Obstacle::Prune | Obstacle::Invalid => {
                 let reason = obstacle.reason().to_owned();
                 tracing::info!(slot = slot.0, reason, "no checkpoint in our slot");
                 self.workshop.events.emit(SequencerEvent::CheckpointLeftOut { slot, reason });

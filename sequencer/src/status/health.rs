@@ -4,7 +4,6 @@ use serde::{Deserialize, Serialize};
 
 use super::{Desired, NodeStatus};
 use crate::lifecycle::Lifecycle;
-use crate::roles::Role;
 
 /// Whether the node makes progress.
 #[derive(Clone, PartialEq, Eq, Debug, Serialize, Deserialize)]
@@ -45,8 +44,8 @@ impl NodeStatus {
     /// Why the node is not at work, a sentence each: its state, and whose wish that is.
     fn not_running(&self) -> Option<String> {
         let state = self.actual.lifecycle;
-        // Who is no sequencer does its work without a start.
-        let needs_start = self.roles.has(Role::Sequencer);
+        // Who neither proposes nor attests does its work without a start.
+        let needs_start = self.roles.has_a_start();
         if state == Lifecycle::Running || !needs_start && state != Lifecycle::Closed {
             return None;
         }
