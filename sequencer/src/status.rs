@@ -1,6 +1,7 @@
 //! What a node tells about itself: the admin RPC, `GET /status` and `fermata status` show this value.
 
 mod health;
+mod network;
 mod prover;
 mod publisher;
 #[cfg(test)]
@@ -22,6 +23,7 @@ use crate::roles::Roles;
 use crate::verbs::{Head, LandedCheckpoint, StopAt};
 
 pub use health::{Health, HealthStatus};
+pub use network::{EquivocationStatus, NetworkStatus};
 pub use prover::{EpochDue, ProverStatus};
 pub use publisher::{FeesNow, InFlightTx, PublisherAccount, PublisherReport, PublisherStatus};
 
@@ -66,6 +68,8 @@ pub struct NodeStatus {
     pub slot: Option<SlotStatus>,
     /// The L1 accounts that publish.
     pub publishers: Vec<PublisherStatus>,
+    /// The other nodes.
+    pub network: NetworkStatus,
     /// The prover; `None` where the node is none.
     pub prover: Option<ProverStatus>,
     /// The keys that sign.
@@ -241,6 +245,7 @@ impl NodeStatus {
         Self {
             version: env!("CARGO_PKG_VERSION").to_owned(),
             roles: Roles::default(),
+            network: NetworkStatus::default(),
             prover: None,
             now_ms: now.as_millis(),
             desired: None,

@@ -101,20 +101,29 @@ impl Traffic {
     }
 }
 
+fn count(way: &'static str, bytes: usize) {
+    metrics::counter!("fermata_network_messages_total", "way" => way).increment(1);
+    metrics::counter!("fermata_network_bytes_total", "way" => way).increment(bytes as u64);
+}
+
 /// Counts a node's traffic.
 #[derive(Debug, Default)]
 pub(super) struct TrafficCounter(Mutex<Traffic>);
 
 impl TrafficCounter {
     pub(super) fn sent(&self, bytes: usize) {
+        count("sent", bytes);
         self.with(|traffic| traffic.sent.add(bytes));
     }
 
     pub(super) fn received(&self, bytes: usize) {
+        count("received", bytes);
         self.with(|traffic| traffic.received.add(bytes));
     }
 
     pub(super) fn dropped(&self, reason: Dropped, messages: u64) {
+        let word = reason.to_string().replace(' ', "-");
+        metrics::counter!("fermata_network_dropped_total", "reason" => word).increment(messages);
         self.with(|traffic| *traffic.dropped.entry(reason).or_default() += messages);
     }
 

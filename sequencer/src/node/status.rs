@@ -16,8 +16,8 @@ use crate::feed::Told;
 use crate::lifecycle::Lifecycle;
 use crate::poll_loop::chain;
 use crate::status::{
-    HeadsStatus, Health, InFlightTx, L1Status, NodeStatus, ProverStatus, PublisherReport, PublisherStatus,
-    RequestStatus, SignerStatus, SlotPhaseStatus, SlotStatus, StatusSource,
+    HeadsStatus, Health, InFlightTx, L1Status, NetworkStatus, NodeStatus, ProverStatus, PublisherReport,
+    PublisherStatus, RequestStatus, SignerStatus, SlotPhaseStatus, SlotStatus, StatusSource,
 };
 use crate::verbs::Head;
 
@@ -88,6 +88,7 @@ impl NodeStatusSource {
             slot: Some(self.slot()),
             publishers: self.publishers().await,
             roles: inner.config.roles,
+            network: NetworkStatus::of(&inner.workshop.peers),
             prover: proving::tell(&self.node).await,
             signer: SignerStatus {
                 keys: inner.workshop.signer.addresses(),

@@ -11,7 +11,9 @@ use crate::lifecycle::{Drain, Lifecycle};
 use crate::phases::Phase;
 use crate::requests_tracker::RequestKind;
 use crate::span::words;
-use crate::status::{Desired, DrainStatus, HealthStatus, NodeStatus, ProverStatus, PublisherStatus, SlotStatus};
+use crate::status::{
+    Desired, DrainStatus, HealthStatus, NetworkStatus, NodeStatus, ProverStatus, PublisherStatus, SlotStatus,
+};
 use crate::verbs::StopAt;
 
 /// What a verb waits for, in a line.
@@ -40,6 +42,7 @@ pub(in crate::cli) fn status(status: &NodeStatus) -> String {
     rows.extend(status.slot.map(|at| ("slot", slot(&at))));
     rows.extend(labelled("publisher", status.publishers.iter().map(publisher)));
     rows.push(("signer", keys(status.signer.keys.len())));
+    rows.extend(labelled("network", network(&status.network).into_iter()));
     rows.extend(labelled("prover", status.prover.iter().flat_map(prover)));
     rows.extend(status.stop_at.map(|at| ("planned", planned(at))));
     rows.extend(status.drain.map(|drain| ("draining", draining(&drain, now))));
@@ -115,6 +118,22 @@ fn publisher(account: &PublisherStatus) -> String {
         let _ = write!(text, ", {} for {}", tx.label, words(Duration::from_millis(tx.age_ms)));
     }
     text
+}
+
+/// Who the others are, what of theirs was refused, and who has signed two things for one duty; nothing for a node that is alone.
+fn network(network: &NetworkStatus) -> Vec<String> {
+    if network.peers.is_empty() {
+        return Vec::new();
+    }
+    let mut peers = format!("{} other nodes: {}", network.peers.len(), network.peers.join(", "));
+    for (reason, count) in &network.refused {
+        let _ = write!(peers, ", {count} refused as {reason}");
+    }
+    let twice = network
+        .equivocations
+        .iter()
+        .map(|seen| format!("{} signed two for the {} of slot {}", short_address(seen.proposer), seen.duty, seen.slot));
+    std::iter::once(peers).chain(twice).collect()
 }
 
 /// What it is at, who makes the proofs, and who sends them.

@@ -147,3 +147,13 @@ fn a_drain_tells_the_end_of_each_piece_of_work() {
     failed.drain.as_mut().expect("a drain").failures = vec!["the publisher hung".to_owned()];
     assert!(stopped(&failed).contains("\n  failed: the publisher hung\n"));
 }
+
+#[test]
+fn a_node_among_others_tells_who_they_are_and_what_of_theirs_it_refused() {
+    let mut status = busy();
+    status.network.peers = vec!["b".to_owned(), "c".to_owned()];
+    status.network.refused.insert("wrong-header".to_owned(), 2);
+    let told = super::status(&status);
+    assert!(told.contains("2 other nodes: b, c, 2 refused as wrong-header"), "{told}");
+    assert!(!super::status(&busy()).contains("other nodes"), "one that is alone says nothing of it");
+}
