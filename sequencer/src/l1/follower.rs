@@ -59,21 +59,25 @@ impl Follower {
 
     async fn step(&mut self, newest: &mut u64) -> Result<()> {
         let head = *self.head.borrow_and_update();
-        if head.number <= *newest {
-            // L1 went back: what was read at the blocks that are gone may be wrong.
+        let is_reorg = head.number <= *newest;
+        if is_reorg {
+            // What was read at the blocks that are gone may be wrong.
             self.committees.forget();
         }
-        let is_reorg = head.number <= *newest;
-        let since = std::mem::replace(newest, head.number);
         let tip = self.view.tip(head.hash).await?;
-        let before = *self.chain.tip().borrow();
+        let before = self.chain.tip().borrow().filter(|before| before.number > tip.number);
+        let step_back = match before {
+            Some(before) if is_reorg => Some((StepBack::Reorged, before.number)),
+            Some(before) => Some((self.view.step_back(*newest + 1, head.number).await?, before.number)),
+            None => None,
+        };
         self.chain.follow(head.number, tip).await?;
         let times = self.view.times();
         self.chain.expire(times.slot_at(head.timestamp.plus_secs(times.ethereum_slot().as_secs()))).await?;
-        if let Some(before) = before.filter(|before| before.number > tip.number) {
-            let cause = if is_reorg { StepBack::Reorged } else { self.view.step_back(since + 1, head.number).await? };
-            self.chain.tell_step_back(cause, (before.number, tip.number), head.number);
+        if let Some((cause, from)) = step_back {
+            self.chain.tell_step_back(cause, (from, tip.number), head.number);
         }
+        *newest = head.number;
         Ok(())
     }
 }
