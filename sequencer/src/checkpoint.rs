@@ -112,3 +112,43 @@ pub(crate) async fn blobs_hash(blocks: &[Block]) -> Result<B256> {
     });
     committed.await.map_err(|error| SequencerError::Task { what: "blob commitments", source: Source::from(error) })?
 }
+
+#[cfg(test)]
+mod tests {
+    use alloy::primitives::U256;
+    use fermata_primitives::{Epoch, L1Timestamp};
+
+    use super::*;
+
+    #[test]
+    fn a_header_that_differs_is_refused_by_the_field_that_differs() {
+        let header = CheckpointHeader::default();
+        assert_eq!(difference(&header, &header.clone()), None);
+        let others = [
+            ("last archive", CheckpointHeader { last_archive: B256::repeat_byte(1), ..header }),
+            ("block headers hash", CheckpointHeader { block_headers_hash: B256::repeat_byte(1), ..header }),
+            ("blobs hash", CheckpointHeader { blobs_hash: B256::repeat_byte(1), ..header }),
+            ("in hash", CheckpointHeader { in_hash: B256::repeat_byte(1), ..header }),
+            ("out hash", CheckpointHeader { out_hash: B256::repeat_byte(1), ..header }),
+            ("slot", CheckpointHeader { slot: Slot(1), ..header }),
+            ("timestamp", CheckpointHeader { timestamp: L1Timestamp(1), ..header }),
+            ("coinbase", CheckpointHeader { coinbase: Address::repeat_byte(1), ..header }),
+            ("fee recipient", CheckpointHeader { fee_recipient: B256::repeat_byte(1), ..header }),
+            ("gas fees", CheckpointHeader { gas_fees: GasFees { da: 1, l2: 0 }, ..header }),
+            ("total mana used", CheckpointHeader { total_mana_used: 1, ..header }),
+        ];
+        for (field, other) in others {
+            assert_eq!(difference(&header, &other), Some(field));
+            assert_ne!(header.hash(), other.hash(), "{field}");
+        }
+    }
+
+    #[test]
+    fn each_place_of_each_slot_has_randomness_of_its_own() {
+        let committee = Committee { epoch: Epoch(1), seed: U256::from(7), members: Vec::new() };
+        let of = |slot, place| prev_randao(&committee, Slot(slot), place);
+        assert_ne!(of(1, 0), of(1, 1));
+        assert_ne!(of(1, 0), of(2, 0));
+        assert_eq!(of(1, 0), of(1, 0));
+    }
+}

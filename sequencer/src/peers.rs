@@ -128,3 +128,6 @@ pub async fn execute(execution: &dyn Execution, blocks: &[Block]) -> Result<(), 
     }
     Ok(())
 }
+
+#[cfg(test)]
+mod tests;
