@@ -7,11 +7,12 @@ use alloy::primitives::{Address, B256};
 use fermata_primitives::Slot;
 use fermata_rollup::L1Signature;
 use fermata_validator_signer::{Domain, Duty, DutyKind};
+use serde::{Deserialize, Serialize};
 
 use crate::network::{Signable, Signed};
 
 /// A digest and its signature: what one can show to others.
-#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+#[derive(Clone, Copy, PartialEq, Eq, Debug, Serialize, Deserialize)]
 pub struct Proof {
     /// What was signed. It binds the slot, the kind, the rollup and the content.
     pub digest: B256,
@@ -20,7 +21,7 @@ pub struct Proof {
 }
 
 /// Two proposals of one proposer for one duty.
-#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+#[derive(Clone, Copy, PartialEq, Eq, Debug, Serialize, Deserialize)]
 pub struct Equivocation {
     /// The duty, and whose it is.
     pub duty: Duty,
@@ -57,6 +58,12 @@ struct State {
 pub struct Evidence(Mutex<State>);
 
 impl Evidence {
+    /// With what was seen before the process began.
+    #[must_use]
+    pub fn with(evidence: Vec<Equivocation>) -> Self {
+        Self(Mutex::new(State { heard: BTreeMap::new(), evidence: evidence.into() }))
+    }
+
     /// Remembers what `proposer` has signed, and says whether it is news. Its signature was checked.
     pub fn note<T: Signable>(&self, signed: &Signed<T>, proposer: Address, domain: &Domain) -> Memory {
         let duty = signed.content().duty(proposer);

@@ -22,6 +22,7 @@ pub use tables::Tables;
 
 use crate::data_dir::{Scope, TokenHash, TokenHashes};
 use crate::engine::Wish;
+use crate::evidence::Equivocation;
 
 type Result<T, E = NodeStoreError> = std::result::Result<T, E>;
 
@@ -102,6 +103,22 @@ impl NodeStore {
     /// [`NodeStoreError`].
     pub async fn record_signing_store(&self) -> Result<()> {
         self.write(|tables, txn| tables.put_signing_store(txn)).await
+    }
+
+    /// Who was seen to sign two things for one duty.
+    ///
+    /// # Errors
+    /// [`NodeStoreError`].
+    pub async fn equivocations(&self) -> Result<Vec<Equivocation>> {
+        self.read(|tables, txn| tables.equivocations(txn)).await
+    }
+
+    /// Keeps who was seen to sign two things for one duty: all of it, in place of what was kept.
+    ///
+    /// # Errors
+    /// [`NodeStoreError`].
+    pub async fn record_equivocations(&self, seen: Vec<Equivocation>) -> Result<()> {
+        self.write(move |tables, txn| tables.put_equivocations(txn, &seen)).await
     }
 
     /// Appends to the journal, which keeps the newest [`JOURNAL_LENGTH`] entries.

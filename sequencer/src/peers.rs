@@ -12,6 +12,7 @@ use fermata_validator_signer::Domain;
 
 use crate::evidence::Evidence;
 use crate::network::{MAX_HASHES, Message, Network, NodeId, Recipient};
+use crate::node_store::{NodeStore, NodeStoreError};
 use crate::poll_loop::chain as error_chain;
 use crate::refusal::{Refusal, Refusals};
 
@@ -26,6 +27,7 @@ pub struct Peers {
     pub refusals: Refusals,
     /// Who has signed what of late.
     pub evidence: Evidence,
+    store: Option<Arc<NodeStore>>,
     clock: SharedClock,
     patience: Duration,
 }
@@ -34,7 +36,25 @@ impl Peers {
     /// The nodes behind `network`. One that is asked for blocks is given `patience` to answer.
     #[must_use]
     pub fn new(network: Arc<dyn Network>, domain: Domain, clock: SharedClock, patience: Duration) -> Self {
-        Self { network, domain, refusals: Refusals::default(), evidence: Evidence::default(), clock, patience }
+        let (refusals, evidence) = (Refusals::default(), Evidence::default());
+        Self { network, domain, refusals, evidence, store: None, clock, patience }
+    }
+
+    /// With the evidence that `store` has, and keeping there what is seen from now on.
+    ///
+    /// # Errors
+    /// The store cannot be read.
+    pub async fn remembering(self, store: Arc<NodeStore>) -> Result<Self, NodeStoreError> {
+        let evidence = Evidence::with(store.equivocations().await?);
+        Ok(Self { evidence, store: Some(store), ..self })
+    }
+
+    /// Keeps the evidence there is, also for the next process.
+    pub async fn keep_evidence(&self) {
+        let Some(store) = &self.store else { return };
+        if let Err(error) = store.record_equivocations(self.evidence.all()).await {
+            tracing::error!(error = %error_chain(&error), "evidence was not recorded; it lasts until the process ends");
+        }
     }
 
     /// How many there are.

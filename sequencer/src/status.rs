@@ -23,7 +23,7 @@ use crate::roles::Roles;
 use crate::verbs::{Head, LandedCheckpoint, StopAt};
 
 pub use health::{Health, HealthStatus};
-pub use network::{EquivocationStatus, NetworkStatus};
+pub use network::NetworkStatus;
 pub use prover::{EpochDue, ProverStatus};
 pub use publisher::{FeesNow, InFlightTx, PublisherAccount, PublisherReport, PublisherStatus};
 

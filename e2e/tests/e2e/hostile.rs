@@ -214,6 +214,8 @@ async fn a_proposer_that_lies_or_says_two_things_is_not_attested_and_the_evidenc
         let signers = [evidence[0].first, evidence[0].second].map(|proof| proof.signature.signer(proof.digest));
         assert_eq!(signers, [Some(arena.key.address()); 2], "anybody can check it");
     }
+    let kept = arena.honest[0].node().store().equivocations().await?;
+    assert_eq!(kept, arena.honest[0].node().workshop().peers.evidence.all(), "for the next process, too");
     let newest = arena.net.pending().await?.0;
     arena.watches[0].until("the others' checkpoints", |event| on_l1(event, newest + 2)).await?;
     let none = tokio::time::timeout(Duration::from_millis(1), answers.recv()).await;

@@ -2,6 +2,8 @@
 
 use alloy::primitives::{Address, B256, Signature, U256};
 
+use serde::{Deserialize, Serialize};
+
 use crate::contracts;
 use crate::signing_hash;
 
@@ -10,7 +12,7 @@ const HALF_ORDER: U256 =
     alloy::primitives::uint!(0x7fffffffffffffffffffffffffffffff5d576e7357a4501ddfe92f46681b20a0_U256);
 
 /// A signature as it lies in calldata: any 65 bytes, so that a bad one can be read, judged and invalidated.
-#[derive(Clone, Copy, PartialEq, Eq, Hash, Debug, Default)]
+#[derive(Clone, Copy, PartialEq, Eq, Hash, Debug, Default, Serialize, Deserialize)]
 pub struct L1Signature {
     /// Recovery id: 27 or 28 in a valid signature.
     pub v: u8,

@@ -41,6 +41,7 @@ pub(super) async fn vouch<T: Signable>(workshop: &Workshop, signed: &Signed<T>) 
                 let duty = evidence.duty.kind.to_string();
                 workshop.side.offences().equivocated(slot, proposer);
                 tracing::warn!(slot = slot.0, %proposer, duty, ?evidence, "a proposer has signed two proposals for one duty");
+                peers.keep_evidence().await;
                 workshop.events.emit(SequencerEvent::EquivocationSeen { slot, proposer, duty });
             }
             return Err(Refusal::Equivocation);

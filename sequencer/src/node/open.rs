@@ -135,8 +135,9 @@ impl Node {
             proposals: proposals.clone(),
             proposer: proposer.subscribe(),
             side: side.subscribe(),
+            store: Arc::clone(&store),
         };
-        let workshop = Arc::new(makings.make(&ground)?);
+        let workshop = Arc::new(makings.make(&ground).await?);
         if !is_recorded {
             crash_point!("sequencer.after_signing_store");
             store.record_signing_store().await?;

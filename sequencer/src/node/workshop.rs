@@ -11,6 +11,7 @@ use crate::chain::Chain;
 use crate::config::{BlobSource as ConfiguredBlobs, NodeConfig};
 use crate::events::Events;
 use crate::l1::{BlobSource, Committees, HeadReceiver, Proposals, Sync};
+use crate::node_store::NodeStore;
 use crate::peers::Peers;
 use crate::phases::Phases;
 use crate::side_duties::{SideDuties, SideParts, SideSettings};
@@ -24,11 +25,12 @@ pub(super) struct Makings {
     pub(super) proposals: Proposals,
     pub(super) proposer: watch::Receiver<ProposerSettings>,
     pub(super) side: watch::Receiver<SideSettings>,
+    pub(super) store: Arc<NodeStore>,
 }
 
 impl Makings {
-    pub(super) fn make(self, ground: &Ground<'_>) -> Result<Workshop, NodeError> {
-        let Self { execution, head, proposals, proposer, side } = self;
+    pub(super) async fn make(self, ground: &Ground<'_>) -> Result<Workshop, NodeError> {
+        let Self { execution, head, proposals, proposer, side, store } = self;
         let (view, clock, events) = (ground.view.clone(), ground.clock.clone(), Events::default());
         let timetable = Timetable::new(*view.times(), ground.config.timetable)?;
         let sync = Sync::new(view.clone(), proposals.clone(), blob_source(ground.config), Arc::clone(&execution));
@@ -46,7 +48,7 @@ impl Makings {
         };
         Ok(Workshop {
             roles: ground.config.roles,
-            peers: peers(ground, &timetable),
+            peers: peers(ground, &timetable).remembering(store).await?,
             side: Arc::new(SideDuties::new(side_parts, side)),
             timetable,
             committees,

@@ -9,10 +9,12 @@ use serde::de::DeserializeOwned;
 use super::{JOURNAL_LENGTH, JournalEntry, NodeStoreError, Result};
 use crate::data_dir::{Scope, TokenHash};
 use crate::engine::Wish;
+use crate::evidence::Equivocation;
 
 const SCHEMA: &str = "schema";
 const WISH: &str = "desired_state";
 const SIGNING_STORE: &str = "signing_store_made";
+const EQUIVOCATIONS: &str = "equivocations";
 
 /// The fact that holds the hash of a scope's token.
 const fn token_fact(scope: Scope) -> &'static str {
@@ -70,6 +72,14 @@ impl Tables {
 
     pub(super) fn put_signing_store(&self, txn: &mut RwTxn<'_>) -> Result<()> {
         self.put_fact(txn, SIGNING_STORE, &true)
+    }
+
+    pub(super) fn equivocations(&self, txn: &RoTxn<'_>) -> Result<Vec<Equivocation>> {
+        Ok(self.fact(txn, EQUIVOCATIONS)?.unwrap_or_default())
+    }
+
+    pub(super) fn put_equivocations(&self, txn: &mut RwTxn<'_>, seen: &[Equivocation]) -> Result<()> {
+        self.put_fact(txn, EQUIVOCATIONS, &seen)
     }
 
     pub(super) fn token_hash(&self, txn: &RoTxn<'_>, scope: Scope) -> Result<Option<TokenHash>> {

@@ -2,9 +2,13 @@
 
 use std::fs;
 
-use fermata_primitives::UnixTime;
+use alloy::primitives::{Address, B256};
+use fermata_primitives::{Slot, UnixTime};
+use fermata_rollup::L1Signature;
+use fermata_validator_signer::{Duty, DutyKind};
 
 use super::*;
+use crate::evidence::Proof;
 use crate::verbs::Author;
 
 fn wish(by: &str) -> Wish {
@@ -22,6 +26,15 @@ fn entry(number: u64) -> JournalEntry {
     }
 }
 
+fn equivocation() -> Equivocation {
+    let proof = |byte| Proof {
+        digest: B256::repeat_byte(byte),
+        signature: L1Signature { v: 27, r: B256::repeat_byte(byte), s: B256::ZERO },
+    };
+    let duty = Duty { validator: Address::ZERO, slot: Slot(7), kind: DutyKind::BlockProposal { index: 2 } };
+    Equivocation { duty, first: proof(1), second: proof(2) }
+}
+
 #[tokio::test]
 async fn what_was_recorded_is_there_after_a_reopen() {
     let dir = tempfile::tempdir().expect("a directory");
@@ -33,9 +46,12 @@ async fn what_was_recorded_is_there_after_a_reopen() {
     let hashes = TokenHashes::try_each(|scope| Ok::<_, ()>(TokenHash([scope as u8; 32]))).expect("plain");
     store.record_token_hashes(hashes).await.expect("written");
     store.append(entry(1)).await.expect("written");
+    assert_eq!(store.equivocations().await.expect("read"), []);
+    store.record_equivocations(vec![equivocation()]).await.expect("written");
     store.close().await;
 
     let store = NodeStore::open(dir.path()).expect("opened");
+    assert_eq!(store.equivocations().await.expect("read"), [equivocation()]);
     assert_eq!(store.wish().await.expect("read"), Some(wish("bob")));
     for scope in Scope::ALL {
         assert_eq!(store.token_hash(scope).await.expect("read"), Some(hashes.of(scope)));

@@ -2,11 +2,9 @@
 
 use std::collections::BTreeMap;
 
-use alloy::primitives::{Address, B256};
-use fermata_primitives::Slot;
 use serde::{Deserialize, Serialize};
 
-use crate::evidence::{Equivocation, Proof};
+use crate::evidence::Equivocation;
 use crate::peers::Peers;
 
 /// Who the other nodes are, and what was heard of them since the process began.
@@ -23,24 +21,9 @@ pub struct NetworkStatus {
     pub dropped: BTreeMap<String, u64>,
     /// Messages that counted for nothing, by reason.
     pub refused: BTreeMap<String, u64>,
-    /// Who has signed two things for one duty.
-    pub equivocations: Vec<EquivocationStatus>,
-}
-
-/// Two proposals of one proposer for one duty. Anybody can check them: each signature is its digest's.
-#[derive(Clone, PartialEq, Eq, Debug, Serialize, Deserialize)]
-#[serde(rename_all = "camelCase")]
-pub struct EquivocationStatus {
-    /// The slot.
-    pub slot: Slot,
-    /// The proposer.
-    pub proposer: Address,
-    /// What it proposed twice.
-    pub duty: String,
-    /// The digest it signed first, and its signature as `v || r || s`.
-    pub first: (B256, String),
-    /// The digest it signed then, and its signature.
-    pub second: (B256, String),
+    /// Who has signed two things for one duty, also before the process began. Anybody can check it: each signature is its
+    /// digest's.
+    pub equivocations: Vec<Equivocation>,
 }
 
 impl NetworkStatus {
@@ -54,20 +37,7 @@ impl NetworkStatus {
             received: traffic.received.messages,
             dropped: traffic.dropped.iter().map(|(reason, count)| (reason.to_string(), *count)).collect(),
             refused: peers.refusals.all().into_iter().map(|(reason, count)| (reason.to_owned(), count)).collect(),
-            equivocations: peers.evidence.all().iter().map(EquivocationStatus::from).collect(),
-        }
-    }
-}
-
-impl From<&Equivocation> for EquivocationStatus {
-    fn from(seen: &Equivocation) -> Self {
-        let told = |proof: Proof| (proof.digest, alloy::hex::encode_prefixed(proof.signature.to_bytes()));
-        Self {
-            slot: seen.duty.slot,
-            proposer: seen.duty.validator,
-            duty: seen.duty.kind.to_string(),
-            first: told(seen.first),
-            second: told(seen.second),
+            equivocations: peers.evidence.all(),
         }
     }
 }

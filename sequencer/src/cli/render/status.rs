@@ -129,10 +129,10 @@ fn network(network: &NetworkStatus) -> Vec<String> {
     for (reason, count) in &network.refused {
         let _ = write!(peers, ", {count} refused as {reason}");
     }
-    let twice = network
-        .equivocations
-        .iter()
-        .map(|seen| format!("{} signed two for the {} of slot {}", short_address(seen.proposer), seen.duty, seen.slot));
+    let twice = network.equivocations.iter().map(|seen| {
+        let duty = seen.duty;
+        format!("{} signed two for the {} of slot {}", short_address(duty.validator), duty.kind, duty.slot)
+    });
     std::iter::once(peers).chain(twice).collect()
 }
 
