@@ -1,10 +1,11 @@
 //! How long a committee takes to attest a checkpoint, and what it says to one another for it.
 //!
 //! `cargo bench --package fermata-e2e --bench committee` runs networks of several nodes in this process, one after the
-//! other, on one machine, and beside each, as its baseline, one node that has all the validators and no network. For each it
-//! prints the time from the seal of a checkpoint's last block to the quorum and to the broadcast of its L1 transaction, and
-//! the messages and bytes that all nodes together sent in a slot. The broadcast waits for the slot's window on L1 to open, a
-//! little after a committee that is quick has attested. `BENCH_SLOTS` says how many slots are measured in each; 10 without it.
+//! other, on one machine, and before each, as its baseline, one node that has all the validators and no network: 1 x N.
+//! Printed are the time from the proposal of a checkpoint to its quorum, and from the seal of its last block to the quorum
+//! and to the broadcast of its L1 transaction, each with the median's ratio to the baseline's; and the messages and bytes
+//! that all nodes together sent in a slot. Between seal and proposal lie the blobs' proofs; the broadcast waits for its
+//! slot's window on L1 to open. `BENCH_SLOTS` says how many slots are measured in each; 10 without it.
 
 mod network;
 mod record;

@@ -23,12 +23,15 @@ pub(crate) struct Network {
 }
 
 /// What was measured.
+#[derive(Default)]
 pub(crate) struct Measured {
     /// Slots that were looked at.
     pub(crate) slots: u64,
     /// Slots of them whose checkpoint landed.
     pub(crate) landed: usize,
-    /// From the seal of the last block to the quorum.
+    /// From the proposal of the checkpoint to the quorum.
+    pub(crate) asking: Times,
+    /// From the seal of the last block to the quorum, with the blobs' proofs.
     pub(crate) to_quorum: Times,
     /// From the seal of the last block to the broadcast of the L1 transaction.
     pub(crate) to_broadcast: Times,
@@ -85,14 +88,16 @@ fn sent(nodes: &[NetNode]) -> Volume {
 
 impl Measured {
     fn of(slots: impl Iterator<Item = SlotRecord>, broadcasts: &[Duration], sent: Volume) -> Self {
-        let mut measured =
-            Self { slots: 0, landed: 0, to_quorum: Times::default(), to_broadcast: Times::default(), sent };
+        let mut measured = Self { sent, ..Self::default() };
         for slot in slots {
             measured.slots += 1;
-            let SlotRecord { sealed: Some(sealed), quorum: Some(quorum), landed: Some(landed), .. } = slot else {
+            let SlotRecord { sealed: Some(sealed), asked: Some(asked), quorum: Some(quorum), landed: Some(landed) } =
+                slot
+            else {
                 continue;
             };
             measured.landed += 1;
+            measured.asking.push(quorum - asked);
             measured.to_quorum.push(quorum - sealed);
             if let Some(sent) = broadcasts.iter().find(|sent| (sealed..landed).contains(sent)) {
                 measured.to_broadcast.push(*sent - sealed);

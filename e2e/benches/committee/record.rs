@@ -16,7 +16,7 @@ pub(crate) struct SlotRecord {
     /// The last block so far was sealed.
     pub(crate) sealed: Option<Duration>,
     /// The committee was asked.
-    asked: Option<Duration>,
+    pub(crate) asked: Option<Duration>,
     /// A quorum had attested.
     pub(crate) quorum: Option<Duration>,
     /// The proposer knew that the checkpoint is on L1.

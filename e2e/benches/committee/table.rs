@@ -6,37 +6,30 @@ use crate::network::{Measured, Network};
 
 /// Prints the head of the table.
 pub(crate) fn head() {
+    let spans = ["proposal to quorum", "last seal to quorum", "last seal to L1 broadcast"];
+    let [asking, to_quorum, to_broadcast] = spans.map(|span| format!("{span}, ms: ratio"));
     println!(
-        "{:<26} {:>11}  {:>27} {:>6}  {:>27} {:>6}  {:>13} {:>8}",
-        "nodes, validators in all",
-        "checkpoints",
-        "seal to quorum p50/p99/max",
-        "ratio",
-        "seal to L1 send p50/p99/max",
-        "ratio",
-        "messages/slot",
-        "KiB/slot"
+        "{:<14} {:>11} {asking:>34} {to_quorum:>34} {to_broadcast:>36} {:>13} {:>8}",
+        "", "checkpoints", "messages/slot", "KiB/slot"
     );
 }
 
 /// Prints what was measured, and the medians as parts of the baseline's.
 pub(crate) fn row(network: Network, measured: &Measured, baseline: &Measured) {
-    let name = format!("{:>2} of {:>3}", network.nodes, network.validators);
-    let name = if network.nodes == 1 { format!("{name} (baseline)") } else { name };
     let slots = measured.slots as f64;
     println!(
-        "{name:<26} {:>11}  {:>27} {:>6.2}  {:>27} {:>6.2}  {:>13.1} {:>8.1}",
+        "{:<14} {:>11} {:>34} {:>34} {:>36} {:>13.1} {:>8.1}",
+        format!("{} x {}", network.nodes, network.validators / network.nodes),
         format!("{}/{}", measured.landed, measured.slots),
-        millis(&measured.to_quorum),
-        measured.to_quorum.millis_at(500) / baseline.to_quorum.millis_at(500),
-        millis(&measured.to_broadcast),
-        measured.to_broadcast.millis_at(500) / baseline.to_broadcast.millis_at(500),
+        span(&measured.asking, &baseline.asking),
+        span(&measured.to_quorum, &baseline.to_quorum),
+        span(&measured.to_broadcast, &baseline.to_broadcast),
         measured.sent.messages as f64 / slots,
         measured.sent.bytes as f64 / 1_024.0 / slots,
     );
 }
 
-fn millis(times: &Times) -> String {
+fn span(times: &Times, baseline: &Times) -> String {
     let [median, most, longest] = [500, 990, 1_000].map(|per_mille| times.millis_at(per_mille));
-    format!("{median:.0} / {most:.0} / {longest:.0} ms")
+    format!("p50 {median:.0} p99 {most:.0} max {longest:.0}: {:.2}", median / baseline.millis_at(500))
 }
