@@ -42,6 +42,16 @@ impl Default for DevChainConfig {
 }
 
 impl DevChainConfig {
+    /// With this many validators, all of whom are the committee. A large one votes on slashing in shorter rounds: each vote
+    /// has room for so many members in so many epochs.
+    #[must_use]
+    pub fn with_committee_of(mut self, validators: u32) -> Self {
+        self.validators = validators;
+        self.deploy.committee_size = u64::from(validators);
+        self.deploy.slashing.shorten_rounds_for(self.deploy.committee_size);
+        self
+    }
+
     fn check(&self) -> Result<()> {
         self.deploy.check()?;
         let seats = self.deploy.committee_size;

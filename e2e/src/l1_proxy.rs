@@ -1,9 +1,11 @@
 //! A way between a node and its L1 that can fall silent.
 
-use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::time::Duration;
 
 use anyhow::{Result, bail};
+use fermata_primitives::{Clock as _, SystemClock};
 use tokio::io::{AsyncRead, AsyncReadExt as _, AsyncWrite, AsyncWriteExt as _};
 use tokio::net::{TcpListener, TcpStream};
 use tokio::sync::watch;
@@ -34,19 +36,23 @@ pub struct L1Proxy {
 #[derive(Debug, Default)]
 struct Seen {
     requests: AtomicU64,
-    broadcasts: AtomicU64,
+    broadcasts: Mutex<Vec<Duration>>,
 }
 
 impl Seen {
     /// Requests are small: each begins a segment, and names its method near its beginning.
     ///
     /// Says how many transactions are broadcast with these.
-    fn look(&self, bytes: &[u8]) -> u64 {
-        let count = |word: &[u8]| bytes.windows(word.len()).filter(|window| *window == word).count() as u64;
+    fn look(&self, bytes: &[u8]) -> usize {
+        let count = |word: &[u8]| bytes.windows(word.len()).filter(|window| *window == word).count();
         let broadcasts = count(b"eth_sendRawTransaction");
-        self.requests.fetch_add(count(b"POST "), Ordering::SeqCst);
-        self.broadcasts.fetch_add(broadcasts, Ordering::SeqCst);
+        self.requests.fetch_add(count(b"POST ") as u64, Ordering::SeqCst);
+        self.broadcasts().extend(std::iter::repeat_n(SystemClock.monotonic(), broadcasts));
         broadcasts
+    }
+
+    fn broadcasts(&self) -> MutexGuard<'_, Vec<Duration>> {
+        self.broadcasts.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 
@@ -91,10 +97,10 @@ impl L1Proxy {
         self.seen.requests.load(Ordering::SeqCst)
     }
 
-    /// How many transactions were broadcast.
+    /// When transactions were broadcast, on the monotonic clock of [`SystemClock`], in order.
     #[must_use]
-    pub fn broadcasts(&self) -> u64 {
-        self.seen.broadcasts.load(Ordering::SeqCst)
+    pub fn broadcasts(&self) -> Vec<Duration> {
+        self.seen.broadcasts().clone()
     }
 }
 
@@ -122,7 +128,7 @@ impl Way {
         &self,
         mut from: impl AsyncRead + Unpin,
         mut to: impl AsyncWrite + Unpin,
-        look: impl Fn(&[u8]) -> u64,
+        look: impl Fn(&[u8]) -> usize,
     ) -> Result<()> {
         let mut bytes = vec![0; 1 << 16];
         let mut is_silent = false;

@@ -22,6 +22,7 @@ mod footprint;
 mod l1_proxy;
 mod net;
 mod node;
+mod times;
 mod warp;
 mod watch;
 
@@ -32,5 +33,6 @@ pub use footprint::Footprint;
 pub use l1_proxy::{L1Proxy, Traffic};
 pub use net::{Net, NetOptions};
 pub use node::NetNode;
+pub use times::Times;
 pub use warp::{Activity, Drained, Restart, Sequencer, SharedSequencer, WarpError, WarpOptions, Warped};
 pub use watch::Watch;

@@ -69,10 +69,8 @@ impl Net {
     /// # Errors
     /// As [`Net::start`].
     pub async fn start_with(options: NetOptions) -> Result<Self> {
-        let mut config = dev::chain_config()?;
-        config.validators = options.validators;
+        let mut config = dev::chain_config()?.with_committee_of(options.validators);
         config.deploy.slot_secs = options.slot_secs;
-        config.deploy.committee_size = u64::from(options.validators);
         config.deploy.epoch_slots = options.epoch_slots;
         config.deploy.proof_submission_epochs = options.proof_submission_epochs;
         let clock = Arc::new(L1FollowingClock::new());

@@ -40,9 +40,9 @@ pub(crate) async fn collect(
     proposal: &CheckpointProposal,
     told: &mut Told,
 ) -> Result<SignedAttestations> {
+    let began = workshop.clock.monotonic();
     let mut seats = Seats::of(turn, proposal);
     seats.add_ours(workshop).await?;
-    let began = workshop.clock.monotonic();
     let mut quorum_after = None;
     while !seats.are_full() {
         if seats.are_enough() {

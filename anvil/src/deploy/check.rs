@@ -112,7 +112,6 @@ impl DeployConfig {
         let round = self.slashing_round_slots();
         let quorum = slashing.quorum_of(round);
         let [small, medium, large] = slashing.amounts;
-        let votes = self.committee_size.saturating_mul(slashing.round_epochs);
         [
             (
                 (2..=SLASHING_MAX_ROUND).contains(&round),
@@ -120,7 +119,7 @@ impl DeployConfig {
                 format!("a round must have 2 to {SLASHING_MAX_ROUND} slots, not {round}"),
             ),
             (
-                votes.is_multiple_of(4) && votes / 4 <= SLASHING_VOTE_BYTES,
+                fits_a_vote(self.committee_size, slashing.round_epochs),
                 "slashing.round_epochs",
                 format!("`committee_size` times it must be a multiple of 4 and at most {}", SLASHING_VOTE_BYTES * 4),
             ),
@@ -179,6 +178,20 @@ impl DeployConfig {
     pub(super) const fn slashing_round_slots(&self) -> u64 {
         self.slashing.round_epochs.saturating_mul(self.epoch_slots)
     }
+}
+
+impl SlashingConfig {
+    /// Makes its rounds short enough for the votes of such a committee, where they are not and there is a length that is.
+    pub(crate) fn shorten_rounds_for(&mut self, committee_size: u64) {
+        let fitting = (1..=self.round_epochs).rev().find(|epochs| fits_a_vote(committee_size, *epochs));
+        self.round_epochs = fitting.unwrap_or(self.round_epochs);
+    }
+}
+
+/// Whether a vote has room for the members of so many epochs.
+const fn fits_a_vote(committee_size: u64, epochs: u64) -> bool {
+    let members = committee_size.saturating_mul(epochs);
+    members.is_multiple_of(4) && members / 4 <= SLASHING_VOTE_BYTES
 }
 
 fn more_than_half(round_slots: u64) -> String {
@@ -268,6 +281,16 @@ mod tests {
         let hatch = Some(EscapeHatchConfig::default());
         let fitting = DeployConfig { proof_submission_epochs: 1, escape_hatch: hatch, ..DeployConfig::default() };
         fitting.check().expect("the defaults fit a short window");
+    }
+
+    #[test]
+    fn a_large_committee_votes_in_the_longest_rounds_that_have_room_for_it() {
+        for (committee_size, epochs) in [(4, 4), (128, 4), (130, 2), (132, 3), (256, 2), (512, 1)] {
+            let mut config = DeployConfig { committee_size, ..DeployConfig::default() };
+            config.slashing.shorten_rounds_for(committee_size);
+            assert_eq!(config.slashing.round_epochs, epochs, "{committee_size}");
+            config.check().expect("it can be deployed");
+        }
     }
 
     #[test]

@@ -5,6 +5,7 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
 use anyhow::Result;
+use fermata_e2e::Times;
 use fermata_primitives::{Clock as _, SystemClock};
 use fermata_sequencer::engine::{Engine, EngineConfig, Parts, Rest, Wish};
 use fermata_sequencer::lifecycle::Drain;
@@ -14,8 +15,6 @@ use fermata_sequencer::verbs::{PartsError, StartRequest, StopRequest};
 use futures::FutureExt as _;
 use futures::future::BoxFuture;
 use tokio_util::task::TaskTracker;
-
-use crate::times::Times;
 
 /// The interval of the reference's poll loop.
 const POLL: Duration = Duration::from_millis(500);

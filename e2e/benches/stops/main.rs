@@ -11,14 +11,16 @@ mod times;
 
 use anyhow::Result;
 
+use self::times::print;
+
 #[tokio::main]
 async fn main() -> Result<()> {
     let baseline = idle::flag_between_polls(20).await;
-    idle::graceful(1_000).await?.print("graceful stop of an idle engine", &baseline);
-    signer::interrupt_while_it_hangs(1_000).await?.print("interrupt, a signer hangs", &baseline);
+    print("graceful stop of an idle engine", &idle::graceful(1_000).await?, &baseline);
+    print("interrupt, a signer hangs", &signer::interrupt_while_it_hangs(1_000).await?, &baseline);
     let stops = std::env::var("BENCH_STOPS").ok().and_then(|count| count.parse().ok()).unwrap_or(200);
     for (case, times) in node::interrupts(stops).await? {
-        times.print(case, &baseline);
+        print(case, &times, &baseline);
     }
     Ok(())
 }

@@ -3,13 +3,12 @@
 use std::time::Duration;
 
 use anyhow::{Result, ensure};
-use fermata_e2e::{L1Proxy, Net, NetNode, Traffic};
+use fermata_e2e::{L1Proxy, Net, NetNode, Times, Traffic};
 use fermata_primitives::{Clock as _, SystemClock};
 use fermata_sequencer::lifecycle::Drain;
 use fermata_sequencer::verbs::StopRequest;
 
 use crate::idle::moment;
-use crate::times::Times;
 
 /// What goes wrong just before the interrupt.
 #[derive(Clone, Copy)]

@@ -5,6 +5,7 @@ use std::sync::atomic::{AtomicU64, Ordering};
 
 use alloy::primitives::{Address, B256, Signature};
 use anyhow::Result;
+use fermata_e2e::Times;
 use fermata_primitives::{Slot, SystemClock};
 use fermata_sequencer::engine::{Engine, EngineConfig};
 use fermata_sequencer::lifecycle::Drain;
@@ -18,7 +19,6 @@ use futures::future::{BoxFuture, pending};
 use tokio::sync::Notify;
 
 use crate::idle::OnlyTick;
-use crate::times::Times;
 
 const VALIDATOR: Address = Address::repeat_byte(0x11);
 

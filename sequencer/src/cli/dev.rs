@@ -281,10 +281,8 @@ fn begin_afresh(dir: &Path) -> Result<PathBuf, DevError> {
 }
 
 async fn start_chain(args: &DevArgs) -> Result<DevChain, DevError> {
-    let mut config = dev::chain_config()?;
-    config.validators = args.validators;
+    let mut config = dev::chain_config()?.with_committee_of(args.validators);
     config.deploy.slot_secs = args.slot;
-    config.deploy.committee_size = u64::from(args.validators);
     Ok(DevChain::start(config, Arc::new(SystemClock)).await?)
 }
 

@@ -1,0 +1,55 @@
+//! A distribution of times.
+
+use std::time::Duration;
+
+use fermata_primitives::{Clock as _, SystemClock};
+
+/// Times that were measured.
+#[derive(Clone, Default, Debug)]
+pub struct Times(Vec<Duration>);
+
+impl Times {
+    /// Adds how long `work` takes.
+    pub async fn measure<T>(&mut self, work: impl Future<Output = T>) -> T {
+        let began = SystemClock.monotonic();
+        let done = work.await;
+        self.push(SystemClock.monotonic() - began);
+        done
+    }
+
+    /// Adds one.
+    pub fn push(&mut self, time: Duration) {
+        self.0.push(time);
+    }
+
+    /// How many there are.
+    #[must_use]
+    pub const fn count(&self) -> usize {
+        self.0.len()
+    }
+
+    /// The time, in milliseconds, that this many in a thousand do not exceed; not a number where nothing was measured.
+    #[must_use]
+    pub fn millis_at(&self, per_mille: usize) -> f64 {
+        let mut sorted = self.0.clone();
+        sorted.sort_unstable();
+        let at = sorted.len().saturating_sub(1) * per_mille / 1_000;
+        sorted.get(at).map_or(f64::NAN, |time| time.as_secs_f64() * 1_000.0)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn half_of_the_times_are_at_most_the_median_and_all_at_most_the_greatest() {
+        let mut times = Times::default();
+        assert!(times.millis_at(500).is_nan(), "nothing was measured");
+        for millis in [40, 10, 30, 20, 50] {
+            times.push(Duration::from_millis(millis));
+        }
+        let ends = [0, 500, 1_000].map(|per_mille| times.millis_at(per_mille));
+        assert_eq!((times.count(), ends), (5, [10.0, 30.0, 50.0]));
+    }
+}
