@@ -111,7 +111,7 @@ async fn a_signal_for_governance_lands_in_one_transaction_with_the_checkpoint_an
         assert_eq!(signal.succeeded, [Propose, GovernanceSignal]);
         let checkpoint = watch.until("the slot's checkpoint", |event| {
             let SequencerEvent::CheckpointPublished { slot, landed } = event else { return None };
-            (*slot == signal.slot).then(|| landed.l1_tx)
+            (*slot == signal.slot).then_some(landed.l1_tx)
         });
         assert_eq!(checkpoint.await?, signal.l1_tx, "one slot sends one transaction");
         assert_signal_counts(&net, &signal, payload).await?;
