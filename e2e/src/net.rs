@@ -6,7 +6,7 @@ use std::sync::{Arc, Mutex, PoisonError, Weak};
 use alloy::primitives::B256;
 use alloy::providers::DynProvider;
 use anyhow::{Context as _, Result};
-use fermata_anvil::DevChain;
+use fermata_anvil::{DeployConfig, DevChain};
 use fermata_primitives::{CheckpointNumber, L1FollowingClock, L1Timestamp, SlotTimes};
 use fermata_rollup::contracts::IRollup;
 use fermata_sequencer::config::{NodeConfig, Setting, Sources};
@@ -69,10 +69,19 @@ impl Net {
     /// # Errors
     /// As [`Net::start`].
     pub async fn start_with(options: NetOptions) -> Result<Self> {
+        Self::start_deployed(options, |_| ()).await
+    }
+
+    /// A chain whose rollup is deployed with what `change` makes of it.
+    ///
+    /// # Errors
+    /// As [`Net::start`], or the rollup cannot be deployed like that.
+    pub async fn start_deployed(options: NetOptions, change: impl FnOnce(&mut DeployConfig)) -> Result<Self> {
         let mut config = dev::chain_config()?.with_committee_of(options.validators);
         config.deploy.slot_secs = options.slot_secs;
         config.deploy.epoch_slots = options.epoch_slots;
         config.deploy.proof_submission_epochs = options.proof_submission_epochs;
+        change(&mut config.deploy);
         let clock = Arc::new(L1FollowingClock::new());
         let chain = DevChain::start(config, Arc::<L1FollowingClock>::clone(&clock)).await?;
         // A story is not about how long anvil takes for its first blob.

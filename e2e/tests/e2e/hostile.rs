@@ -19,21 +19,25 @@ use fermata_sequencer::network::{
 };
 
 /// Three honest nodes, and the place of the fourth in the hands of the test.
-struct Arena {
-    net: Net,
-    honest: Vec<NetNode>,
-    watches: Vec<Watch>,
+pub(crate) struct Arena {
+    pub(crate) net: Net,
+    pub(crate) honest: Vec<NetNode>,
+    pub(crate) watches: Vec<Watch>,
     /// The fourth validator's key.
-    key: PrivateKeySigner,
+    pub(crate) key: PrivateKeySigner,
     evil: Arc<InProcessNetwork>,
 }
 
 impl Arena {
     async fn start() -> Result<Self> {
-        let net = Net::start_with(NetOptions { slot_secs: 4, ..NetOptions::default() }).await?;
+        Self::over(Net::start_with(NetOptions { slot_secs: 4, ..NetOptions::default() }).await?, &[]).await
+    }
+
+    /// On a chain of four validators, with some keys of the honest nodes set otherwise.
+    pub(crate) async fn over(net: Net, changes: &[(&str, &str)]) -> Result<Self> {
         let (mut honest, mut watches) = (Vec::new(), Vec::new());
         for (place, name) in (0..).zip(["a", "b", "c"]) {
-            honest.push(net.open_member(name, Seat { place, of: 4 }, &[]).await?);
+            honest.push(net.open_member(name, Seat { place, of: 4 }, changes).await?);
         }
         for node in &honest {
             watches.push(net.watch(node));
@@ -54,13 +58,13 @@ impl Arena {
     }
 
     /// Signs as `key` does, whatever its duties say.
-    fn signed<T: Signable>(&self, content: T, key: &PrivateKeySigner) -> Result<Signed<T>> {
+    pub(crate) fn signed<T: Signable>(&self, content: T, key: &PrivateKeySigner) -> Result<Signed<T>> {
         let digest = content.digest(&self.honest[0].node().workshop().peers.domain);
         let signature = key.sign_message_sync(digest.as_slice())?;
         Ok(Signed::new(content, L1Signature::from(signature)))
     }
 
-    async fn send(&self, message: impl Into<Message>) -> Result<()> {
+    pub(crate) async fn send(&self, message: impl Into<Message>) -> Result<()> {
         self.evil.send(Recipient::Everyone, message.into(), self.now() + Duration::from_secs(10)).await?;
         Ok(())
     }
@@ -79,7 +83,7 @@ impl Arena {
     }
 
     /// Waits until it is the fourth validator's turn, just now.
-    async fn its_turn(&self) -> Result<(Slot, Arc<Committee>)> {
+    pub(crate) async fn its_turn(&self) -> Result<(Slot, Arc<Committee>)> {
         let node = self.honest[0].node();
         let mut head = node.l1_head();
         let mut before = self.target();
@@ -95,7 +99,12 @@ impl Arena {
     }
 
     /// A block that would be the slot's first, were its state root not made up.
-    async fn forged_block(&self, slot: Slot, committee: &Committee, transactions: Vec<Bytes>) -> Result<Block> {
+    pub(crate) async fn forged_block(
+        &self,
+        slot: Slot,
+        committee: &Committee,
+        transactions: Vec<Bytes>,
+    ) -> Result<Block> {
         let workshop = self.honest[0].node().workshop();
         let parent = workshop.chain.heads().await?.unsafe_head.hash;
         let parent = workshop.execution.block(parent).await?.context("the head is stored")?;
@@ -118,7 +127,7 @@ fn refused(event: &SequencerEvent) -> Option<(&str, &str)> {
     Some((from, reason))
 }
 
-fn on_l1(event: &SequencerEvent, number: u64) -> Option<()> {
+pub(crate) fn on_l1(event: &SequencerEvent, number: u64) -> Option<()> {
     matches!(event, SequencerEvent::L1TipMoved { checkpoint, .. } if checkpoint.0 >= number).then_some(())
 }
 
