@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use anyhow::Result;
-use fermata_e2e::{NetOptions, Seat, Watch};
+use fermata_e2e::{Net, NetOptions, Seat, Watch};
 use fermata_primitives::Slot;
 use fermata_sequencer::events::SequencerEvent;
 use fermata_sequencer::lifecycle::Drain;
@@ -28,7 +28,7 @@ async fn four_nodes_with_a_validator_each_land_a_checkpoint_in_every_slot() -> R
     let options = NetOptions { slot_secs: 4, ..NetOptions::default() };
     let mut all = Nodes::start(options, &FOUR, &[]).await?;
     let first = all.next_whole_slot();
-    all.go_on_by(9, &[0, 1, 2, 3]).await?;
+    all.go_on_by(7, &[0, 1, 2, 3]).await?;
     all.assert_every_slot(first).await?;
     all.assert_one_chain().await?;
     all.assert_nobody_signed_twice();
@@ -40,7 +40,7 @@ async fn three_nodes_with_sixteen_validators_each_land_a_checkpoint_in_every_slo
     let options = NetOptions { slot_secs: 4, validators: 48, ..NetOptions::default() };
     let mut all = Nodes::start(options, &["a", "b", "c"], &[]).await?;
     let first = all.next_whole_slot();
-    all.go_on_by(6, &[0, 1, 2]).await?;
+    all.go_on_by(5, &[0, 1, 2]).await?;
     all.assert_every_slot(first).await?;
     all.assert_one_chain().await
 }
@@ -75,7 +75,7 @@ async fn lost_and_late_messages_cost_no_slot() -> Result<()> {
     });
     all.go_on_by(1, &[0]).await?;
     let first = all.next_whole_slot();
-    all.go_on_by(8, &[0, 1, 2, 3]).await?;
+    all.go_on_by(6, &[0, 1, 2, 3]).await?;
     all.assert_every_slot(first).await?;
     all.assert_one_chain().await
 }
@@ -98,7 +98,7 @@ async fn a_node_that_is_stopped_while_it_proposes_or_attests_stops_nobody_else_a
         let report = all.nodes[at].stop(drain).await?.expect("it ran");
         assert!(report.failures.is_empty(), "{report:?}");
         let others: Vec<usize> = (0..FOUR.len()).filter(|other| *other != at).collect();
-        all.go_on_by(3, &others).await?;
+        all.go_on_by(2, &others).await?;
         all.watches[at] = all.net.watch(&all.nodes[at]);
         all.nodes[at].start().await?;
         publishes(&mut all.watches[at]).await?;
@@ -117,7 +117,7 @@ async fn a_node_that_vanishes_while_it_proposes_comes_back_to_its_stores_and_pub
     all.watches.pop();
     let vanished = all.nodes.pop().expect("there are four");
     vanished.close().await?;
-    all.go_on_by(3, &[0, 1, 2]).await?;
+    all.go_on_by(2, &[0, 1, 2]).await?;
     let back = all.net.open_member("d", Seat { place: 3, of: 4 }, &[]).await?;
     all.watches.push(all.net.watch(&back));
     all.nodes.push(back);
