@@ -189,11 +189,9 @@ impl SlotTick {
     }
 
     async fn give_up(&self, slot: Slot, error: &SequencerError, context: &TickContext) -> Result<()> {
-        let reason = error_chain(error);
-        if let SequencerError::NoPlace(_) = error {
-            self.workshop.events.emit(SequencerEvent::CheckpointDiscarded { slot, reason: reason.clone() });
-        } else if !matches!(error, SequencerError::Interrupted | SequencerError::NothingToBuild) {
-            self.miss(slot, &reason);
+        // A place that is lost is told where it is.
+        if !matches!(error, SequencerError::NoPlace(_) | SequencerError::Interrupted | SequencerError::NothingToBuild) {
+            self.miss(slot, &error_chain(error));
         }
         let ending = Ending::of(error);
         context.requests.note(DrainedWork { kind: WorkKind::Build, slot, ending });

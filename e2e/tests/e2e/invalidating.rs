@@ -1,5 +1,7 @@
 //! A proposer that lands a checkpoint without its committee: another node drops it, and the chain goes on.
 
+use std::collections::BTreeSet;
+use std::sync::Arc;
 use std::time::Duration;
 
 use alloy::consensus::BlobTransactionSidecarVariant;
@@ -8,6 +10,7 @@ use alloy::primitives::{Address, B256, I256, keccak256};
 use alloy::providers::{Provider as _, ProviderBuilder};
 use alloy::rpc::types::TransactionRequest;
 use alloy::signers::SignerSync as _;
+use alloy::signers::local::PrivateKeySigner;
 use anyhow::{Context as _, Result, ensure};
 use fermata_e2e::{Net, NetOptions};
 use fermata_execution::{Block, BlockAttributes};
@@ -25,11 +28,25 @@ use fermata_sequencer::pipeline::L1Tip;
 use crate::hostile::{Arena, on_l1};
 use crate::voting::{any_of, landed};
 
+/// A slot of the fourth validator's, and what L1 has before it.
+struct Turn {
+    slot: Slot,
+    committee: Arc<Committee>,
+    tip: L1Tip,
+}
+
 /// A checkpoint that nobody but its proposer has seen.
 struct Lone {
     number: CheckpointNumber,
     propose: Propose,
     blobs: PreparedBlobs,
+}
+
+/// The fourth validator's next turn, once what is before it has landed.
+async fn its_turn(arena: &Arena) -> Result<Turn> {
+    let (slot, committee) = arena.its_turn().await?;
+    head_at(arena, arena.net.times().start_of(slot.previous()).plus_secs(1)).await?;
+    Ok(Turn { slot, committee, tip: tip(arena).await? })
 }
 
 async fn head_at(arena: &Arena, at: L1Timestamp) -> Result<()> {
@@ -48,52 +65,45 @@ async fn tip(arena: &Arena) -> Result<L1Tip> {
 }
 
 /// An empty block, as the fourth validator would build it: it is valid. What makes it is an honest node's engine.
-async fn block_on(arena: &Arena, parent: B256, slot: Slot, committee: &Committee) -> Result<Block> {
+async fn valid_block(arena: &Arena, turn: &Turn) -> Result<Block> {
     let execution = &arena.honest[0].node().workshop().execution;
-    let place = [slot.0.to_be_bytes(), 0_u64.to_be_bytes()].concat();
+    let place = [turn.slot.0.to_be_bytes(), 0_u64.to_be_bytes()].concat();
     let attributes = BlockAttributes {
-        timestamp: arena.net.times().start_of(slot).0,
+        timestamp: arena.net.times().start_of(turn.slot).0,
         beneficiary: arena.key.address(),
-        prev_randao: keccak256([committee.seed.to_be_bytes::<32>().as_slice(), &place].concat()),
+        prev_randao: keccak256([turn.committee.seed.to_be_bytes::<32>().as_slice(), &place].concat()),
         gas_limit: 30_000_000,
         max_payload_bytes: 1_000,
         transactions: Some(Vec::new()),
         deadline: None,
     };
-    let job = execution.begin(parent, attributes).await?;
+    let job = execution.begin(turn.tip.archive, attributes).await?;
     Ok(execution.seal(job).await?)
 }
 
-/// A checkpoint of the slot on `tip`, as the contract takes it, with the attestations that `attest` makes of its digest.
-async fn lone_checkpoint(
-    arena: &Arena,
-    slot: Slot,
-    committee: &Committee,
-    attest: impl Fn(&Arena, &Committee, B256) -> Result<CommitteeAttestations>,
-) -> Result<Lone> {
-    let tip = tip(arena).await?;
-    let (view, number) = (&arena.honest[0].node().workshop().view, tip.number.next());
-    let block = block_on(arena, tip.archive, slot, committee).await?;
+/// A checkpoint of `block` alone, as the contract takes it, with the attestations that `attest` makes of its digest.
+async fn lone_checkpoint(arena: &Arena, turn: &Turn, block: &Block, attest: Attest) -> Result<Lone> {
+    let (view, number) = (&arena.honest[0].node().workshop().view, turn.tip.number.next());
     let payload = PayloadBlock { header: block.encoded_header().into(), transactions: Vec::new() };
     let blobs = CheckpointPayload { blocks: vec![payload] }.to_blobs()?;
     let blobs = tokio::task::spawn_blocking(move || PreparedBlobs::compute(blobs)).await??;
     let commitments = BlobCommitments::new(blobs.commitments().to_vec());
-    let inputs = view.checkpoint_inputs(number, slot).await?;
+    let inputs = view.checkpoint_inputs(number, turn.slot).await?;
     let coinbase: Address = arena.key.address();
     let header = CheckpointHeader {
-        last_archive: tip.archive,
+        last_archive: turn.tip.archive,
         block_headers_hash: keccak256(block.hash()),
         blobs_hash: commitments.hash(),
         in_hash: inputs.in_hash,
         out_hash: B256::ZERO,
-        slot,
-        timestamp: view.times().start_of(slot),
+        slot: turn.slot,
+        timestamp: view.times().start_of(turn.slot),
         coinbase,
         fee_recipient: coinbase.into_word(),
         gas_fees: GasFees { da: 0, l2: inputs.mana_min_fee },
         total_mana_used: 0,
     };
-    let attestations = attest(arena, committee, payload_digest(block.hash(), I256::ZERO, header.hash()))?;
+    let attestations = attest(&arena.key, &turn.committee, payload_digest(block.hash(), I256::ZERO, header.hash()))?;
     let (packed, signers) = (attestations.pack(), attestations.signers());
     let signature = arena.key.sign_hash_sync(&signing_hash(attestations_and_signers_digest(&packed, &signers)))?;
     let propose = Propose {
@@ -108,8 +118,9 @@ async fn lone_checkpoint(
     Ok(Lone { number, propose, blobs })
 }
 
-/// Sends it to L1 from the account that would be the fourth node's.
+/// Sends it to L1 in its slot, from the account that would be the fourth node's.
 async fn land(arena: &Arena, lone: &Lone) -> Result<()> {
+    head_at(arena, lone.propose.header.timestamp).await?;
     let account = prefunded_accounts().swap_remove(4);
     let provider = ProviderBuilder::new()
         .wallet(EthereumWallet::from(account))
@@ -125,63 +136,95 @@ async fn land(arena: &Arena, lone: &Lone) -> Result<()> {
     Ok(())
 }
 
-/// The fourth validator signs in every seat.
-fn all_by_itself(arena: &Arena, committee: &Committee, digest: B256) -> Result<CommitteeAttestations> {
+/// Makes attestations of a digest with the proposer's key alone.
+type Attest = fn(&PrivateKeySigner, &Committee, B256) -> Result<CommitteeAttestations>;
+
+/// The proposer signs in every seat.
+fn in_every_seat(key: &PrivateKeySigner, committee: &Committee, digest: B256) -> Result<CommitteeAttestations> {
     let mut attestations = CommitteeAttestations::unsigned(&committee.members);
     for member in &committee.members {
-        attestations.add(*member, arena.key.sign_hash_sync(&signing_hash(digest))?)?;
+        attestations.add(*member, key.sign_hash_sync(&signing_hash(digest))?)?;
     }
     Ok(attestations)
 }
 
-/// The fourth validator signs in its own seat, and nobody else does.
-fn all_alone(arena: &Arena, committee: &Committee, digest: B256) -> Result<CommitteeAttestations> {
+/// The proposer signs in its own seat, and nobody else does.
+fn in_its_own_seat(key: &PrivateKeySigner, committee: &Committee, digest: B256) -> Result<CommitteeAttestations> {
     let mut attestations = CommitteeAttestations::unsigned(&committee.members);
-    attestations.add(arena.key.address(), arena.key.sign_hash_sync(&signing_hash(digest))?)?;
+    attestations.add(key.address(), key.sign_hash_sync(&signing_hash(digest))?)?;
     Ok(attestations)
 }
 
-/// The fourth validator lands a checkpoint that `attest` has attested; an honest node drops it with an action of this
-/// `kind`, all of them go back, and the chain goes on.
-async fn it_is_dropped(
-    kind: ActionKind,
-    attest: impl Fn(&Arena, &Committee, B256) -> Result<CommitteeAttestations>,
-) -> Result<()> {
-    let net = Net::start_with(NetOptions { slot_secs: 4, ..NetOptions::default() }).await?;
-    let mut arena = Arena::over(net, &[]).await?;
-    let (slot, committee) = arena.its_turn().await?;
-    // What is before it has landed by then.
-    head_at(&arena, arena.net.times().start_of(slot.previous()).plus_secs(1)).await?;
-    let lone = lone_checkpoint(&arena, slot, &committee, attest).await?;
-    head_at(&arena, arena.net.times().start_of(slot)).await?;
-    land(&arena, &lone).await?;
+async fn start() -> Result<Arena> {
+    Arena::over(Net::start_with(NetOptions { slot_secs: 4, ..NetOptions::default() }).await?, &[]).await
+}
 
+/// An honest node drops the checkpoint with an action of this `kind`; another one takes its place, and the chain goes on.
+async fn assert_dropped(arena: &mut Arena, lone: &Lone, kind: ActionKind) -> Result<()> {
     let dropped = any_of(&mut arena.watches, "invalidation", landed(kind)).await?;
-    assert!(dropped.slot > slot, "{dropped:?}");
-    for (node, watch) in arena.honest.iter().zip(&mut arena.watches) {
-        let back = |event: &SequencerEvent| {
-            let SequencerEvent::L1WentBack { cause, to, .. } = event else { return None };
-            Some((*cause, to.next()))
-        };
-        let told = watch.seen().iter().find_map(back);
-        let told = if let Some(told) = told { told } else { watch.until("the step back", back).await? };
-        assert_eq!(told, (StepBack::Invalidated, lone.number), "{}", node.name());
-    }
+    assert!(dropped.slot > lone.propose.header.slot, "{dropped:?}");
     for watch in &mut arena.watches {
         watch.until("the chain goes on", |event| on_l1(event, lone.number.0 + 2)).await?;
+        let refused = |event: &&SequencerEvent| matches!(event, SequencerEvent::CheckpointPublishFailed { .. });
+        assert_eq!(watch.seen().iter().find(refused), None, "nothing is built on it");
+        let discarded: Vec<_> = watch.seen().iter().filter_map(discarded).collect();
+        assert_eq!(
+            discarded.iter().collect::<BTreeSet<_>>().len(),
+            discarded.len(),
+            "each is told once: {discarded:?}"
+        );
     }
-    let there = arena.net.archive_at(lone.number).await?;
-    assert_ne!(there, lone.propose.archive, "another checkpoint has its place");
+    assert_ne!(arena.net.archive_at(lone.number).await?, lone.propose.archive, "another checkpoint has its place");
     Ok(())
+}
+
+fn discarded(event: &SequencerEvent) -> Option<Slot> {
+    if let SequencerEvent::CheckpointDiscarded { slot, .. } = event { Some(*slot) } else { None }
+}
+
+/// Every honest node had the checkpoint for its tip, and went back.
+fn assert_all_went_back(arena: &Arena, number: CheckpointNumber) {
+    for (node, watch) in arena.honest.iter().zip(&arena.watches) {
+        let back = |event: &SequencerEvent| {
+            let SequencerEvent::L1WentBack { cause, from, to, .. } = event else { return None };
+            Some((*cause, *from, to.next()))
+        };
+        let told: Vec<_> = watch.seen().iter().filter_map(back).collect();
+        assert_eq!(told, [(StepBack::Invalidated, number, number)], "{}", node.name());
+    }
 }
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_checkpoint_with_forged_attestations_is_dropped_by_another_node_and_the_chain_goes_on() -> Result<()> {
-    it_is_dropped(ActionKind::InvalidateBadAttestation, all_by_itself).await
+    let mut arena = start().await?;
+    let turn = its_turn(&arena).await?;
+    let block = valid_block(&arena, &turn).await?;
+    let lone = lone_checkpoint(&arena, &turn, &block, in_every_seat).await?;
+    land(&arena, &lone).await?;
+    assert_dropped(&mut arena, &lone, ActionKind::InvalidateBadAttestation).await?;
+    assert_all_went_back(&arena, lone.number);
+    Ok(())
 }
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_checkpoint_that_its_proposer_alone_attested_is_dropped_by_another_node_and_the_chain_goes_on() -> Result<()>
 {
-    it_is_dropped(ActionKind::InvalidateTooFewAttestations, all_alone).await
+    let mut arena = start().await?;
+    let turn = its_turn(&arena).await?;
+    let block = valid_block(&arena, &turn).await?;
+    let lone = lone_checkpoint(&arena, &turn, &block, in_its_own_seat).await?;
+    land(&arena, &lone).await?;
+    assert_dropped(&mut arena, &lone, ActionKind::InvalidateTooFewAttestations).await?;
+    assert_all_went_back(&arena, lone.number);
+    Ok(())
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_checkpoint_that_nobody_can_execute_and_nobody_attested_holds_nobody_up() -> Result<()> {
+    let mut arena = start().await?;
+    let turn = its_turn(&arena).await?;
+    let wrong_root = arena.forged_block(turn.slot, &turn.committee, Vec::new()).await?;
+    let lone = lone_checkpoint(&arena, &turn, &wrong_root, in_every_seat).await?;
+    land(&arena, &lone).await?;
+    assert_dropped(&mut arena, &lone, ActionKind::InvalidateBadAttestation).await
 }
