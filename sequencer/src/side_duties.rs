@@ -90,7 +90,7 @@ impl SideDuties {
         &self.offences
     }
 
-    /// The lowest checkpoint on L1 that may not stand, as far as it was looked at: a proposer builds on the one below.
+    /// The lowest checkpoint on L1 that may not stand, as far as it was looked at: nothing is built until it is dropped.
     #[must_use]
     pub fn first_invalid(&self) -> Option<CheckpointNumber> {
         self.witness.invalid().map(|invalid| invalid.number)
