@@ -42,12 +42,15 @@ impl Default for DevChainConfig {
 }
 
 impl DevChainConfig {
-    /// With this many validators, all of whom are the committee. A large one votes on slashing in shorter rounds: each vote
-    /// has room for so many members in so many epochs.
+    /// With this many validators, all of whom are the committee and enter in one epoch. A large one votes on slashing in
+    /// shorter rounds: each vote has room for so many members in so many epochs.
     #[must_use]
     pub fn with_committee_of(mut self, validators: u32) -> Self {
         self.validators = validators;
         self.deploy.committee_size = u64::from(validators);
+        let queue = &mut self.deploy.staking_queue;
+        queue.normal_flush_size_min = queue.normal_flush_size_min.max(validators);
+        queue.max_queue_flush_size = queue.max_queue_flush_size.max(validators);
         self.deploy.slashing.shorten_rounds_for(self.deploy.committee_size);
         self
     }
