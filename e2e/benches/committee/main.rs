@@ -16,7 +16,7 @@ use anyhow::Result;
 use self::network::{Network, measure};
 
 /// Nodes, and validators of each.
-const NETWORKS: [(u32, u32); 3] = [(4, 1), (3, 16), (4, 64)];
+const NETWORKS: [(u32, u32); 3] = [(4, 1), (3, 16), (4, 32)];
 
 #[tokio::main]
 async fn main() -> Result<()> {
