@@ -15,7 +15,7 @@ use futures::FutureExt;
 use futures::future::BoxFuture;
 use tokio_util::sync::DropGuard;
 
-use self::beside::{obstacle_here, obstacle_on_l1};
+use self::beside::{obstacle_here, obstacle_on_l1, send_what_is_left};
 use crate::attestations::collect;
 use crate::drain::{DrainedWork, Ending, WorkKind};
 use crate::error::{Result, SequencerError};
@@ -128,6 +128,8 @@ impl SlotTick {
             place => place?,
         };
         self.mark_attempted(slot);
+        let hold = place.orphaned.clone().drop_guard();
+        // An L1 that does not answer is no obstacle: the contract judges what is built.
         let obstacle = unless_interrupted(&context.interrupt, obstacle_on_l1(workshop, slot)).await;
         if let Some(obstacle) = obstacle.unwrap_or_default() {
             workshop.chain.abandon(slot).await?;
@@ -137,7 +139,6 @@ impl SlotTick {
         let (checkpoint, phase) = (place.number, workshop.phases.begin(slot));
         workshop.events.emit(SequencerEvent::PreparingCheckpoint { slot, checkpoint, proposer });
         let settings = *workshop.settings.borrow();
-        let hold = place.orphaned.clone().drop_guard();
         Ok(Some(ProposerTurn { slot, proposer, committee, place, settings, phase, hold }))
     }
 
@@ -162,13 +163,15 @@ impl SlotTick {
         context.requests.track(RequestKind::Checkpoint, turn.slot, |interrupt| async move {
             let Proposed { proposal, mut told } = proposed;
             let telling = Arc::clone(&told.telling);
+            let mut left = Vec::new();
             let landed = async {
                 turn.phase.enter(Phase::Collecting);
                 let collecting = collect(&workshop, &turn, &proposal, &mut told).boxed();
                 let collecting = before_it_ends(&workshop, turn.slot, collecting);
-                let beside = workshop.side.of_proposer(turn.slot, turn.proposer).boxed().map(Ok);
-                let both = async { futures::try_join!(collecting, beside) };
+                let beside = workshop.side.of_proposer(turn.slot, turn.proposer).boxed();
+                let both = async { Ok(futures::join!(collecting, beside)) };
                 let (signed, extra) = unless_interrupted(&interrupt, both).await?;
+                let signed = signed.inspect_err(|_| left.clone_from(&extra))?;
                 crash_point!("sequencer.after_attest");
                 turn.phase.enter(Phase::Publishing);
                 let landing = Landing { proposal: &proposal, signed, extra };
@@ -183,7 +186,11 @@ impl SlotTick {
                     turn.hold.disarm();
                     published.tell(&workshop, turn.slot)
                 }
-                Err(error) => fail(&workshop, &turn, &proposal, &error).await,
+                Err(error) => {
+                    let ending = fail(&workshop, &turn, &proposal, &error).await;
+                    send_what_is_left(&workshop, turn.slot, left, &interrupt).await;
+                    ending
+                }
             }
         });
     }

@@ -144,6 +144,30 @@ async fn a_node_that_is_alone_and_no_quorum_votes_in_its_slots_and_lands_no_chec
     Ok(())
 }
 
+#[tokio::test(flavor = "multi_thread")]
+async fn a_proposer_whose_committee_does_not_attest_votes_all_the_same() -> Result {
+    let net = Net::start_with(NetOptions { slot_secs: 4, ..NetOptions::default() }).await?;
+    let payload = net.chain().deployment.addresses.registry;
+    let proposer = Seat { place: 0, of: 2 };
+    let node = net.open_member("a", proposer, &[("votes.governance_payload", &payload.to_string())]).await?;
+    // It is there, and hears nothing: nobody has started it.
+    let silent = net.open_member("b", Seat { place: 1, of: 2 }, &[]).await?;
+    let mut watch = net.watch(&node);
+    node.start().await?;
+    let failed = watch.until("checkpoint without a quorum", |event| {
+        let SequencerEvent::CheckpointPublishFailed { slot, reason, .. } = event else { return None };
+        reason.contains("2 of 4 attested").then_some(*slot)
+    });
+    let failed = failed.await?;
+    let signal = watch.until("its signal", |event| landed(GovernanceSignal)(event).filter(|it| it.slot == failed));
+    let signal = signal.await?;
+    assert_eq!(signal.succeeded, [GovernanceSignal]);
+    assert_signal_counts(&net, &signal, payload).await?;
+    assert_eq!(net.pending().await?.0, 0);
+    node.close().await?;
+    silent.close().await
+}
+
 /// Epochs of two slots, and a hatch that fits them.
 async fn with_escape_hatch() -> Result<(Net, EscapeHatchConfig)> {
     let hatch = EscapeHatchConfig::default();
