@@ -60,12 +60,14 @@ impl Chain {
         }
         let mut pipeline = self.pipeline.lock().await;
         let moved = pipeline.l1_moved(tip);
-        self.place_heads(&pipeline).await?;
+        let placed = self.place_heads(&pipeline).await;
+        // Also where the heads could not be placed: a repeated call finds what lost its place gone already.
+        self.report(&moved, "L1 has another checkpoint in its place");
+        placed?;
         self.tip.send_replace(Some(tip));
         *self.tip_moved.lock().unwrap_or_else(PoisonError::into_inner) = self.clock.monotonic();
         drop(pipeline);
         self.events.emit(SequencerEvent::L1TipMoved { l1_block, checkpoint: tip.number });
-        self.report(&moved, "L1 has another checkpoint in its place");
         Ok(())
     }
 
@@ -88,10 +90,10 @@ impl Chain {
             return Err(SequencerError::NotSynced { want: pipeline.tip().number });
         }
         let moved = pipeline.hear(heard)?;
-        self.place_heads(&pipeline).await?;
+        let placed = self.place_heads(&pipeline).await;
         drop(pipeline);
         self.report(&moved, "a later proposer has built without it");
-        Ok(())
+        placed
     }
 
     /// Another proposer's checkpoint of `slot` was to be complete by now: gives it up, where it is not.
@@ -145,11 +147,11 @@ impl Chain {
     pub async fn abandon(&self, slot: Slot) -> Result<()> {
         let mut pipeline = self.pipeline.lock().await;
         let mut moved = pipeline.abandon(slot);
-        self.place_heads(&pipeline).await?;
+        let placed = self.place_heads(&pipeline).await;
         drop(pipeline);
         moved.orphaned.retain(|orphan| *orphan != slot);
         self.report(&moved, "the checkpoint it is built on was given up");
-        Ok(())
+        placed
     }
 
     /// Takes the heads to where they belong, once the work of a run has ended, however it ended.
@@ -168,10 +170,10 @@ impl Chain {
             return Ok(());
         }
         let moved = what(&mut pipeline);
-        self.place_heads(&pipeline).await?;
+        let placed = self.place_heads(&pipeline).await;
         drop(pipeline);
         self.report(&moved, reason);
-        Ok(())
+        placed
     }
 
     /// Where the L2 head is.
