@@ -71,12 +71,13 @@ impl Chain {
         Ok(())
     }
 
-    /// The next L1 block belongs to slot `next`: drops what another proposer has under way for an earlier slot.
+    /// The next L1 block belongs to slot `next`: drops what another proposer has under way for an earlier slot, and what ended
+    /// without a word. The heads are placed anew in any case, should that have failed before.
     ///
     /// # Errors
-    /// Execution failed; the next [`Chain::follow`] moves the heads again.
+    /// Execution failed; the next call moves the heads again.
     pub async fn expire(&self, next: Slot) -> Result<()> {
-        self.let_fall(|pipeline| pipeline.expire(next), "its slot ended before it was on L1").await
+        self.let_fall(|pipeline| pipeline.expire(next), "it can land no more").await
     }
 
     /// Another proposer has told of its checkpoint; its blocks are stored and valid. They become the head where there is a
@@ -99,7 +100,7 @@ impl Chain {
     /// Another proposer's checkpoint of `slot` was to be complete by now: gives it up, where it is not.
     ///
     /// # Errors
-    /// Execution failed; the next [`Chain::follow`] moves the heads again.
+    /// Execution failed; the next [`Chain::expire`] moves the heads again.
     pub async fn give_up_unfinished(&self, slot: Slot) -> Result<()> {
         self.let_fall(|pipeline| pipeline.give_up_unfinished(slot), "its proposer did not finish it in time").await
     }
@@ -143,7 +144,7 @@ impl Chain {
     /// Gives up the slot's checkpoint and all that is built on it; the head goes back.
     ///
     /// # Errors
-    /// Execution failed; the next [`Chain::follow`] moves the heads again.
+    /// Execution failed; the next [`Chain::expire`] moves the heads again.
     pub async fn abandon(&self, slot: Slot) -> Result<()> {
         let mut pipeline = self.pipeline.lock().await;
         let mut moved = pipeline.abandon(slot);
@@ -157,7 +158,7 @@ impl Chain {
     /// Takes the heads to where they belong, once the work of a run has ended, however it ended.
     ///
     /// # Errors
-    /// Execution failed; the next [`Chain::follow`] moves the heads again.
+    /// Execution failed; the next [`Chain::expire`] moves the heads again.
     pub async fn settle(&self) -> Result<()> {
         self.let_fall(Pipeline::let_go, "its work ended without a word").await?;
         self.let_fall(Pipeline::let_go_of_others, "this node stopped").await

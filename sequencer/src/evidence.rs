@@ -44,6 +44,8 @@ pub enum Memory {
 
 /// Slots whose proposals are remembered.
 const SLOTS: usize = 8;
+/// Proposals remembered at most.
+const PROPOSALS: usize = 4_096;
 /// Pieces of evidence kept; the oldest go first.
 const KEPT: usize = 256;
 
@@ -101,6 +103,10 @@ impl State {
         if let Some(oldest) = slots.iter().rev().nth(SLOTS) {
             let oldest = *oldest;
             self.heard.retain(|(slot, ..), _| *slot > oldest);
+        }
+        // Where there is no committee anyone proposes, under any key.
+        while self.heard.len() > PROPOSALS {
+            self.heard.pop_first();
         }
     }
 }

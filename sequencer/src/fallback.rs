@@ -17,15 +17,15 @@ use crate::workshop::Workshop;
 
 /// What ends a fallback send early.
 #[derive(Clone, Debug)]
-pub struct FallbackInterrupts {
+pub(crate) struct FallbackInterrupts {
     /// Ends it while it waits for its slot: what its tracker gives it, which every stop cancels.
-    pub waiting: CancellationToken,
+    pub(crate) waiting: CancellationToken,
     /// Ends it from then on: the run's interrupt. A graceful stop lets it end by itself.
-    pub sending: CancellationToken,
+    pub(crate) sending: CancellationToken,
 }
 
 /// Sends `actions` in one transaction that lands in `slot` or not at all: votes count for the slot they land in.
-pub async fn send_fallback(
+pub(crate) async fn send_fallback(
     workshop: &Workshop,
     slot: Slot,
     actions: Vec<L1Action>,

@@ -27,7 +27,7 @@ pub mod error;
 pub mod events;
 pub mod evidence;
 pub mod explain;
-pub mod fallback;
+mod fallback;
 pub mod feed;
 mod inside;
 pub mod invalidation;

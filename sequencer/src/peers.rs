@@ -74,11 +74,11 @@ impl Peers {
         }
     }
 
-    /// Makes sure that execution has these blocks, which follow one another, asking for those it has not: `first` and then
-    /// each other node.
+    /// These blocks, in this order: from execution, and those that it has not from other nodes, `first` and then each other.
+    /// What comes from them is not executed yet.
     ///
     /// # Errors
-    /// [`Refusal::MissingBlocks`] where nobody has given them by `deadline`; [`Refusal::InvalidBlock`] where one is not valid.
+    /// [`Refusal::MissingBlocks`] where nobody has given them by `deadline`; execution failed.
     pub async fn fetch(
         &self,
         execution: &dyn Execution,

@@ -188,7 +188,6 @@ impl Pipeline {
     /// # Errors
     /// [`NoPlace`]: nothing has changed.
     pub fn hear(&mut self, heard: Heard) -> Result<Moved, NoPlace> {
-        let gone = self.let_go();
         if let Some(known) = self.pending.iter_mut().find(|p| p.slot == heard.slot && p.base == heard.base) {
             if !known.is_anothers() {
                 return Err(NoPlace::SlotTaken(heard.slot));
@@ -196,17 +195,18 @@ impl Pipeline {
             if known.stage == Stage::Building && heard.blocks >= known.blocks {
                 (known.head, known.blocks, known.stage) = (heard.head, heard.blocks, heard.stage);
             }
-            return Ok(gone);
+            return Ok(Moved::default());
         }
         let keep = self.room_above(&heard)?;
         let dropped = self.orphan_from(keep);
         self.push(heard, Builder::Another);
-        Ok(gone.and(dropped))
+        Ok(dropped)
     }
 
     /// How many of what is under way stay below `heard`.
     fn room_above(&self, heard: &Heard) -> Result<usize, NoPlace> {
-        let ends_in_base = |p: &Pending| p.head == heard.base && p.stage == Stage::Proposed;
+        let stands = |p: &Pending| p.stage == Stage::Proposed && !p.orphaned.is_cancelled();
+        let ends_in_base = |p: &Pending| p.head == heard.base && stands(p);
         let keep = match self.pending.iter().position(ends_in_base) {
             Some(at) => at + 1,
             None if heard.base == self.tip.archive => 0,
@@ -266,9 +266,10 @@ impl Pipeline {
         self.drop_from_first(|p| p.slot == slot && p.is_anothers() && p.stage == Stage::Building)
     }
 
-    /// The next L1 block belongs to slot `next`: what another proposer has under way for a slot before can land no more.
+    /// The next L1 block belongs to slot `next`: what another proposer has under way for a slot before can land no more. What
+    /// ended without a word goes as well.
     pub fn expire(&mut self, next: Slot) -> Moved {
-        self.drop_from_first(|p| p.is_anothers() && p.slot < next)
+        self.drop_from_first(|p| p.orphaned.is_cancelled() || p.is_anothers() && p.slot < next)
     }
 
     /// L1 says something new.

@@ -152,7 +152,8 @@ impl SlotTick {
         let signed = self.unless_ended(turn, context, sign(workshop, turn, &proposal)).await?;
         crash_point!("sequencer.after_proposal");
         workshop.chain.proposed(turn.slot).await?;
-        let told = Told::to_all(workshop, turn.slot, signed).await;
+        let telling = Told::to_all(workshop, turn.slot, signed).map(Ok);
+        let told = self.unless_ended(turn, context, telling).await?;
         let (slot, checkpoint, blocks) = (turn.slot, turn.place.number, proposal.blocks.len());
         workshop.events.emit(SequencerEvent::CheckpointProposed { slot, checkpoint, blocks });
         Ok(Proposed { proposal, told })
@@ -256,7 +257,7 @@ fn our_proposer(committee: &Committee, slot: Slot, ours: &[Address]) -> Option<A
     }
 }
 
-/// The checkpoint did not land, or it is not known to have: the L2 head goes back to where L1 is.
+/// The checkpoint did not land, or it is not known to have: it is given up, and the L2 head goes back to where L1 is.
 async fn fail(
     workshop: &Workshop,
     turn: &ProposerTurn,
@@ -264,7 +265,7 @@ async fn fail(
     error: &SequencerError,
 ) -> Ending {
     let (slot, checkpoint, reason) = (turn.slot, turn.place.number, error_chain(error));
-    tracing::warn!(slot = slot.0, checkpoint = checkpoint.0, reason, "the checkpoint did not land");
+    tracing::warn!(slot = slot.0, checkpoint = checkpoint.0, reason, "the checkpoint was given up");
     if let Err(error) = workshop.chain.abandon(slot).await {
         tracing::error!(error = %error_chain(&error), "the L2 head could not be moved back; the next L1 block will");
     }

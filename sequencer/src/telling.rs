@@ -10,7 +10,7 @@ use fermata_primitives::{Backoff, Slot};
 use crate::network::{Attestation, Inbox, Message, NodeId, ProposedCheckpoint, Recipient, Signed};
 use crate::workshop::Workshop;
 
-/// A proposal that is told again after this at first, and after this at the slowest.
+/// A proposal is told again after the first of these, and then more and more slowly, down to the second.
 const FIRST: Duration = Duration::from_millis(150);
 const SLOWEST: Duration = Duration::from_secs(1);
 

@@ -195,12 +195,7 @@ async fn serve(
 ) -> Result<(), DevError> {
     let hub = Hub::new(SEED, Arc::new(SystemClock));
     hub.set_every_link(args.links());
-    let mut services = Vec::new();
-    for (place, config) in (0..).zip(configs) {
-        let network = hub.join(NodeId::new(&name_of(place)))?;
-        let surroundings = Surroundings { network: Some(network) };
-        services.push(Service::open_in(config, surroundings, metrics.clone()).await?);
-    }
+    let services = open_all(&hub, configs, metrics).await?;
     banner::print(chain, &services);
     let events = (0..).zip(&services).map(|(place, service)| (name_of(place), service.node().events())).collect();
     let outcome = run_until_the_end(&services, lines::print(events, args.checkpoints), &mut signals).await;
@@ -209,6 +204,22 @@ async fn serve(
     outcome?;
     drained.iter().flatten().for_each(banner::farewell);
     Ok(())
+}
+
+/// Opens a node for each configuration; where one does not open, those that had are closed.
+async fn open_all(hub: &Hub, configs: Vec<NodeConfig>, metrics: PrometheusHandle) -> Result<Vec<Service>, DevError> {
+    let mut services = Vec::new();
+    for (place, config) in (0..).zip(configs) {
+        let surroundings = Surroundings { network: Some(hub.join(NodeId::new(&name_of(place)))?) };
+        match Service::open_in(config, surroundings, metrics.clone()).await {
+            Ok(service) => services.push(service),
+            Err(error) => {
+                futures::future::join_all(services.into_iter().map(Service::close)).await;
+                return Err(error.into());
+            }
+        }
+    }
+    Ok(services)
 }
 
 /// Starts the nodes, and waits until all has been told, all are closed, or a signal comes.

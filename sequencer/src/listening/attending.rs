@@ -54,57 +54,44 @@ impl Attending {
         Arc::new(Self { bench, workshop, slots: Mutex::default() })
     }
 
-    /// Takes checkpoint proposals as they come. Each is worked on by itself: one waits for its parent, the next need not.
+    /// Takes checkpoint proposals as they come, one after the other. One a slot is then worked on by itself: it waits for its
+    /// parent, and the next need not.
     pub(super) async fn hear_checkpoints(self: Arc<Self>, mut inbox: Inbox<Signed<ProposedCheckpoint>>) {
         while let Some(incoming) = inbox.recv().await {
             if let Incoming::Message(proposal) = incoming {
-                let attending = Arc::clone(&self);
-                self.bench.spawn(async move {
-                    refuse_what_is_wrong(&attending.workshop, &proposal, attending.hear(&proposal)).await;
-                });
+                refuse_what_is_wrong(&self.workshop, &proposal, self.hear(&proposal)).await;
             }
         }
     }
 
-    async fn hear(&self, proposal: &Proposal) -> Result<(), Refusal> {
-        let workshop = &self.workshop;
+    /// Begins to check a proposal, unless that is under way or done; then its attestations are sent again.
+    async fn hear(self: &Arc<Self>, proposal: &Proposal) -> Result<(), Refusal> {
         let slot = proposal.message.content().slot();
-        let vouched = vouch(workshop, &proposal.message).await?;
-        let Some(checking) = self.begin(slot, &vouched, proposal).await else { return Ok(()) };
-        let attending = async { Ok(self.attend(proposal, &vouched).await) };
-        let attested = before_it_ends(workshop, slot, attending).await?;
-        match attested {
-            Ok(attestations) => {
-                checking.end(Progress::Attested(attestations));
-                Ok(())
-            }
-            Err(refusal) if refusal.is_for_now() => Err(refusal),
-            Err(refusal) => {
-                self.miss(slot, &vouched.committee, &refusal);
-                checking.end(Progress::Refused);
-                Err(refusal)
-            }
+        let vouched = vouch(&self.workshop, &proposal.message).await?;
+        let again = match self.slots().get(&slot) {
+            Some(Progress::Attested(attestations)) if vouched.is_known => Some(attestations.clone()),
+            Some(_) => return Ok(()),
+            None => None,
+        };
+        if let Some(again) = again {
+            self.send(&proposal.from, slot, again).await;
+            return Ok(());
         }
+        let (checking, proposal) = (self.begin(slot), Arc::clone(proposal));
+        self.bench.spawn(async move {
+            let workshop = Arc::clone(&checking.attending.workshop);
+            refuse_what_is_wrong(&workshop, &proposal, checking.check(&proposal, &vouched)).await;
+        });
+        Ok(())
     }
 
-    /// Begins to check, unless that is under way or done; then its attestations are sent again.
-    async fn begin(&self, slot: Slot, vouched: &Vouched, proposal: &Proposal) -> Option<Checking<'_>> {
-        let again = {
-            let mut slots = self.slots();
-            match slots.get(&slot) {
-                None => {
-                    slots.insert(slot, Progress::Checking);
-                    while slots.len() > KEPT {
-                        slots.pop_first();
-                    }
-                    return Some(Checking { attending: self, slot, ended: None });
-                }
-                Some(Progress::Attested(attestations)) if vouched.is_known => attestations.clone(),
-                Some(_) => return None,
-            }
-        };
-        self.send(&proposal.from, slot, again).await;
-        None
+    fn begin(self: &Arc<Self>, slot: Slot) -> Checking {
+        let mut slots = self.slots();
+        slots.insert(slot, Progress::Checking);
+        while slots.len() > KEPT {
+            slots.pop_first();
+        }
+        Checking { attending: Arc::clone(self), slot, ended: None }
     }
 
     /// Checks the proposal and has our members attest it.
@@ -226,19 +213,34 @@ impl Attending {
 }
 
 /// A check under way. Dropped without an end, as by a refusal that may pass, the next time it is heard it is checked anew.
-struct Checking<'a> {
-    attending: &'a Attending,
+struct Checking {
+    attending: Arc<Attending>,
     slot: Slot,
     ended: Option<Progress>,
 }
 
-impl Checking<'_> {
-    fn end(mut self, progress: Progress) {
-        self.ended = Some(progress);
+impl Checking {
+    /// Checks the proposal while its slot lasts, and has our members attest it.
+    async fn check(mut self, proposal: &Proposal, vouched: &Vouched) -> Result<(), Refusal> {
+        let attending = Arc::clone(&self.attending);
+        let attested = async { Ok(attending.attend(proposal, vouched).await) };
+        match before_it_ends(&attending.workshop, self.slot, attested).await? {
+            Ok(attestations) => {
+                self.ended = Some(Progress::Attested(attestations));
+                Ok(())
+            }
+            Err(refusal) => {
+                if !refusal.is_for_now() {
+                    attending.miss(self.slot, &vouched.committee, &refusal);
+                    self.ended = Some(Progress::Refused);
+                }
+                Err(refusal)
+            }
+        }
     }
 }
 
-impl Drop for Checking<'_> {
+impl Drop for Checking {
     fn drop(&mut self) {
         let mut slots = self.attending.slots();
         match self.ended.take() {

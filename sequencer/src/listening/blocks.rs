@@ -1,7 +1,5 @@
 //! Another proposer's blocks, as they come: executed, and the head where they have a place.
 
-use std::sync::Arc;
-
 use alloy::primitives::B256;
 use fermata_execution::Block;
 use fermata_primitives::{Slot, UnixTime};
@@ -16,8 +14,8 @@ use crate::pipeline::{Heard, Stage};
 use crate::refusal::Refusal;
 use crate::workshop::Workshop;
 
-/// Takes a block proposal, and says whether it is the first of its slot.
-pub(super) async fn hear(workshop: &Arc<Workshop>, received: &Received<Signed<ProposedBlock>>) -> Result<(), Refusal> {
+/// Takes a block proposal.
+pub(super) async fn hear(workshop: &Workshop, received: &Received<Signed<ProposedBlock>>) -> Result<(), Refusal> {
     let ProposedBlock { slot, index, block } = received.message.content();
     let Vouched { committee, is_known, .. } = vouch(workshop, &received.message).await?;
     if is_known && workshop.execution.block(block.hash()).await?.is_some() {

@@ -46,10 +46,15 @@ impl Makings {
             l1_chain_id: ground.l1_chain_id,
             proposals,
         };
+        let peers = peers(ground, &timetable).remembering(store).await?;
+        let side = Arc::new(SideDuties::new(side_parts, side));
+        for seen in peers.evidence.all() {
+            side.offences().equivocated(seen.duty.slot, seen.duty.validator);
+        }
         Ok(Workshop {
             roles: ground.config.roles,
-            peers: peers(ground, &timetable).remembering(store).await?,
-            side: Arc::new(SideDuties::new(side_parts, side)),
+            peers,
+            side,
             timetable,
             committees,
             chain: Arc::new(chain),

@@ -107,6 +107,9 @@ impl SlotTick {
 
     /// Sends what somebody else's slot asks of us: dropping a checkpoint that may not stand, once it is time.
     pub(super) fn send_as_bystander(&self, slot: Slot, context: &TickContext) {
+        if self.workshop.side.first_invalid().is_none() {
+            return;
+        }
         let workshop = Arc::clone(&self.workshop);
         self.send_beside(slot, context, async move { workshop.side.of_bystander(slot).await });
     }
