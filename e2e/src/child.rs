@@ -14,6 +14,7 @@ use tokio::io::{AsyncBufReadExt, BufReader, Lines};
 use tokio::process::{Child, ChildStderr, Command};
 
 use crate::SharedSequencer;
+use crate::timeline::{Recorder, Recording};
 use crate::warp::OwnProcess;
 
 /// A node process. Dropped, it is killed.
@@ -23,6 +24,8 @@ pub struct ChildNode {
     child: Child,
     data_dir: PathBuf,
     log: Lines<BufReader<ChildStderr>>,
+    /// What it tells goes into the net's timeline.
+    recording: Option<Recording>,
 }
 
 /// The way into the admin RPC of a node that is a process of its own: found in its data directory at each call, so that it
@@ -33,6 +36,12 @@ pub struct AdminDoor {
 }
 
 impl AdminDoor {
+    /// Where the node keeps its files.
+    #[must_use]
+    pub fn data_dir(&self) -> &Path {
+        &self.data_dir
+    }
+
     /// Calls a method of the admin RPC.
     ///
     /// # Errors
@@ -52,7 +61,12 @@ const PATIENCE: Duration = Duration::from_secs(120);
 
 impl ChildNode {
     /// Starts `fermata node` with these settings and waits until it serves its admin RPC.
-    pub(crate) async fn spawn(name: &str, data_dir: PathBuf, settings: &[Setting]) -> Result<Self> {
+    pub(crate) async fn spawn(
+        name: &str,
+        data_dir: PathBuf,
+        settings: &[Setting],
+        recorder: &Recorder,
+    ) -> Result<Self> {
         let mut child = command(settings)?
             .arg("node")
             .stdin(Stdio::null())
@@ -61,8 +75,10 @@ impl ChildNode {
             .kill_on_drop(true)
             .spawn()?;
         let stderr = child.stderr.take().context("stderr is piped")?;
-        let mut node = Self { name: name.to_owned(), child, data_dir, log: BufReader::new(stderr).lines() };
+        let mut node =
+            Self { name: name.to_owned(), child, data_dir, log: BufReader::new(stderr).lines(), recording: None };
         node.log_line("serving the admin RPC").await?;
+        node.recording = Some(recorder.record_process(name, &node.admin()).await?);
         Ok(node)
     }
 

@@ -17,22 +17,31 @@
 //!
 //! Nothing here sleeps: one waits for events, with a deadline in slots.
 
+mod builder;
 mod child;
 mod footprint;
 mod l1_proxy;
 mod net;
 mod node;
+mod pace;
+mod timeline;
 mod times;
+mod wait;
 mod warp;
 mod watch;
 
 pub use fermata_sequencer::dev::Seat;
 
+pub use builder::{NetBuilder, UnfitNet};
 pub use child::{AdminDoor, ChildNode, run};
 pub use footprint::Footprint;
 pub use l1_proxy::{L1Proxy, Traffic};
 pub use net::{Net, NetOptions};
 pub use node::NetNode;
+pub use timeline::{Entry, Happening, Mark, NodeView};
 pub use times::Times;
+pub use wait::{
+    Block, Checkpoint, Condition, Happens, InState, L1Block, OnNodes, Pruned, Seen, SlotBegins, Wait, WaitError,
+};
 pub use warp::{Activity, Drained, Restart, Sequencer, SharedSequencer, WarpError, WarpOptions, Warped};
 pub use watch::Watch;

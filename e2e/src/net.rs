@@ -1,7 +1,9 @@
 //! An L1 with the rollup on it, and a place for the nodes' files.
 
+mod transactions;
+
 use std::path::PathBuf;
-use std::sync::{Arc, Mutex, PoisonError, Weak};
+use std::sync::Arc;
 
 use alloy::primitives::B256;
 use alloy::providers::DynProvider;
@@ -15,7 +17,10 @@ use fermata_sequencer::network::{Hub, NodeId};
 use fermata_sequencer::node::Surroundings;
 use tempfile::TempDir;
 
-use crate::{ChildNode, NetNode, Watch};
+use crate::pace::{Counted, KeepsPace, Patience};
+use crate::timeline::{Mark, Recorder, Timeline};
+use crate::wait::{Condition, Wait};
+use crate::{ChildNode, Entry, NetBuilder, NetNode, SharedSequencer, Watch};
 
 /// What a test chain is like.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
@@ -42,11 +47,17 @@ impl Default for NetOptions {
 /// A test chain. Dropped, its L1 ends and its files vanish.
 #[derive(Debug)]
 pub struct Net {
+    /// The nodes that the net was built with; they go before their L1 does.
+    pub(crate) nodes: Vec<NetNode>,
+    pub(crate) processes: Vec<ChildNode>,
+    recorder: Recorder,
     chain: DevChain,
-    /// What L1's blocks come by.
+    /// What L1's blocks come by, and what the nodes in this process live by.
     clock: Arc<L1FollowingClock>,
-    /// The clocks of the nodes in this process.
-    node_clocks: Mutex<Vec<Weak<L1FollowingClock>>>,
+    /// What waits are measured by: it goes at the pace of the machine, as L1 does, and no warp moves it.
+    patience: Arc<L1FollowingClock>,
+    _keeps_pace: KeepsPace,
+    _counts_l1: Option<Counted>,
     /// The links between nodes in this process.
     hub: Hub,
     validators: u32,
@@ -56,7 +67,12 @@ pub struct Net {
 }
 
 impl Net {
-    /// A chain with the usual options.
+    /// What a net is to be like: how many nodes, validators, slots how long.
+    pub fn builder() -> NetBuilder {
+        NetBuilder::default()
+    }
+
+    /// An L1 with a rollup on it and no node yet, with the usual options.
     ///
     /// # Errors
     /// The L1 did not come up; the error names the tool that is missing and the command that installs it.
@@ -64,7 +80,7 @@ impl Net {
         Self::start_with(NetOptions::default()).await
     }
 
-    /// A chain.
+    /// As [`Net::start`], with these options.
     ///
     /// # Errors
     /// As [`Net::start`].
@@ -72,7 +88,7 @@ impl Net {
         Self::start_deployed(options, |_| ()).await
     }
 
-    /// A chain whose rollup is deployed with what `change` makes of it.
+    /// As [`Net::start`], with a rollup that is deployed with what `change` makes of it.
     ///
     /// # Errors
     /// As [`Net::start`], or the rollup cannot be deployed like that.
@@ -89,8 +105,26 @@ impl Net {
         let dir = tempfile::tempdir()?;
         chain.deployment.addresses.save(&dir.path().join("addresses.json"))?;
         let hub = Hub::new(SEED, Arc::<L1FollowingClock>::clone(&clock));
-        let (node_clocks, warping) = (Mutex::default(), tokio::sync::Mutex::default());
-        Ok(Self { chain, clock, node_clocks, hub, validators: options.validators, warping, dir })
+        let warping = tokio::sync::Mutex::default();
+        let patience = Arc::new(L1FollowingClock::new());
+        let keeps_pace = KeepsPace::begin(vec![Arc::clone(&clock), Arc::clone(&patience)]);
+        let counts_l1 = chain.anvil.pid().map(Counted::process);
+        let recorder = Recorder::begin(chain.l1_clock.heads());
+        let (nodes, processes, validators) = (Vec::new(), Vec::new(), options.validators);
+        Ok(Self {
+            nodes,
+            processes,
+            recorder,
+            chain,
+            clock,
+            patience,
+            _keeps_pace: keeps_pace,
+            _counts_l1: counts_l1,
+            hub,
+            validators,
+            warping,
+            dir,
+        })
     }
 
     /// The L1.
@@ -203,17 +237,14 @@ impl Net {
         let share = seat.settings(self.validators);
         let mut all: Vec<_> = share.iter().map(|setting| (setting.key.as_str(), setting.value.as_str())).collect();
         all.extend(changes);
-        self.open(name, &all, Surroundings { network: Some(network) }).await
+        self.open(name, &all, Surroundings { network: Some(network), ..Surroundings::default() }).await
     }
 
     async fn open(&self, name: &str, changes: &[(&str, &str)], surroundings: Surroundings) -> Result<NetNode> {
         let config = self.config(name, changes)?;
-        let node = NetNode::open(name, config, surroundings).await.with_context(|| format!("node {name}"))?;
-        if let Some(clock) = node.node().l1_clock() {
-            clock.agree_with(&self.clock);
-            self.node_clocks.lock().unwrap_or_else(PoisonError::into_inner).push(Arc::downgrade(clock));
-        }
-        Ok(node)
+        let surroundings = Surroundings { clock: Some(Arc::clone(&self.clock)), ..surroundings };
+        let opened = NetNode::open(name, config, surroundings, &self.recorder).await;
+        opened.with_context(|| format!("node {name}"))
     }
 
     /// The links between the nodes, to slow them down, to lose messages, and to cut them.
@@ -235,19 +266,106 @@ impl Net {
     /// # Errors
     /// As [`Net::spawn_node`].
     pub async fn spawn_node_with(&self, name: &str, changes: &[(&str, &str)]) -> Result<ChildNode> {
-        ChildNode::spawn(name, self.data_dir(name), &self.settings(name, changes)).await
+        ChildNode::spawn(name, self.data_dir(name), &self.settings(name, changes), &self.recorder).await
     }
 
     /// Watches a node from now on.
     #[must_use]
     pub fn watch(&self, node: &NetNode) -> Watch {
-        Watch::new(node, self.times().slot())
+        Watch::new(node, self.patience())
+    }
+
+    /// The nodes of this process that the net was built with.
+    #[must_use]
+    pub fn nodes(&self) -> &[NetNode] {
+        &self.nodes
+    }
+
+    /// The nodes that it was built with as processes of their own.
+    #[must_use]
+    pub fn processes(&mut self) -> &mut [ChildNode] {
+        &mut self.processes
+    }
+
+    /// The sequencers of all nodes that the net was built with, for a warp.
+    #[must_use]
+    pub fn sequencers(&self) -> Vec<SharedSequencer> {
+        let here = self.nodes.iter().filter(|node| node.node().config().roles.has_a_start()).map(NetNode::sequencer);
+        here.chain(self.processes.iter().map(ChildNode::sequencer)).collect()
+    }
+
+    /// Waits for `condition`, for forty slots unless told otherwise.
+    ///
+    /// ```no_run
+    /// # async fn story(net: fermata_e2e::Net) -> anyhow::Result<()> {
+    /// use fermata_e2e::{Checkpoint, Pruned};
+    ///
+    /// net.wait(Checkpoint(2)).await?;
+    /// let before = net.mark();
+    /// net.wait(Pruned).since(before).within_slots(10).await?;
+    /// # Ok(()) }
+    /// ```
+    pub fn wait<C: Condition>(&self, condition: C) -> Wait<'_, C> {
+        Wait::new(self, condition)
+    }
+
+    /// The moment after all that has happened so far.
+    #[must_use]
+    pub fn mark(&self) -> Mark {
+        self.timeline().read().end()
+    }
+
+    /// What happened since `mark`, in order.
+    #[must_use]
+    pub fn since(&self, mark: Mark) -> Vec<Entry> {
+        self.timeline().read().since(mark).to_vec()
+    }
+
+    /// The failures since `mark`: events that a healthy net never sees.
+    #[must_use]
+    pub fn failures_since(&self, mark: Mark) -> Vec<Entry> {
+        self.since(mark).into_iter().filter(Entry::is_failure).collect()
+    }
+
+    /// Fails the test where anything went wrong since `mark`.
+    ///
+    /// # Panics
+    /// With the failures and the file of the whole timeline, where there was one.
+    pub async fn assert_no_failures_since(&self, mark: Mark) {
+        let failures = self.failures_since(mark);
+        if !failures.is_empty() {
+            let path = self.write_timeline().await;
+            panic!("{failures:#?}\nall that happened is in {}", path.display());
+        }
+    }
+
+    /// Writes all that happened to a file, with the transactions in L1's blocks where L1 tells them, and says which file.
+    pub async fn write_timeline(&self) -> PathBuf {
+        let transactions = self.l1_transactions().await;
+        self.timeline().read().write(&transactions)
+    }
+
+    /// How long a test has patience.
+    pub(crate) fn patience(&self) -> Patience {
+        Patience { clock: Arc::clone(&self.patience), slot: self.times().slot() }
+    }
+
+    pub(crate) const fn timeline(&self) -> &Timeline {
+        self.recorder.timeline()
     }
 
     /// It is `at` now, for L1's blocks and for every node in this process.
     pub(crate) fn move_clocks(&self, at: L1Timestamp) {
         self.clock.follow(at);
-        let mut clocks = self.node_clocks.lock().unwrap_or_else(PoisonError::into_inner);
-        clocks.retain(|clock| clock.upgrade().map(|clock| clock.agree_with(&self.clock)).is_some());
+    }
+}
+
+impl Drop for Net {
+    /// A test that panics finds out what happened.
+    fn drop(&mut self) {
+        if std::thread::panicking() {
+            let path = self.timeline().read().write(&[]);
+            eprintln!("all that happened in the net is in {}", path.display());
+        }
     }
 }

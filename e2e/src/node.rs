@@ -10,6 +10,7 @@ use fermata_sequencer::service::Service;
 use fermata_sequencer::verbs::{DrainReport, StartRequest, StopRequest};
 
 use crate::SharedSequencer;
+use crate::timeline::{Recorder, Recording};
 use crate::warp::InProcess;
 
 /// A node and its servers. Dropped, it is interrupted and closed in the background.
@@ -17,13 +18,20 @@ use crate::warp::InProcess;
 pub struct NetNode {
     name: String,
     service: Service,
+    _recording: Recording,
 }
 
 impl NetNode {
-    pub(crate) async fn open(name: &str, config: NodeConfig, surroundings: Surroundings) -> Result<Self> {
+    pub(crate) async fn open(
+        name: &str,
+        config: NodeConfig,
+        surroundings: Surroundings,
+        recorder: &Recorder,
+    ) -> Result<Self> {
         let metrics = fermata_sequencer::metrics::recorder_of_this_process();
         let service = Service::open_in(config, surroundings, metrics).await?;
-        Ok(Self { name: name.to_owned(), service })
+        let recording = recorder.record(name, service.node()).await?;
+        Ok(Self { name: name.to_owned(), service, _recording: recording })
     }
 
     /// Its name in the net.

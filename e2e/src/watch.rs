@@ -1,7 +1,6 @@
 //! Waits for what a node does, with a deadline in slots.
 
 use std::collections::VecDeque;
-use std::time::Duration;
 
 use anyhow::{Result, bail};
 use fermata_primitives::Slot;
@@ -10,21 +9,22 @@ use tokio::sync::broadcast;
 use tokio::sync::broadcast::error::RecvError;
 
 use crate::NetNode;
+use crate::pace::Patience;
 
 /// What a node did, in order, since it is watched.
 #[derive(Debug)]
 pub struct Watch {
     events: broadcast::Receiver<SequencerEvent>,
     seen: VecDeque<SequencerEvent>,
-    slot: Duration,
+    patience: Patience,
 }
 
 /// A wait that has no deadline of its own ends after this many slots without what it waits for.
 const SLOTS: u32 = 40;
 
 impl Watch {
-    pub(crate) fn new(node: &NetNode, slot: Duration) -> Self {
-        Self { events: node.node().events(), seen: VecDeque::new(), slot }
+    pub(crate) fn new(node: &NetNode, patience: Patience) -> Self {
+        Self { events: node.node().events(), seen: VecDeque::new(), patience }
     }
 
     /// Waits for the checkpoint of that number to land.
@@ -44,6 +44,7 @@ impl Watch {
     /// # Errors
     /// There was none within forty slots; the error tells what happened instead.
     pub async fn until<T>(&mut self, what: &str, mut wanted: impl FnMut(&SequencerEvent) -> Option<T>) -> Result<T> {
+        let patience = self.patience.clone();
         let waiting = async {
             loop {
                 let event = match self.events.recv().await {
@@ -58,9 +59,10 @@ impl Watch {
                 }
             }
         };
-        match tokio::time::timeout(SLOTS * self.slot, waiting).await {
-            Ok(found) => found,
-            Err(_) => bail!("no {what} within {SLOTS} slots; {}", self.timeline()),
+        tokio::select! {
+            biased;
+            found = waiting => found,
+            () = patience.of_slots(SLOTS) => bail!("no {what} within {SLOTS} slots; {}", self.timeline()),
         }
     }
 

@@ -2,6 +2,7 @@
 
 mod blobs;
 mod client;
+mod clock_keeper;
 mod committees;
 mod follower;
 mod governance;

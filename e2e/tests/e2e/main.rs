@@ -1,6 +1,7 @@
 //! Stories on a real L1: one binary, a module a story.
 
 mod bad_input;
+mod building;
 mod closing;
 mod committee;
 mod deploying;

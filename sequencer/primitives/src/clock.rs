@@ -190,11 +190,69 @@ impl Clock for ManualClock {
     }
 }
 
-/// The machine's clock, shifted so that it agrees with the L1 head: what a node uses beside an L1 whose clock is warped.
-#[derive(Debug, Default)]
+/// How fast an [`L1FollowingClock`] goes, beside the machine's.
+#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Debug)]
+pub struct Pace {
+    per_mille: u32,
+}
+
+impl Pace {
+    /// A second of the clock is a second of the machine's.
+    pub const FULL: Self = Self { per_mille: 1_000 };
+
+    /// So many thousandths of it: at least one, at most all.
+    #[must_use]
+    pub const fn per_mille(thousandths: u32) -> Self {
+        let per_mille = if thousandths == 0 { 1 } else { thousandths };
+        if per_mille > Self::FULL.per_mille { Self::FULL } else { Self { per_mille } }
+    }
+
+    /// What the clock shows of a span of the machine's time.
+    fn of(self, span: Duration) -> Duration {
+        span * self.per_mille / Self::FULL.per_mille
+    }
+
+    /// How long the machine takes until the clock has shown a span.
+    fn until(self, span: Duration) -> Duration {
+        span * Self::FULL.per_mille / self.per_mille
+    }
+}
+
+/// A clock that agrees with the L1 head: what a node uses beside an L1 whose clock is warped. Between two heads it goes on as
+/// the machine's does, or slower.
+#[derive(Debug)]
 pub struct L1FollowingClock {
-    /// Nanoseconds to add to the machine's time.
-    shift: watch::Sender<i128>,
+    course: watch::Sender<Course>,
+}
+
+/// Where a clock was at a moment of the machine's monotonic time, and how it goes on from there.
+#[derive(Clone, Copy, Debug)]
+struct Course {
+    at: UnixTime,
+    from: Duration,
+    pace: Pace,
+    /// Where it stands still.
+    limit: UnixTime,
+}
+
+const NEVER: UnixTime = UnixTime(Duration::MAX);
+
+impl Course {
+    /// At `at` now.
+    fn from_now(at: UnixTime, pace: Pace) -> Self {
+        Self { at, from: SystemClock.monotonic(), pace, limit: NEVER }
+    }
+
+    fn now(self) -> UnixTime {
+        let now = self.at + self.pace.of(SystemClock.monotonic().saturating_sub(self.from));
+        now.min(self.limit)
+    }
+}
+
+impl Default for L1FollowingClock {
+    fn default() -> Self {
+        Self { course: watch::Sender::new(Course::from_now(SystemClock.now(), Pace::FULL)) }
+    }
 }
 
 impl L1FollowingClock {
@@ -206,14 +264,32 @@ impl L1FollowingClock {
 
     /// Makes `now` be the L1 head's timestamp at this instant, and wakes every sleeper.
     pub fn follow(&self, head: L1Timestamp) {
-        let machine = SystemClock.now().0.as_nanos() as i128;
-        self.shift.send_replace(Duration::from_secs(head.0).as_nanos() as i128 - machine);
+        self.course.send_modify(|course| *course = Course::from_now(head.into(), course.pace));
     }
 
     /// Tells the same time as `other` from now on, and wakes every sleeper.
     pub fn agree_with(&self, other: &Self) {
-        let shift = *other.shift.borrow();
-        self.shift.send_replace(shift);
+        let course = *other.course.borrow();
+        self.course.send_replace(course);
+    }
+
+    /// Goes on from where it is at this pace.
+    pub fn set_pace(&self, pace: Pace) {
+        self.course.send_if_modified(|course| {
+            let changes = course.pace != pace;
+            if changes {
+                *course = Course { limit: course.limit, ..Course::from_now(course.now(), pace) };
+            }
+            changes
+        });
+    }
+
+    /// Stands still once it shows `limit`, until it is moved or given another limit. Where it is past that it stands.
+    pub fn stop_at(&self, limit: UnixTime) {
+        self.course.send_modify(|course| {
+            let now = course.now();
+            *course = Course { limit: limit.max(now), ..Course::from_now(now, course.pace) };
+        });
     }
 
     /// Follows the head where it is ahead of this clock, which cannot be, or behind it by more than `tolerance`, so that
@@ -230,8 +306,7 @@ impl L1FollowingClock {
 
 impl Clock for L1FollowingClock {
     fn now(&self) -> UnixTime {
-        let nanos = SystemClock.now().0.as_nanos() as i128 + *self.shift.borrow();
-        UnixTime(Duration::from_nanos(u64::try_from(nanos.max(0)).unwrap_or(u64::MAX)))
+        self.course.borrow().now()
     }
 
     fn monotonic(&self) -> Duration {
@@ -239,13 +314,17 @@ impl Clock for L1FollowingClock {
     }
 
     fn sleep_until(&self, at: UnixTime) -> BoxFuture<'_, ()> {
-        let mut shift = self.shift.subscribe();
+        let mut changes = self.course.subscribe();
         Box::pin(async move {
-            while self.now() < at {
-                let nap = SystemClock.sleep(at.since(self.now()).min(LONGEST_NAP));
+            loop {
+                let course = *changes.borrow_and_update();
+                let left = at.since(course.now());
+                if left.is_zero() {
+                    return;
+                }
                 tokio::select! {
-                    () = nap => {}
-                    _ = shift.changed() => {}
+                    () = SystemClock.sleep(course.pace.until(left).min(LONGEST_NAP)) => {}
+                    _ = changes.changed() => {}
                 }
             }
         })
@@ -302,6 +381,47 @@ mod tests {
         other.agree_with(&one);
         let (before, between, after) = (one.now(), other.now(), one.now());
         assert!(before <= between && between <= after);
+    }
+
+    #[tokio::test]
+    async fn a_clock_that_goes_slowly_goes_on_from_where_it_was_and_never_back() {
+        let clock = L1FollowingClock::new();
+        let before = clock.now();
+        clock.set_pace(Pace::per_mille(1));
+        let (slow, machine) = (clock.now(), SystemClock.monotonic());
+        SystemClock.sleep(Duration::from_millis(50)).await;
+        let (passed, took) = (clock.now().since(slow), SystemClock.monotonic() - machine);
+        assert!(slow >= before);
+        assert!(passed <= took / 900, "{passed:?} of {took:?}");
+        let soon = clock.now() + Duration::from_secs(3_600);
+        let sleep = clock.sleep_until(soon);
+        futures::pin_mut!(sleep);
+        assert!(sleep.as_mut().now_or_never().is_none());
+        clock.set_pace(Pace::FULL);
+        clock.follow(L1Timestamp(soon.0.as_secs() + 1));
+        sleep.await;
+    }
+
+    #[tokio::test]
+    async fn a_clock_stands_at_its_limit_and_goes_on_with_another() {
+        let clock = L1FollowingClock::new();
+        let limit = clock.now();
+        clock.stop_at(limit);
+        let stands = clock.now();
+        let sleep = clock.sleep_until(stands + Duration::from_millis(20));
+        futures::pin_mut!(sleep);
+        SystemClock.sleep(Duration::from_millis(40)).await;
+        assert!(sleep.as_mut().now_or_never().is_none());
+        assert_eq!(clock.now(), stands);
+        clock.stop_at(limit + Duration::from_secs(60));
+        sleep.await;
+    }
+
+    #[test]
+    fn a_pace_is_more_than_nothing_and_at_most_the_machines() {
+        assert_eq!((Pace::per_mille(0), Pace::per_mille(5_000)), (Pace { per_mille: 1 }, Pace::FULL));
+        let (quarter, second) = (Pace::per_mille(250), Duration::from_secs(1));
+        assert_eq!((quarter.of(second), quarter.until(second)), (Duration::from_millis(250), Duration::from_secs(4)));
     }
 
     #[test]

@@ -10,7 +10,7 @@ mod numbers;
 mod slot_times;
 
 pub use backoff::Backoff;
-pub use clock::{Clock, L1FollowingClock, ManualClock, SharedClock, SystemClock, UnixTime};
+pub use clock::{Clock, L1FollowingClock, ManualClock, Pace, SharedClock, SystemClock, UnixTime};
 pub use crash_point::CRASH_POINTS;
 #[cfg(feature = "crash-points")]
 pub use crash_point::reach;

@@ -210,7 +210,8 @@ async fn serve(
 async fn open_all(hub: &Hub, configs: Vec<NodeConfig>, metrics: PrometheusHandle) -> Result<Vec<Service>, DevError> {
     let mut services = Vec::new();
     for (place, config) in (0..).zip(configs) {
-        let surroundings = Surroundings { network: Some(hub.join(NodeId::new(&name_of(place)))?) };
+        let surroundings =
+            Surroundings { network: Some(hub.join(NodeId::new(&name_of(place)))?), ..Surroundings::default() };
         match Service::open_in(config, surroundings, metrics.clone()).await {
             Ok(service) => services.push(service),
             Err(error) => {

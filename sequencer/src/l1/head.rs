@@ -11,6 +11,7 @@ use tokio::sync::watch;
 use tokio_util::sync::CancellationToken;
 
 use super::L1Client;
+use super::clock_keeper::ClockKeeper;
 use crate::error::Result;
 use crate::poll_loop::chain;
 
@@ -23,11 +24,9 @@ pub struct HeadMonitor {
     client: L1Client,
     times: SlotTimes,
     clock: SharedClock,
-    follow: Option<Arc<L1FollowingClock>>,
+    keeper: Option<ClockKeeper>,
     overdue: Duration,
     head: watch::Sender<L1HeadInfo>,
-    /// The clock was moved to a head whose age is not known: the next is followed as soon as it is there.
-    settling: bool,
 }
 
 /// L1 blocks are asked for this long after they are due at the earliest.
@@ -52,7 +51,8 @@ impl HeadMonitor {
     ) -> Result<Self> {
         let first = read_head(&client).await?;
         let head = watch::Sender::new(first);
-        let mut monitor = Self { client, times, clock, follow, overdue, head, settling: false };
+        let keeper = follow.map(|clock| ClockKeeper::new(clock, times.ethereum_slot()));
+        let mut monitor = Self { client, times, clock, keeper, overdue, head };
         monitor.keep_clock(&first, times.ethereum_slot());
         Ok(monitor)
     }
@@ -93,7 +93,7 @@ impl HeadMonitor {
     /// When the next block is due, or a while from now when it is overdue.
     fn next_look(&self, wait: Duration) -> UnixTime {
         let now = self.clock.now();
-        if self.settling {
+        if self.keeper.as_ref().is_some_and(ClockKeeper::is_settling) {
             return now + wait;
         }
         let head = self.head.borrow().timestamp;
@@ -103,12 +103,8 @@ impl HeadMonitor {
     }
 
     fn keep_clock(&mut self, head: &L1HeadInfo, tolerance: Duration) {
-        let Some(clock) = &self.follow else { return };
-        if std::mem::take(&mut self.settling) {
-            clock.follow(head.timestamp);
-        } else if clock.follow_if_off(head.timestamp, tolerance) {
-            self.settling = true;
-            tracing::info!(l1_time = head.timestamp.0, "the clock was moved to the L1 head");
+        if let Some(keeper) = &mut self.keeper {
+            keeper.see(head.timestamp, tolerance);
         }
     }
 }

@@ -86,6 +86,9 @@ into_node_error!(
 pub struct Surroundings {
     /// The way to other nodes; without one the node is alone.
     pub network: Option<Arc<dyn Network>>,
+    /// The clock that the time of L1 is moved by, where its owner is in this process: a node that lives by the clock of L1
+    /// lives by this one. Without it, it follows the head.
+    pub clock: Option<Arc<L1FollowingClock>>,
 }
 
 /// The rollup on L1, as the configuration names it.
@@ -111,14 +114,14 @@ impl Node {
     pub async fn open_in(config: NodeConfig, surroundings: Surroundings) -> Result<Self, NodeError> {
         let data_dir = DataDir::open(&config.data_dir)?;
         let store = Arc::new(NodeStore::open(&data_dir.node())?);
-        let (clock, l1_clock) = clocks(config.clock);
+        let (clock, l1_clock) = clocks(config.clock, surroundings.clock.clone());
+        let follows = l1_clock.clone().filter(|_| surroundings.clock.is_none());
         let client = l1_client(&config);
         let Located { view, deployed_at_block } = locate(&config, &client).await?;
         let execution = Arc::new(open_execution(&config, &data_dir, &clock).await?);
         check_genesis(&view, &execution).await?;
         let overdue = config.l1.poll_interval;
-        let monitor =
-            HeadMonitor::begin(client.clone(), *view.times(), clock.clone(), l1_clock.clone(), overdue).await?;
+        let monitor = HeadMonitor::begin(client.clone(), *view.times(), clock.clone(), follows, overdue).await?;
         let head = monitor.head();
         let l1_chain_id = client.chain_id().await?;
         let is_recorded = store.signing_store_was_made().await?;
@@ -172,11 +175,11 @@ impl Node {
     }
 }
 
-fn clocks(kind: ClockKind) -> (SharedClock, Option<Arc<L1FollowingClock>>) {
+fn clocks(kind: ClockKind, kept: Option<Arc<L1FollowingClock>>) -> (SharedClock, Option<Arc<L1FollowingClock>>) {
     match kind {
         ClockKind::System => (Arc::new(SystemClock), None),
         ClockKind::L1 => {
-            let clock = Arc::new(L1FollowingClock::new());
+            let clock = kept.unwrap_or_default();
             (Arc::<L1FollowingClock>::clone(&clock), Some(clock))
         }
     }
