@@ -6,19 +6,28 @@
 //! so that a build frame opens just when the node can have started.
 
 mod accounts;
-mod warm_up;
+mod l1_process;
+mod plan;
+mod prepared;
+mod stopwatch;
 
+use std::sync::Arc;
 use std::time::Duration;
 
 use alloy::providers::DynProvider;
-use fermata_primitives::{L1Timestamp, SharedClock, Slot, UnixTime};
-use tokio::task::JoinHandle;
+use fermata_primitives::{L1FollowingClock, L1Timestamp, SharedClock, Slot, UnixTime};
 use tokio_util::task::TaskTracker;
 
 pub use self::accounts::DevAccounts;
+pub(crate) use self::accounts::idle_account;
+pub use self::l1_process::L1Process;
+use self::plan::Plan;
+pub(crate) use self::prepared::Prepared;
+use self::stopwatch::Stopwatch;
+use crate::deploy::Foundations;
 use crate::{
-    Anvil, AnvilConfig, AnvilError, AnvilMining, Artifacts, DeployConfig, Deployer, Deployment, IntervalMining,
-    L1Access, L1Clock, Mining, Result, StakeDeposit, find_artifacts, submit_deposits,
+    Anvil, AnvilConfig, AnvilError, DeployConfig, Deployer, Deployment, IntervalMining, L1Access, L1Clock, Mining,
+    Result, TestL1, submit_deposits, warm_up,
 };
 
 /// What a dev chain is like.
@@ -55,7 +64,7 @@ impl DevChainConfig {
         self
     }
 
-    fn check(&self) -> Result<()> {
+    pub(crate) fn check(&self) -> Result<()> {
         self.deploy.check()?;
         let seats = self.deploy.committee_size;
         if u64::from(self.validators) < seats {
@@ -67,9 +76,9 @@ impl DevChainConfig {
 }
 
 /// How long each step of a start took.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct StartReport {
-    /// Until anvil listened, the artifacts were read and the keys computed.
+    /// Until anvil listened, the artifacts were read and the keys computed; of a restored chain, until its state was loaded.
     pub anvil: Duration,
     /// Until the foundations stood.
     pub foundations: Duration,
@@ -93,7 +102,7 @@ impl StartReport {
 #[derive(Debug)]
 pub struct DevChain {
     /// The L1.
-    pub anvil: Anvil,
+    pub anvil: L1Process,
     /// A provider for it.
     pub provider: DynProvider,
     /// The owner of its clock, mining a block each Ethereum slot.
@@ -126,7 +135,7 @@ impl DevChain {
         let anvil = Anvil::start(&plan.anvil(), clock.clone()).await?;
         let provider = anvil.provider()?;
         let warm_up = TaskTracker::new();
-        warm_up.spawn(warm_up::meet_a_blob(provider.clone(), accounts::idle()?, config.deploy.l1_chain_id));
+        warm_up.spawn(warm_up::meet_a_blob(provider.clone(), idle_account()?, config.deploy.l1_chain_id));
         warm_up.close();
         let l1_clock = L1Clock::own(provider.clone(), clock.clone()).await?;
         let Prepared { artifacts, accounts, deposits } =
@@ -141,13 +150,7 @@ impl DevChain {
         let took_foundations = watch.lap();
 
         let genesis = plan.rollup_genesis(took_foundations);
-        // The deployment's block is the one after this, a second later.
-        l1_clock.warp_to(genesis.minus_secs(1)).await?;
-        let deployment = deployer.rollup(&foundations).await?;
-        let actual = deployment.times.genesis();
-        if actual != genesis {
-            return Err(AnvilError::ClockDisobeyed { wanted: genesis, actual });
-        }
+        let deployment = rollup_at(&mut deployer, &foundations, &l1_clock, genesis).await?;
         let took_rollup = watch.lap();
 
         submit_deposits(access, &deployment.addresses, &deposits).await?;
@@ -164,19 +167,44 @@ impl DevChain {
             warp: watch.lap(),
         };
         let first_slot = plan.first_slot(&deployment);
+        let anvil = L1Process::Own(anvil);
+        Ok(Self { anvil, provider, l1_clock, deployment, accounts, first_slot, took, warm_up })
+    }
+
+    /// As [`DevChain::start`], on a [`TestL1`]: in a fraction of the time, and each time with the same blocks. L1 time is not
+    /// wall time but goes on from where the state was taken, and `clock` with it.
+    ///
+    /// # Errors
+    /// Those of [`TestL1::start`].
+    ///
+    /// # Cancel safety
+    /// Dropping the future gives the anvil back.
+    pub async fn restore(config: DevChainConfig, clock: Arc<L1FollowingClock>) -> Result<Self> {
+        let shared: SharedClock = Arc::<L1FollowingClock>::clone(&clock);
+        let plan = Plan { config: &config, clock: shared.clone() };
+        let mut watch = Stopwatch::new(shared.clone());
+        let TestL1 { anvil, provider, l1_clock, deployment, accounts } = TestL1::start(&config, shared).await?;
+        let took_anvil = watch.lap();
+
+        let first_slot = Slot(plan.head_start());
+        let opens = frame_opens(&deployment, first_slot);
+        let grid = IntervalMining::new(deployment.times.genesis(), config.deploy.ethereum_slot_secs)?;
+        let (ready, last) = (UnixTime::from(opens) - config.node_start, grid.before(opens));
+        // Of the state's own blocks anvil knows the newest alone; with two more, the finalized one is known as well.
+        l1_clock.warp_to(grid.before(last)).await?;
+        l1_clock.warp_to(last).await?;
+        clock.set(ready.max(last.into()));
+        l1_clock.start_interval(grid)?;
+        let took = StartReport { anvil: took_anvil, warp: watch.lap(), ..StartReport::default() };
+        let (anvil, warm_up) = (L1Process::Leased(anvil), TaskTracker::new());
+        warm_up.close();
         Ok(Self { anvil, provider, l1_clock, deployment, accounts, first_slot, took, warm_up })
     }
 
     /// When the build frame of `slot` opens: a slot and an Ethereum slot before it starts.
     #[must_use]
     pub const fn frame_opens(&self, slot: Slot) -> L1Timestamp {
-        let times = &self.deployment.times;
-        times.start_of(slot).minus_secs(times.slot().as_secs() + times.ethereum_slot().as_secs())
-    }
-
-    /// Waits until anvil has met its first blob, and is as quick with the next as it will ever be.
-    pub async fn warmed_up(&self) {
-        self.warm_up.wait().await;
+        frame_opens(&self.deployment, slot)
     }
 
     /// Stops mining, then anvil, gracefully.
@@ -186,91 +214,26 @@ impl DevChain {
     pub async fn stop(self) -> Result<()> {
         self.l1_clock.stop_interval().await;
         self.warm_up.wait().await;
-        self.anvil.stop().await.map(drop)
+        self.anvil.stop().await
     }
 }
 
-/// What a start needs and can be made ready while anvil starts.
-struct Prepared {
-    artifacts: Artifacts,
-    accounts: DevAccounts,
-    deposits: Vec<StakeDeposit>,
+/// When the build frame of `slot` opens: a slot and an Ethereum slot before it starts.
+const fn frame_opens(deployment: &Deployment, slot: Slot) -> L1Timestamp {
+    let times = &deployment.times;
+    times.start_of(slot).minus_secs(times.slot().as_secs() + times.ethereum_slot().as_secs())
 }
 
-impl Prepared {
-    /// Reads artifacts and computes keys, off the runtime's threads.
-    fn begin(validators: u32) -> Result<JoinHandle<Result<Self>>> {
-        let out = find_artifacts()?;
-        Ok(tokio::task::spawn_blocking(move || {
-            let accounts = DevAccounts::derive(validators)?;
-            let deposits = accounts.registrations()?.iter().map(StakeDeposit::from).collect();
-            Ok(Self { artifacts: Deployer::load_artifacts(&out)?, accounts, deposits })
-        }))
-    }
-}
-
-/// The arithmetic of a start.
-struct Plan<'a> {
-    config: &'a DevChainConfig,
-    clock: SharedClock,
-}
-
-impl Plan<'_> {
-    /// Slots between the rollup's genesis and the first frame: the validator set's lag, an epoch to stake in, an epoch to
-    /// spare, and so far into the epoch that its committee is asked for from the first moment on.
-    fn head_start(&self) -> u64 {
-        let deploy = &self.config.deploy;
-        (deploy.validator_set_lag_epochs + 2) * deploy.epoch_slots + 2
-    }
-
-    fn anvil(&self) -> AnvilConfig {
-        let deploy = &self.config.deploy;
-        // Two slots of room for what comes before the rollup's genesis.
-        let room = (self.head_start() + 2) * deploy.slot_secs;
-        let genesis = Some(self.clock.now().floor_secs().minus_secs(room));
-        let mining = AnvilMining::OnDemand;
-        AnvilConfig { chain_id: deploy.l1_chain_id, genesis_timestamp: genesis, mining, ..self.config.anvil.clone() }
-    }
-
-    /// The genesis time with which a frame opens as soon as everything can be ready. What is still to do takes about as
-    /// long as the foundations `took`; on a busy machine a little more may be left to it.
-    fn rollup_genesis(&self, took: Duration) -> L1Timestamp {
-        let deploy = &self.config.deploy;
-        let ready = self.clock.now() + took.mul_f64(1.5) + self.config.node_start;
-        let opens = (ready + Duration::from_nanos(999_999_999)).floor_secs();
-        let starts = opens.plus_secs(deploy.slot_secs + deploy.ethereum_slot_secs);
-        starts.minus_secs(self.head_start() * deploy.slot_secs)
-    }
-
-    /// The first slot whose frame opens late enough for the caller's node.
-    fn first_slot(&self, deployment: &Deployment) -> Slot {
-        let times = &deployment.times;
-        let ready = self.clock.now() + self.config.node_start;
-        let lead = times.slot().as_secs() + times.ethereum_slot().as_secs();
-        let mut slot = Slot(self.head_start());
-        while UnixTime::from(times.start_of(slot).minus_secs(lead)) < ready {
-            slot = slot.next();
-        }
-        slot
-    }
-}
-
-/// Tells the time between laps.
-struct Stopwatch {
-    clock: SharedClock,
-    last: Duration,
-}
-
-impl Stopwatch {
-    fn new(clock: SharedClock) -> Self {
-        let last = clock.monotonic();
-        Self { clock, last }
-    }
-
-    fn lap(&mut self) -> Duration {
-        let now = self.clock.monotonic();
-        let lap = now.saturating_sub(self.last);
-        self.last = now;
-        lap
-    }
+/// Deploys the rollup so that its genesis time is `genesis`.
+pub(crate) async fn rollup_at(
+    deployer: &mut Deployer,
+    foundations: &Foundations,
+    l1_clock: &L1Clock,
+    genesis: L1Timestamp,
+) -> Result<Deployment> {
+    // The deployment's block is the one after this, a second later.
+    l1_clock.warp_to(genesis.minus_secs(1)).await?;
+    let deployment = deployer.rollup(foundations).await?;
+    let actual = deployment.times.genesis();
+    if actual == genesis { Ok(deployment) } else { Err(AnvilError::ClockDisobeyed { wanted: genesis, actual }) }
 }

@@ -56,6 +56,16 @@ pub enum AnvilError {
         output: String,
     },
 
+    /// The folder of cached states is no place for them.
+    #[error("the cached L1 state {path} could not be kept: check that its folder can be written to")]
+    StateCache {
+        /// The file.
+        path: PathBuf,
+        /// What the system said.
+        #[source]
+        source: std::io::Error,
+    },
+
     /// Not a URL that can be spoken to.
     #[error("{url} is not an http(s) URL: {problem}; write it like http://127.0.0.1:8545")]
     BadUrl {

@@ -17,8 +17,9 @@ use tokio_util::sync::{CancellationToken, DropGuard};
 use tokio_util::task::TaskTracker;
 
 pub use self::interval::IntervalMining;
+use crate::door::DoorHandle;
 use crate::provider::send_raw;
-use crate::{AnvilError, Cheats, Result};
+use crate::{AnvilError, Cheats, LeasedAnvil, Result};
 
 /// The latest time a clock can tell.
 const LATEST: L1Timestamp = L1Timestamp(u64::MAX / 1_000_000_000);
@@ -73,6 +74,10 @@ struct Owner {
 #[derive(Debug)]
 struct Shared {
     anvil: DynProvider,
+    /// Where others come in, so that what takes several cheats is one step for them.
+    door: Option<DoorHandle>,
+    /// The first block whose state anvil has: none below can be gone back to.
+    oldest: u64,
     /// Held while anvil's clock is in use.
     turn: tokio::sync::Mutex<()>,
     heads: watch::Sender<L1Head>,
@@ -114,10 +119,37 @@ impl L1Clock {
     /// [`AnvilError::L1Unreachable`] when anvil does not answer.
     pub async fn own(anvil: DynProvider, clock: SharedClock) -> Result<Self> {
         let head = read_block(&anvil, "latest".to_owned()).await?;
-        let (turn, heads, pauses) = (tokio::sync::Mutex::new(()), watch::Sender::new(head), watch::Sender::new(0));
-        let shared = Arc::new(Shared { anvil, turn, heads, pauses });
-        let owner = Owner { shared, clock, interval: Mutex::new(None), tasks: TaskTracker::new() };
-        Ok(Self { owner: Arc::new(owner) })
+        Ok(Self::new(
+            Shared {
+                anvil,
+                door: None,
+                oldest: 0,
+                turn: Default::default(),
+                heads: watch::Sender::new(head),
+                pauses: Default::default(),
+            },
+            clock,
+        ))
+    }
+
+    /// Takes the clock of an anvil on which a state was loaded, whose head is the oldest block that can be gone back to.
+    pub(crate) async fn of_loaded(anvil: &LeasedAnvil, clock: SharedClock) -> Result<Self> {
+        let (door, anvil) = (Some(anvil.door()), anvil.staff_provider()?);
+        let head = read_block(&anvil, "latest".to_owned()).await?;
+        let shared = Shared {
+            anvil,
+            door,
+            oldest: head.number,
+            turn: Default::default(),
+            heads: watch::Sender::new(head),
+            pauses: Default::default(),
+        };
+        Ok(Self::new(shared, clock))
+    }
+
+    fn new(shared: Shared, clock: SharedClock) -> Self {
+        let owner = Owner { shared: Arc::new(shared), clock, interval: Mutex::new(None), tasks: TaskTracker::new() };
+        Self { owner: Arc::new(owner) }
     }
 
     /// The head as this owner last made it.

@@ -118,6 +118,11 @@ impl Anvil {
         format!("http://{}", self.address)
     }
 
+    /// The address it listens on.
+    pub(crate) const fn address(&self) -> SocketAddr {
+        self.address
+    }
+
     /// The port it listens on.
     #[must_use]
     pub const fn port(&self) -> u16 {

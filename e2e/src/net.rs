@@ -4,6 +4,7 @@ mod transactions;
 
 use std::path::PathBuf;
 use std::sync::Arc;
+use std::time::Duration;
 
 use alloy::primitives::B256;
 use alloy::providers::DynProvider;
@@ -34,6 +35,9 @@ pub struct NetOptions {
     /// Full epochs after an epoch in which its proof may come, before its checkpoints can be pruned.
     pub proof_submission_epochs: u64,
 }
+
+/// What a story takes from its net's being there to its first node's.
+const NODE_START: Duration = Duration::from_millis(500);
 
 /// The links of every test lose and delay the same.
 const SEED: u64 = 7;
@@ -99,9 +103,8 @@ impl Net {
         config.deploy.proof_submission_epochs = options.proof_submission_epochs;
         change(&mut config.deploy);
         let clock = Arc::new(L1FollowingClock::new());
-        let chain = DevChain::start(config, Arc::<L1FollowingClock>::clone(&clock)).await?;
-        // A story is not about how long anvil takes for its first blob.
-        chain.warmed_up().await;
+        config.node_start = NODE_START;
+        let chain = DevChain::restore(config, Arc::<L1FollowingClock>::clone(&clock)).await?;
         let dir = tempfile::tempdir()?;
         chain.deployment.addresses.save(&dir.path().join("addresses.json"))?;
         let hub = Hub::new(SEED, Arc::<L1FollowingClock>::clone(&clock));
@@ -131,11 +134,6 @@ impl Net {
     #[must_use]
     pub const fn chain(&self) -> &DevChain {
         &self.chain
-    }
-
-    /// The L1, to freeze and thaw it.
-    pub const fn chain_mut(&mut self) -> &mut DevChain {
-        &mut self.chain
     }
 
     /// The rollup's time model.

@@ -24,7 +24,7 @@ impl DevAccounts {
     ///
     /// # Errors
     /// [`AnvilError::Mnemonic`] for an index that is out of range.
-    pub(super) fn derive(validators: u32) -> Result<Self> {
+    pub(crate) fn derive(validators: u32) -> Result<Self> {
         let prefunded = |index| derive(&format!("m/44'/60'/0'/0/{index}"));
         Ok(Self {
             deployer: prefunded(0)?,
@@ -36,7 +36,7 @@ impl DevAccounts {
     }
 
     /// What the validators stake with: the deployer may withdraw, and the BLS secret follows from the key.
-    pub(super) fn registrations(&self) -> Result<Vec<ValidatorRegistration>> {
+    pub(crate) fn registrations(&self) -> Result<Vec<ValidatorRegistration>> {
         let withdrawer = self.deployer.address();
         let registration = |validator: &PrivateKeySigner| {
             let bls_secret = BlsSecret::from_bytes(&bls_seed(&validator.to_bytes()))?;
@@ -47,7 +47,7 @@ impl DevAccounts {
 }
 
 /// A prefunded account that nobody else uses: `m/44'/60'/0'/0/9`.
-pub(super) fn idle() -> Result<PrivateKeySigner> {
+pub(crate) fn idle_account() -> Result<PrivateKeySigner> {
     derive("m/44'/60'/0'/0/9")
 }
 

@@ -40,6 +40,12 @@ impl IntervalMining {
         at.minus_secs(past)
     }
 
+    /// The last block time before `at`.
+    #[must_use]
+    pub const fn before(&self, at: L1Timestamp) -> L1Timestamp {
+        self.at_or_before(at.minus_secs(1))
+    }
+
     /// The first block time after `at`.
     #[must_use]
     pub const fn after(&self, at: L1Timestamp) -> L1Timestamp {

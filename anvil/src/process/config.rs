@@ -87,7 +87,7 @@ impl Default for AnvilConfig {
 
 impl AnvilConfig {
     /// The arguments anvil is run with.
-    pub(super) fn arguments(&self) -> Vec<String> {
+    pub(crate) fn arguments(&self) -> Vec<String> {
         let mut arguments: Vec<String> = ["--host", "127.0.0.1"].map(str::to_owned).into();
         let mut option = |name: &str, value: String| arguments.extend([name.to_owned(), value]);
         option("--port", self.port.to_string());

@@ -10,12 +10,8 @@ use alloy::network::{EthereumWallet, TransactionBuilder, TransactionBuilder4844}
 use alloy::primitives::{Address, B256, Bytes, U256, keccak256};
 use alloy::providers::{DynProvider, Provider, ProviderBuilder};
 use alloy::rpc::types::{TransactionReceipt, TransactionRequest};
-use alloy::signers::local::PrivateKeySigner;
-use fermata_anvil::{
-    Anvil, AnvilConfig, BlsSecret, DeployConfig, L1Access, L1Clock, L1Head, Mining, ValidatorRegistration, deploy,
-    find_artifacts, stake,
-};
-use fermata_primitives::{L1Timestamp, SharedClock, Slot, SlotTimes, SystemClock};
+use fermata_anvil::{DeployConfig, DevChainConfig, L1Clock, L1Head, LeasedAnvil, TestL1};
+use fermata_primitives::{L1Timestamp, Slot, SlotTimes, SystemClock};
 use fermata_publisher::L1HeadInfo;
 use fermata_rollup::contracts::{
     Call3, CheckpointHeaderValidationFlags, IGse, IInbox, IMulticall3, IRollup, decode_revert,
@@ -26,19 +22,14 @@ use fermata_sequencer::actions::L1Action;
 use crate::candidate::{Candidate, Keys, some_payload};
 
 /// Validators staked: more than a committee takes, so that sampling has a choice.
-pub(crate) const VALIDATORS: usize = 7;
+pub(crate) const VALIDATORS: u32 = 7;
 /// Seats of a committee.
 pub(crate) const COMMITTEE: usize = 4;
-/// The first of anvil's prefunded accounts; every anvil has the same.
-const PREFUNDED: B256 = alloy::primitives::b256!("ac0974bec39a17e36ba4a6b4d238ff944bacb478cbed5efcae784d7bf4f2ff80");
 /// Gas a test's transaction may take.
 const GAS: u64 = 5_000_000;
-/// When the chain begins: any moment will do, since nothing here looks at the wall.
-const BEGIN: L1Timestamp = L1Timestamp(1_900_000_000);
-
 /// An L1 with the contracts deployed and a committee standing.
 pub(crate) struct Chain {
-    _anvil: Anvil,
+    _anvil: LeasedAnvil,
     clock: L1Clock,
     pub(crate) provider: DynProvider,
     pub(crate) rollup: IRollup::IRollupInstance<DynProvider>,
@@ -60,27 +51,20 @@ pub(crate) fn short_epochs() -> DeployConfig {
 }
 
 impl Chain {
-    /// Starts anvil, deploys, stakes, and goes on to the first epoch whose committee knows all validators.
+    /// Takes an L1 with everything on it, and goes on to the first epoch whose committee knows all validators.
     pub(crate) async fn start() -> Self {
         Self::start_with(short_epochs()).await
     }
 
     /// The same, deployed with this.
     pub(crate) async fn start_with(config: DeployConfig) -> Self {
-        let wall: SharedClock = Arc::new(SystemClock);
-        let anvil_config = AnvilConfig { genesis_timestamp: Some(BEGIN), ..AnvilConfig::default() };
-        let anvil = Anvil::start(&anvil_config, wall.clone()).await.expect("anvil starts");
-        let bare = anvil.provider().expect("its own URL");
-        let clock = L1Clock::own(bare.clone(), wall.clone()).await.expect("anvil answers");
-        let deployer = PrivateKeySigner::from_bytes(&PREFUNDED).expect("a valid key");
-        let wallet = EthereumWallet::from(deployer.clone());
-        let access = L1Access { provider: bare, deployer, mining: Mining::ByUs(clock.clone()), clock: wall };
-        let out = find_artifacts().expect("the contracts are installed");
-        let deployment = deploy(config, &out, access.clone()).await.expect("deploys");
+        let config = DevChainConfig { deploy: config, validators: VALIDATORS, ..DevChainConfig::default() };
+        let l1 = TestL1::start(&config, Arc::new(SystemClock)).await.expect("an L1 with the rollup on it");
+        let TestL1 { anvil, l1_clock: clock, deployment, accounts, .. } = l1;
         let addresses = deployment.addresses;
-        let (keys, registrations) = validators(access.deployer.address());
-        stake(access, &addresses, &registrations).await.expect("stakes");
+        let keys = accounts.validators.into_iter().map(|key| (key.address(), key)).collect();
         let url = anvil.url().parse().expect("its own URL");
+        let wallet = EthereumWallet::from(accounts.deployer);
         let provider = ProviderBuilder::new().wallet(wallet).connect_http(url).erased();
         let rollup = IRollup::new(addresses.rollup, provider.clone());
         let chain = Self {
@@ -255,17 +239,6 @@ fn with_sidecar(request: TransactionRequest, blobs: &[Blob]) -> TransactionReque
 pub(crate) fn refusal_of(error: &alloy::contract::Error) -> &'static str {
     let revert = error.as_revert_data().and_then(|data| decode_revert(&data));
     revert.and_then(|revert| revert.name()).unwrap_or_else(|| panic!("not an error with a name: {error}"))
-}
-
-fn validators(withdrawer: Address) -> (Keys, Vec<ValidatorRegistration>) {
-    let validator = |n: usize| {
-        let secret = keccak256([n as u8]);
-        let key = PrivateKeySigner::from_bytes(&secret).expect("a valid key");
-        let bls_secret = BlsSecret::from_bytes(&secret).expect("a valid secret");
-        let registration = ValidatorRegistration { attester: key.address(), withdrawer, bls_secret };
-        ((key.address(), key), registration)
-    };
-    (0..VALIDATORS).map(validator).unzip()
 }
 
 async fn read_constants(rollup: &IRollup::IRollupInstance<DynProvider>, times: SlotTimes) -> RollupConstants {

@@ -11,7 +11,7 @@ async fn sampled(chain: &Chain, epoch: Epoch) -> Committee {
     let start = U256::from(chain.constants.times.epoch_start(epoch).0);
     let seed = chain.rollup.getSampleSeedAt(start).call().await.expect("a seed");
     let size = chain.rollup.getSamplingSizeAt(start).call().await.expect("a size").to::<u64>();
-    assert_eq!(size, VALIDATORS as u64);
+    assert_eq!(size, u64::from(VALIDATORS));
     let indices = sample_indices(seed, size, chain.constants.committee_size).expect("enough validators");
     let indices = indices.into_iter().map(U256::from).collect();
     let looked_up = U256::from(chain.constants.validator_set_time(epoch).0);

@@ -262,9 +262,14 @@ impl L1FollowingClock {
         Self::default()
     }
 
+    /// Makes `now` be `at` at this instant, and wakes every sleeper.
+    pub fn set(&self, at: UnixTime) {
+        self.course.send_modify(|course| *course = Course::from_now(at, course.pace));
+    }
+
     /// Makes `now` be the L1 head's timestamp at this instant, and wakes every sleeper.
     pub fn follow(&self, head: L1Timestamp) {
-        self.course.send_modify(|course| *course = Course::from_now(head.into(), course.pace));
+        self.set(head.into());
     }
 
     /// Tells the same time as `other` from now on, and wakes every sleeper.

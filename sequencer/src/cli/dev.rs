@@ -273,6 +273,7 @@ pub(super) const fn reason_of(error: &AnvilError) -> Reason {
         | AnvilError::IntervalZero
         | AnvilError::ReorgDepth { .. }
         | AnvilError::CheatFailed { .. }
+        | AnvilError::StateCache { .. }
         | AnvilError::Mnemonic(_) => Reason::L1Down,
     }
 }

@@ -15,7 +15,7 @@ use alloy::rpc::types::TransactionRequest;
 use alloy::signers::local::PrivateKeySigner;
 
 /// Sends a transfer of nothing with a blob of zeros. What comes of it does not matter: only the first blob is slow.
-pub(super) async fn meet_a_blob(anvil: DynProvider, from: PrivateKeySigner, chain_id: u64) {
+pub(crate) async fn meet_a_blob(anvil: DynProvider, from: PrivateKeySigner, chain_id: u64) {
     let raw = blob_transaction(&from, chain_id);
     if let Err(error) = anvil.send_raw_transaction(&raw).await {
         tracing::debug!(%error, "the first blob was refused");

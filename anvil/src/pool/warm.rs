@@ -1,0 +1,129 @@
+//! One warm anvil, and how it is made as new.
+
+use std::net::SocketAddr;
+use std::time::Duration;
+
+use alloy::primitives::{Address, B256, U256};
+use alloy::providers::{DynProvider, Provider};
+use fermata_primitives::{Clock, SharedClock, SystemClock};
+use serde_json::{Value, json};
+
+use crate::dev_chain::idle_account;
+use crate::{Anvil, AnvilConfig, AnvilError, Result, warm_up};
+
+/// How long a reset may take: anvil needs a few milliseconds.
+const RESET_WITHIN: Duration = Duration::from_secs(5);
+/// The base fee with which anvil begins, in wei.
+const FIRST_BASE_FEE: u64 = 1_000_000_000;
+
+/// An anvil that has met its first blob.
+#[derive(Debug)]
+pub(super) struct WarmAnvil {
+    anvil: Anvil,
+    config: AnvilConfig,
+    /// Hash of the genesis block: one that differs shows that something of the chain before was left.
+    genesis: B256,
+}
+
+impl WarmAnvil {
+    /// Starts one, lets it meet a blob, and resets it.
+    pub(super) async fn start(config: AnvilConfig, clock: SharedClock) -> Result<Self> {
+        let anvil = Anvil::start(&config, clock).await?;
+        let provider = anvil.provider()?;
+        let genesis = genesis_hash(&provider).await?;
+        let mut warm = Self { anvil, config, genesis };
+        warm_up::meet_a_blob(provider, idle_account()?, warm.config.chain_id).await;
+        warm.reset().await?;
+        Ok(warm)
+    }
+
+    /// Whether it runs as `config` says.
+    pub(super) fn is_of(&self, config: &AnvilConfig) -> bool {
+        self.config == *config
+    }
+
+    pub(super) const fn config(&self) -> &AnvilConfig {
+        &self.config
+    }
+
+    pub(super) const fn anvil(&self) -> &Anvil {
+        &self.anvil
+    }
+
+    pub(super) const fn anvil_mut(&mut self) -> &mut Anvil {
+        &mut self.anvil
+    }
+
+    pub(super) const fn address(&self) -> SocketAddr {
+        self.anvil.address()
+    }
+
+    /// Lets it go on, where somebody froze it; one that has ended is found out by the reset.
+    pub(super) fn thaw(&mut self) {
+        if let Err(error) = self.anvil.thaw() {
+            tracing::debug!(%error, "an anvil has ended while it was lent");
+        }
+    }
+
+    /// Takes back everything a test may have changed, and looks whether that came about.
+    pub(super) async fn reset(&mut self) -> Result<()> {
+        let provider = self.anvil.provider()?;
+        let reset = async {
+            for (method, params) in self.as_new() {
+                ask(&provider, method, params).await?;
+            }
+            self.check(&provider).await
+        };
+        tokio::select! {
+            done = reset => done,
+            () = SystemClock.sleep(RESET_WITHIN) => Err(AnvilError::CheatFailed { action: "reset its chain in time" }),
+        }
+    }
+
+    /// What makes it as new. The genesis block is made anew by the last, of what the others set.
+    fn as_new(&self) -> [(&'static str, Value); 10] {
+        [
+            ("evm_setIntervalMining", json!([0])),
+            ("evm_setAutomine", json!([false])),
+            ("anvil_removeBlockTimestampInterval", json!([])),
+            ("anvil_autoImpersonateAccount", json!([false])),
+            ("anvil_setChainId", json!([self.config.chain_id])),
+            ("evm_setBlockGasLimit", json!([U256::from(self.config.block_gas_limit)])),
+            ("anvil_setCoinbase", json!([Address::ZERO])),
+            ("anvil_setNextBlockBaseFeePerGas", json!([U256::from(FIRST_BASE_FEE)])),
+            ("anvil_dropAllTransactions", json!([])),
+            ("anvil_reset", json!([])),
+        ]
+    }
+
+    /// The questions whose answers show what was left of the chain before.
+    async fn check(&self, provider: &DynProvider) -> Result<()> {
+        let answers = [
+            ("eth_blockNumber", json!("0x0")),
+            ("eth_chainId", json!(U256::from(self.config.chain_id))),
+            ("eth_coinbase", json!(Address::ZERO)),
+            ("anvil_getAutomine", json!(false)),
+            ("anvil_getIntervalMining", Value::Null),
+            ("txpool_status", json!({ "pending": "0x0", "queued": "0x0" })),
+        ];
+        for (method, expected) in answers {
+            if ask(provider, method, json!([])).await? != expected {
+                return Err(AnvilError::CheatFailed { action: "reset its chain" });
+            }
+        }
+        if genesis_hash(provider).await? != self.genesis {
+            return Err(AnvilError::CheatFailed { action: "make the genesis block anew" });
+        }
+        Ok(())
+    }
+}
+
+async fn genesis_hash(provider: &DynProvider) -> Result<B256> {
+    let block = ask(provider, "eth_getBlockByNumber", json!(["0x0", false])).await?;
+    let hash = block["hash"].as_str().and_then(|hash| hash.parse().ok());
+    hash.ok_or(AnvilError::CheatFailed { action: "tell its genesis block" })
+}
+
+async fn ask(provider: &DynProvider, method: &'static str, params: Value) -> Result<Value> {
+    provider.raw_request::<_, Value>(method.into(), params).await.map_err(AnvilError::rpc("be as new"))
+}
