@@ -71,8 +71,8 @@ impl Chain {
         Ok(())
     }
 
-    /// The next L1 block belongs to slot `next`: drops what another proposer has under way for an earlier slot, and what ended
-    /// without a word. The heads are placed anew in any case, should that have failed before.
+    /// The next L1 block belongs to slot `next`: drops what another proposer has under way for an earlier slot, what was withheld
+    /// for one, and what ended without a word. The heads are placed anew in any case, should that have failed before.
     ///
     /// # Errors
     /// Execution failed; the next call moves the heads again.
@@ -111,14 +111,21 @@ impl Chain {
         self.events.emit(SequencerEvent::L1WentBack { cause, from, to, l1_block });
     }
 
-    /// Takes a place for the slot's checkpoint, on top of the chain.
+    /// Takes a place for the slot's checkpoint, on top of the chain. What was withheld for an earlier slot makes room for it,
+    /// since nothing on it could land.
     ///
     /// # Errors
-    /// There is none, or L1 has not been followed yet.
+    /// There is none, L1 has not been followed yet, or execution failed.
     pub async fn open(&self, slot: Slot) -> Result<Place> {
         let mut pipeline = self.pipeline.lock().await;
         if self.tip.borrow().is_none() {
             return Err(SequencerError::NotSynced { want: pipeline.tip().number });
+        }
+        let moved = pipeline.let_go_of_withheld(slot);
+        if moved != Moved::default() {
+            let placed = self.place_heads(&pipeline).await;
+            self.report(&moved, "it was withheld, and a later slot of ours is built without it");
+            placed?;
         }
         Ok(pipeline.open(slot)?)
     }
@@ -141,6 +148,14 @@ impl Chain {
         Ok(self.pipeline.lock().await.proposed(slot)?)
     }
 
+    /// The slot's checkpoint is not sent to L1: the head keeps it until its slot has passed, as those of the other nodes do.
+    ///
+    /// # Errors
+    /// It has lost its place.
+    pub async fn withhold(&self, slot: Slot) -> Result<()> {
+        Ok(self.pipeline.lock().await.withhold(slot)?)
+    }
+
     /// Gives up the slot's checkpoint and all that is built on it; the head goes back.
     ///
     /// # Errors
@@ -155,13 +170,14 @@ impl Chain {
         placed
     }
 
-    /// Takes the heads to where they belong, once the work of a run has ended, however it ended.
+    /// Takes the heads to where they belong, once the work of a run has ended, however it ended. What is complete stays until
+    /// it has landed or [`Chain::expire`] drops it.
     ///
     /// # Errors
     /// Execution failed; the next [`Chain::expire`] moves the heads again.
     pub async fn settle(&self) -> Result<()> {
         self.let_fall(Pipeline::let_go, "its work ended without a word").await?;
-        self.let_fall(Pipeline::let_go_of_others, "this node stopped").await
+        self.let_fall(Pipeline::let_go_of_unfinished, "this node stopped before it was complete").await
     }
 
     /// Takes something out of the pipeline, where there is such a thing, and moves the heads to where they belong.

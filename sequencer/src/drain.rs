@@ -69,6 +69,7 @@ impl Ending {
     pub const fn word(&self) -> &'static str {
         match self {
             Self::Landed { .. } => "landed",
+            Self::Withheld => "withheld",
             Self::Failed { .. } => "failed",
             Self::Cut => "cut",
             Self::InFlight { .. } => "in_flight",
@@ -87,6 +88,8 @@ pub enum Ending {
         /// The L1 transaction that carried it.
         l1_tx: B256,
     },
+    /// It was attested and not sent, since publishing is off.
+    Withheld,
     /// It ended by itself, and L1 does not have what it was for.
     Failed {
         /// Why.
@@ -124,7 +127,8 @@ pub struct DrainedWork {
 /// What a drain did.
 ///
 /// `head` is the parent of the next block that this node builds, unless an L1 transaction of `work` that is
-/// [`Ending::InFlight`] lands: then its `head` is. Work that was [`Ending::Aborted`] may move it too.
+/// [`Ending::InFlight`] lands: then its `head` is. Work that was [`Ending::Aborted`] may move it too, and so does a checkpoint
+/// in it that does not land in its slot, as one that was [`Ending::Withheld`].
 #[derive(Clone, PartialEq, Eq, Debug, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase")]
 pub struct DrainReport {

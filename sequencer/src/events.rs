@@ -118,6 +118,13 @@ pub enum SequencerEvent {
         /// Time from the proposal to the quorum, in milliseconds.
         quorum_ms: u64,
     },
+    /// The committee has attested our checkpoint, and it is not sent to L1, as the operator wants it.
+    CheckpointWithheld {
+        /// The slot.
+        slot: Slot,
+        /// The checkpoint.
+        checkpoint: CheckpointNumber,
+    },
     /// L1 has it, and the contract says so.
     CheckpointPublished {
         /// The slot.
@@ -178,7 +185,7 @@ pub enum SequencerEvent {
         /// What it proposed twice.
         duty: String,
     },
-    /// What another proposer had under way lost its place; the head went back.
+    /// What another proposer had under way, or what was withheld here, lost its place; the head went back.
     ProposalDropped {
         /// The slot.
         slot: Slot,
@@ -292,6 +299,7 @@ impl SequencerEvent {
             Self::L1WentBack { .. } => "l1-went-back",
             Self::BlockBuildFailed { .. } => "block-build-failed",
             Self::CheckpointProposed { .. } => "checkpoint-proposed",
+            Self::CheckpointWithheld { .. } => "checkpoint-withheld",
             Self::CheckpointPublished { .. } => "checkpoint-published",
             Self::CheckpointPublishFailed { .. } => "checkpoint-publish-failed",
             Self::ActionsEnded { .. } => "actions-ended",
@@ -317,6 +325,7 @@ impl SequencerEvent {
             | Self::CheckpointProposed { slot, .. }
             | Self::CheckpointAttested { slot, .. }
             | Self::AttestationsCollected { slot, .. }
+            | Self::CheckpointWithheld { slot, .. }
             | Self::CheckpointPublished { slot, .. }
             | Self::CheckpointPublishFailed { slot, .. }
             | Self::ActionsEnded { slot, .. }
@@ -351,6 +360,7 @@ impl SequencerEvent {
             | Self::BlockHeard { .. }
             | Self::CheckpointAttested { .. }
             | Self::AttestationsCollected { .. }
+            | Self::CheckpointWithheld { .. }
             | Self::ProposalRefused { .. }
             | Self::EquivocationSeen { .. }
             | Self::ProposalDropped { .. }

@@ -10,6 +10,7 @@ use alloy::primitives::{Address, U256};
 use fermata_primitives::{CheckpointNumber, Slot};
 use serde::{Deserialize, Serialize};
 
+use crate::publishing::Publishing;
 use crate::roles::Roles;
 use crate::status::{ActualState, DesiredState};
 
@@ -78,6 +79,8 @@ pub struct Facts {
     pub moments: Moments,
     /// Slots before this one whose checkpoints are still on their way to L1.
     pub ahead: Vec<Slot>,
+    /// Whether checkpoints of ours go to L1.
+    pub publishing: Publishing,
     /// What has come of this slot's checkpoint so far.
     pub progress: Progress,
 }
@@ -141,6 +144,8 @@ pub enum Progress {
     None,
     /// It is being worked on; the word says how.
     UnderWay(String),
+    /// It was attested, and withheld from L1.
+    Withheld,
     /// It is on L1.
     Landed {
         /// Its number.
@@ -162,6 +167,12 @@ pub fn explain(facts: &Facts) -> Explanation {
             format!("slot {slot} is done: checkpoint {checkpoint} is in L1 block {l1_block}")
         }
         (Progress::UnderWay(how), _, _) => format!("slot {slot} is being worked on: {how}"),
+        (Progress::Withheld, _, _) => {
+            format!("the checkpoint of slot {slot} was withheld from L1, as publishing was off")
+        }
+        (Progress::None, Some(check), _) if check.name == checks::PUBLISHING => {
+            format!("not publishing in slot {slot}: {}", check.says)
+        }
         (Progress::None, Some(check), _) => format!("not proposing in slot {slot}: {}", check.says),
         (Progress::None, None, Some(check)) => format!("nothing stands against slot {slot} yet: {}", check.says),
         (Progress::None, None, None) => format!("proposing in slot {slot}: every check passes"),

@@ -48,6 +48,7 @@ pub mod pipeline;
 pub mod poll_loop;
 pub mod proposal;
 pub mod prover;
+pub mod publishing;
 pub mod refusal;
 pub mod requests_tracker;
 pub mod roles;

@@ -32,6 +32,8 @@ pub enum Stage {
     Building,
     /// It is complete, and on its way to L1.
     Proposed,
+    /// It is complete, ours, and stays here.
+    Withheld,
 }
 
 /// Whose checkpoint it is.
@@ -72,6 +74,11 @@ impl Pending {
     const fn is_anothers(&self) -> bool {
         matches!(self.builder, Builder::Another)
     }
+
+    /// Whether no work of ours holds it: L1 alone decides on it, and time.
+    fn is_unheld(&self) -> bool {
+        self.is_anothers() || self.stage == Stage::Withheld
+    }
 }
 
 /// Leave to build a checkpoint.
@@ -111,7 +118,7 @@ pub struct Moved {
     pub landed: Vec<Slot>,
     /// Slots of ours whose checkpoints have lost their place.
     pub orphaned: Vec<Slot>,
-    /// Slots of other proposers whose checkpoints have lost their place.
+    /// Slots of other proposers, and of ours that were withheld, whose checkpoints have lost their place.
     pub dropped: Vec<Slot>,
 }
 
@@ -158,12 +165,18 @@ impl Pipeline {
         self.drop_from_first(|p| p.orphaned.is_cancelled())
     }
 
-    /// Lets go of what other proposers have under way, and of all that is built on it.
-    pub fn let_go_of_others(&mut self) -> Moved {
-        self.drop_from_first(Pending::is_anothers)
+    /// Lets go of what other proposers have not finished, and of all that is built on it: nobody hears its end.
+    pub fn let_go_of_unfinished(&mut self) -> Moved {
+        self.drop_from_first(|p| p.is_anothers() && p.stage == Stage::Building)
     }
 
-    /// Takes the place above everything under way.
+    /// Lets go of what was withheld for a slot before `slot`, and of all that is built on it: it never lands.
+    pub fn let_go_of_withheld(&mut self, slot: Slot) -> Moved {
+        self.drop_from_first(|p| p.stage == Stage::Withheld && p.slot < slot)
+    }
+
+    /// Takes the place above everything under way. What was withheld is let go of first: see
+    /// [`Pipeline::let_go_of_withheld`].
     ///
     /// # Errors
     /// [`NoPlace`] where the pipeline is full or the slot is taken.
@@ -205,7 +218,7 @@ impl Pipeline {
 
     /// How many of what is under way stay below `heard`.
     fn room_above(&self, heard: &Heard) -> Result<usize, NoPlace> {
-        let stands = |p: &Pending| p.stage == Stage::Proposed && !p.orphaned.is_cancelled();
+        let stands = |p: &Pending| p.stage != Stage::Building && !p.orphaned.is_cancelled();
         let ends_in_base = |p: &Pending| p.head == heard.base && stands(p);
         let keep = match self.pending.iter().position(ends_in_base) {
             Some(at) => at + 1,
@@ -215,7 +228,7 @@ impl Pipeline {
         if keep >= DEPTH {
             return Err(NoPlace::TooDeep);
         }
-        let in_the_way = |p: &Pending| p.slot >= heard.slot || !p.is_anothers();
+        let in_the_way = |p: &Pending| p.slot >= heard.slot || !p.is_unheld();
         match self.pending.iter().skip(keep).find(|p| in_the_way(p)) {
             Some(taken) => Err(NoPlace::SlotTaken(taken.slot)),
             None => Ok(keep),
@@ -251,6 +264,16 @@ impl Pipeline {
         Ok(())
     }
 
+    /// Our checkpoint of `slot` is not sent: it stays until its slot has passed.
+    ///
+    /// # Errors
+    /// [`NoPlace::Orphaned`] when it has lost its place.
+    pub fn withhold(&mut self, slot: Slot) -> Result<(), NoPlace> {
+        let is_it = |p: &&mut Pending| p.slot == slot && p.stage == Stage::Proposed && !p.is_anothers();
+        self.pending.iter_mut().find(is_it).ok_or(NoPlace::Orphaned)?.stage = Stage::Withheld;
+        Ok(())
+    }
+
     fn building(&mut self, slot: Slot) -> Result<&mut Pending, NoPlace> {
         let is_it = |p: &&mut Pending| p.slot == slot && p.stage == Stage::Building && !p.is_anothers();
         self.pending.iter_mut().find(is_it).ok_or(NoPlace::Orphaned)
@@ -266,10 +289,10 @@ impl Pipeline {
         self.drop_from_first(|p| p.slot == slot && p.is_anothers() && p.stage == Stage::Building)
     }
 
-    /// The next L1 block belongs to slot `next`: what another proposer has under way for a slot before can land no more. What
-    /// ended without a word goes as well.
+    /// The next L1 block belongs to slot `next`: what another proposer has under way for a slot before, or what was withheld
+    /// for it, can land no more. What ended without a word goes as well.
     pub fn expire(&mut self, next: Slot) -> Moved {
-        self.drop_from_first(|p| p.orphaned.is_cancelled() || p.is_anothers() && p.slot < next)
+        self.drop_from_first(|p| p.orphaned.is_cancelled() || p.is_unheld() && p.slot < next)
     }
 
     /// L1 says something new.
@@ -293,7 +316,7 @@ impl Pipeline {
     fn orphan_from(&mut self, first: usize) -> Moved {
         let orphans = self.pending.split_off(first.min(self.pending.len()));
         orphans.iter().for_each(|p| p.orphaned.cancel());
-        let (dropped, orphaned): (Vec<_>, Vec<_>) = orphans.iter().partition(|p| p.is_anothers());
+        let (dropped, orphaned): (Vec<_>, Vec<_>) = orphans.iter().partition(|p| p.is_unheld());
         let slots = |pending: Vec<&Pending>| pending.iter().map(|p| p.slot).collect();
         Moved { landed: Vec::new(), orphaned: slots(orphaned), dropped: slots(dropped) }
     }

@@ -15,7 +15,7 @@ use futures::FutureExt;
 use futures::future::BoxFuture;
 use tokio_util::sync::DropGuard;
 
-use self::beside::{obstacle_here, obstacle_on_l1, send_what_is_left};
+use self::beside::{obstacle_here, obstacle_on_l1, send_beside, send_what_is_left};
 use crate::attestations::collect;
 use crate::drain::{DrainedWork, Ending, WorkKind};
 use crate::error::{Result, SequencerError};
@@ -26,6 +26,7 @@ use crate::phases::{Phase, SlotPhase};
 use crate::pipeline::{NoPlace, Place};
 use crate::poll_loop::{Tick, TickContext, TickError, chain as error_chain};
 use crate::proposal::{CheckpointProposal, assemble, build_blocks, sign};
+use crate::publishing::Publishing;
 use crate::requests_tracker::RequestKind;
 use crate::roles::Role;
 use crate::telling::Told;
@@ -125,6 +126,11 @@ impl SlotTick {
         let place = match workshop.chain.open(slot).await {
             // The checkpoint before it is not complete yet: the next tick looks again.
             Err(SequencerError::NoPlace(NoPlace::TooDeep)) => return Ok(None),
+            // Proposed by an earlier run.
+            Err(SequencerError::NoPlace(NoPlace::SlotTaken(_))) => {
+                self.mark_attempted(slot);
+                return Ok(None);
+            }
             place => place?,
         };
         self.mark_attempted(slot);
@@ -160,7 +166,7 @@ impl SlotTick {
     }
 
     fn track(&self, turn: ProposerTurn, proposed: Proposed, context: &TickContext) {
-        let workshop = Arc::clone(&self.workshop);
+        let (workshop, run) = (Arc::clone(&self.workshop), context.clone());
         context.requests.track(RequestKind::Checkpoint, turn.slot, |interrupt| async move {
             let Proposed { proposal, mut told } = proposed;
             let telling = Arc::clone(&told.telling);
@@ -174,18 +180,28 @@ impl SlotTick {
                 let (signed, extra) = unless_interrupted(&interrupt, both).await?;
                 let signed = signed.inspect_err(|_| left.clone_from(&extra))?;
                 crash_point!("sequencer.after_attest");
+                if workshop.publishing() == Publishing::Off {
+                    left = extra;
+                    return Ok(None);
+                }
                 turn.phase.enter(Phase::Publishing);
                 let landing = Landing { proposal: &proposal, signed, extra };
-                land(&workshop, &turn, landing, interrupt.clone()).boxed().await
+                land(&workshop, &turn, landing, interrupt.clone()).boxed().await.map(Some)
             };
             let landed = tokio::select! {
                 landed = landed => landed,
                 never = telling.go_on(&workshop) => match never {},
             };
             match landed {
-                Ok(published) => {
+                Ok(Some(published)) => {
                     turn.hold.disarm();
                     published.tell(&workshop, turn.slot)
+                }
+                Ok(None) => {
+                    let slot = turn.slot;
+                    let ending = withhold(&workshop, turn).await;
+                    send_beside(&workshop, slot, &run, async move { left });
+                    ending
                 }
                 Err(error) => {
                     let ending = fail(&workshop, &turn, &proposal, &error).await;
@@ -255,6 +271,20 @@ fn our_proposer(committee: &Committee, slot: Slot, ours: &[Address]) -> Option<A
         Some(proposer) => ours.contains(&proposer).then_some(proposer),
         None => ours.first().copied(),
     }
+}
+
+/// The checkpoint is attested, and the operator wants it kept from L1. It is left to be dropped once its slot has passed.
+async fn withhold(workshop: &Workshop, turn: ProposerTurn) -> Ending {
+    let (slot, checkpoint) = (turn.slot, turn.place.number);
+    if let Err(error) = workshop.chain.withhold(slot).await {
+        // What had lost its place was told when it did.
+        return Ending::of(&error);
+    }
+    turn.hold.disarm();
+    workshop.last_withheld.send_replace(Some(slot));
+    tracing::info!(slot = slot.0, checkpoint = checkpoint.0, "withheld from L1: sequencer.publish_checkpoints is `no`");
+    workshop.events.emit(SequencerEvent::CheckpointWithheld { slot, checkpoint });
+    Ending::Withheld
 }
 
 /// The checkpoint did not land, or it is not known to have: it is given up, and the L2 head goes back to where L1 is.

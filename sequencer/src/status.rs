@@ -18,6 +18,7 @@ use crate::explain::Explanation;
 use crate::feed::Told;
 use crate::lifecycle::{Drain, Lifecycle};
 use crate::phases::Phase;
+use crate::publishing::Publishing;
 use crate::requests_tracker::{LiveRequest, RequestKind};
 use crate::roles::Roles;
 use crate::verbs::{Head, LandedCheckpoint, StopAt};
@@ -66,6 +67,8 @@ pub struct NodeStatus {
     pub l1: Option<L1Status>,
     /// Where in time the node is; `None` before the rollup's time model is known.
     pub slot: Option<SlotStatus>,
+    /// Whether its checkpoints go to L1.
+    pub publishing: Publishing,
     /// The L1 accounts that publish.
     pub publishers: Vec<PublisherStatus>,
     /// The other nodes.
@@ -254,6 +257,7 @@ impl NodeStatus {
             last_checkpoint: None,
             l1: None,
             slot: None,
+            publishing: Publishing::default(),
             publishers: Vec::new(),
             signer: SignerStatus::default(),
             requests: Vec::new(),

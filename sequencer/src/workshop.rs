@@ -19,6 +19,7 @@ use crate::network::NodeId;
 use crate::peers::Peers;
 use crate::phases::Phases;
 use crate::poll_loop::chain as error_chain;
+use crate::publishing::Publishing;
 use crate::refusal::Refusal;
 use crate::roles::{Role, Roles};
 use crate::side_duties::SideDuties;
@@ -34,6 +35,8 @@ pub struct ProposerSettings {
     pub block_gas_limit: u64,
     /// A block with fewer transactions is not proposed.
     pub min_transactions: usize,
+    /// Whether its checkpoints go to L1.
+    pub publishing: Publishing,
 }
 
 /// All that working on a slot needs. It outlives every run.
@@ -65,10 +68,13 @@ pub struct Workshop {
     pub events: Events,
     /// What the slots under way are busy with.
     pub phases: Phases,
-    /// The proposer's own choices; a slot keeps those it began with.
+    /// The proposer's own choices. A slot is built with those it began with; whether its checkpoint is published is looked
+    /// at when that is due.
     pub settings: watch::Receiver<ProposerSettings>,
     /// The newest checkpoint of ours that L1 confirmed.
     pub last_landed: watch::Sender<Option<LandedCheckpoint>>,
+    /// The newest slot of ours whose checkpoint was withheld from L1.
+    pub last_withheld: watch::Sender<Option<Slot>>,
 }
 
 impl Workshop {
@@ -87,6 +93,11 @@ impl Workshop {
         let reason = error_chain(refusal);
         tracing::warn!(slot = slot.0, %from, reason, "refused what another node told");
         self.events.emit(SequencerEvent::ProposalRefused { slot, from: from.to_string(), reason });
+    }
+
+    /// Whether a checkpoint of ours that is attested now goes to L1.
+    pub(crate) fn publishing(&self) -> Publishing {
+        self.settings.borrow().publishing
     }
 
     /// A member of ours does not attest the slot's checkpoint.

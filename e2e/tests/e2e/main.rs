@@ -19,3 +19,4 @@ mod stopping;
 mod users;
 mod voting;
 mod warping;
+mod withholding;

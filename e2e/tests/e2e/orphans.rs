@@ -21,13 +21,13 @@ const PATIENCE: usize = 20;
 
 /// A block with a user's transaction.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
-struct Place {
+pub(crate) struct Place {
     block: B256,
     number: u64,
 }
 
 /// A wallet of the `nth` of the funded accounts sends ether through this node alone.
-async fn send(node: &NetNode, nth: usize) -> Result<B256> {
+pub(crate) async fn send(node: &NetNode, nth: usize) -> Result<B256> {
     let wallet = EthereumWallet::from(prefunded_accounts()[nth].clone());
     let l2 = ProviderBuilder::new().wallet(wallet).connect_http(node.l2_url().parse()?);
     let transfer = TransactionRequest::default().with_to(Address::repeat_byte(0x77)).with_value(U256::from(12_345));
@@ -50,7 +50,7 @@ async fn send_everywhere(nodes: &[NetNode], nth: usize) -> Result<B256> {
 }
 
 /// Where the transactions are, once every node has them in the same blocks and those are on L1.
-async fn places_on_l1(all: &mut Nodes, transactions: &[B256]) -> Result<Vec<Place>> {
+pub(crate) async fn places_on_l1(all: &mut Nodes, transactions: &[B256]) -> Result<Vec<Place>> {
     for _ in 0..PATIENCE {
         if let Some(places) = agreed_places(&all.nodes, transactions).await? {
             return Ok(places);

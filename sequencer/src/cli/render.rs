@@ -73,6 +73,7 @@ fn ended(work: &DrainedWork) -> String {
     };
     let how = match &work.ending {
         Ending::Landed { l1_tx } => format!("landed on L1, {}", short_hash(*l1_tx)),
+        Ending::Withheld => "withheld from L1, as publishing is off".to_owned(),
         Ending::Failed { reason } => format!("did not land: {reason}"),
         Ending::Cut => "cut before anything was sent".to_owned(),
         Ending::InFlight { l1_tx, head: at } => {

@@ -12,6 +12,7 @@ use super::{
     Sources, StartPolicy,
 };
 
+use crate::publishing::Publishing;
 use crate::roles::{Role, Roles};
 use crate::timetable::Budgets;
 
@@ -160,10 +161,12 @@ fn sequencer(r: &mut Reader<'_>) -> Option<SequencerConfig> {
     let start = r.word("sequencer.start", &policies);
     let stop_deadline = r.millis("sequencer.stop_deadline_ms", 0..=DAY_MS);
     let min_transactions = r.count("sequencer.min_transactions", 0..=u32::MAX);
+    let publishing = r.word("sequencer.publish_checkpoints", &[("yes", Publishing::On), ("no", Publishing::Off)]);
     Some(SequencerConfig {
         poll_interval: poll_interval?,
         start: start?,
         stop_deadline: stop_deadline?,
         min_transactions: min_transactions? as usize,
+        publishing: publishing?,
     })
 }

@@ -200,6 +200,8 @@ pub const KEYS: &[Key] = &[
         "How long SIGTERM lets a stop drain before it interrupts. 0 interrupts at once.").hot(),
     key("sequencer.min_transactions", Integer, Some("0"), "1",
         "Fewest transactions a block is built with. 0 builds empty blocks too.").hot(),
+    key("sequencer.publish_checkpoints", Text, Some(r#""yes""#), r#""no""#,
+        "`no`: checkpoints of this node are built and attested, and then withheld from L1; votes are sent all the same. What is being sent already is not held back.").hot(),
 
     key("votes.governance_payload", Text, None, r#""0x00000000000000000000000000000000000000ee""#,
         "Contract that governance shall decide on: the proposer signals for it in each of its slots. Unset: no signal.").hot(),

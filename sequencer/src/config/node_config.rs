@@ -12,6 +12,7 @@ use fermata_execution::rpc::RpcLimits;
 use fermata_publisher::FeeConfig;
 
 use super::Provenance;
+use crate::publishing::Publishing;
 use crate::roles::Roles;
 use crate::side_duties::SideSettings;
 use crate::timetable::Budgets;
@@ -235,6 +236,8 @@ pub struct SequencerConfig {
     pub stop_deadline: Duration,
     /// Fewest transactions a block is built with.
     pub min_transactions: usize,
+    /// Whether its checkpoints go to L1.
+    pub publishing: Publishing,
 }
 
 /// What the process does first.

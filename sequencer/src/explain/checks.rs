@@ -10,8 +10,11 @@ use crate::status::Desired;
 /// Looks at the facts: what is found, and a sentence about it.
 type Look = fn(&Facts) -> (Verdict, String);
 
+/// The one check that stands in the way of publishing alone: what it fails is proposed all the same.
+pub(super) const PUBLISHING: &str = "publishing";
+
 pub(super) fn all(facts: &Facts) -> Vec<Check> {
-    let checks: [(&str, Look); 11] = [
+    let checks: [(&str, Look); 12] = [
         ("role", role),
         ("desired", desired),
         ("running", running),
@@ -23,6 +26,7 @@ pub(super) fn all(facts: &Facts) -> Vec<Check> {
         ("funds", funds),
         ("parent", parent),
         ("time", time),
+        (PUBLISHING, publishing),
     ];
     let check = |(name, look): (&str, Look)| {
         let (verdict, says) = look(facts);
@@ -163,4 +167,8 @@ fn time(facts: &Facts) -> (Verdict, String) {
         }
         (FromNow::Ago(_), FromNow::Ago(_), FromNow::Ago(over)) => fail(format!("it ended {} ago", words(over))),
     }
+}
+
+fn publishing(facts: &Facts) -> (Verdict, String) {
+    facts.publishing.off_because().map_or_else(|| pass("its checkpoints go to L1"), fail)
 }

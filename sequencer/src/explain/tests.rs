@@ -33,6 +33,7 @@ fn healthy() -> Facts {
             end: FromNow::In(secs(90)),
         },
         ahead: vec![Slot(92)],
+        publishing: Publishing::On,
         progress: Progress::None,
     }
 }
@@ -64,7 +65,7 @@ fn each_cause_is_named_by_its_check_and_in_the_answer() {
     };
     let stopping = Lifecycle::Stopping { drain: Drain::Graceful, then: Then::Stopped };
     assert!(explained(|facts| facts.actual.lifecycle = stopping).1.contains("is stopping"));
-    let cases: [(&str, Verdict, &str, Change); 18] = [
+    let cases: [(&str, Verdict, &str, Change); 19] = [
         ("role", Verdict::Fail, "the node is follower, and no sequencer", |f| f.roles = Roles::FOLLOWER),
         ("desired", Verdict::Fail, "alice wants it stopped: \"db maintenance\"", stopped_by_alice),
         ("running", Verdict::Fail, "the node is idle; `fermata start`", |f| f.actual.lifecycle = Lifecycle::Idle),
@@ -94,6 +95,14 @@ fn each_cause_is_named_by_its_check_and_in_the_answer() {
         ("time", Verdict::Fail, "too late to begin 2.0 s ago", |f| {
             f.moments.start_deadline = FromNow::Ago(secs(2));
         }),
+        (
+            "publishing",
+            Verdict::Fail,
+            "not publishing in slot 93: publishing is off: sequencer.publish_checkpoints",
+            |f| {
+                f.publishing = Publishing::Off;
+            },
+        ),
     ];
     for (name, verdict, words, change) in cases {
         let (odd, answer) = explained(change);
@@ -118,6 +127,8 @@ fn of_several_causes_the_first_is_the_answer_and_a_failure_comes_before_a_doubt(
 fn a_slot_that_is_worked_on_or_done_says_so_whatever_the_clock_says() {
     let (_, answer) = explained(|facts| facts.progress = Progress::UnderWay("publishing".to_owned()));
     assert_eq!(answer, "slot 93 is being worked on: publishing");
+    let (_, answer) = explained(|facts| facts.progress = Progress::Withheld);
+    assert_eq!(answer, "the checkpoint of slot 93 was withheld from L1, as publishing was off");
     let (odd, answer) = explained(|facts| {
         facts.moments.start_deadline = FromNow::Ago(secs(9));
         facts.progress = Progress::Landed { checkpoint: CheckpointNumber(88), l1_block: 7 };

@@ -29,6 +29,7 @@ pub(super) async fn explain(node: &Node, slot: Option<Slot>) -> Explanation {
         funds: funds.map_err(|error| error_chain(&error)),
         moments: moments(node, slot),
         ahead: ahead(node, slot),
+        publishing: workshop.publishing(),
         progress: progress(node, slot),
     };
     judge(&facts)
@@ -92,6 +93,9 @@ fn progress(node: &Node, slot: Slot) -> Progress {
     let workshop = &node.inner.workshop;
     if let Some(landed) = workshop.last_landed.borrow().as_ref().filter(|landed| landed.slot == slot) {
         return Progress::Landed { checkpoint: landed.number, l1_block: landed.l1_block };
+    }
+    if *workshop.last_withheld.borrow() == Some(slot) {
+        return Progress::Withheld;
     }
     let busy = workshop.phases.now().into_iter().find(|(busy, _)| *busy == slot);
     busy.map_or(Progress::None, |(_, phase)| Progress::UnderWay(doing(phase).to_owned()))

@@ -9,12 +9,13 @@ use crate::config::{Applier, NodeConfig};
 use crate::side_duties::SideSettings;
 use crate::workshop::ProposerSettings;
 
-/// The proposer's own choices: the next slot is built with them.
+/// The proposer's own choices: the next slot is built with them, and the next checkpoint that is attested published or not.
 pub(super) const fn proposer(config: &NodeConfig) -> ProposerSettings {
     ProposerSettings {
         coinbase: config.validator.coinbase,
         block_gas_limit: config.execution.gas_limit,
         min_transactions: config.sequencer.min_transactions,
+        publishing: config.sequencer.publishing,
     }
 }
 

@@ -49,6 +49,7 @@ const fn is_of_checkpoint(event: &SequencerEvent) -> bool {
         | SequencerEvent::ProposalDropped { .. }
         | SequencerEvent::L1WentBack { .. }
         | SequencerEvent::CheckpointProposed { .. }
+        | SequencerEvent::CheckpointWithheld { .. }
         | SequencerEvent::CheckpointPublished { .. }
         | SequencerEvent::CheckpointPublishFailed { .. }
         | SequencerEvent::ActionsEnded { .. }

@@ -15,6 +15,7 @@ use crate::explain::Explanation;
 use crate::feed::Told;
 use crate::lifecycle::Lifecycle;
 use crate::poll_loop::chain;
+use crate::roles::Role;
 use crate::status::{
     HeadsStatus, Health, InFlightTx, L1Status, NetworkStatus, NodeStatus, ProverStatus, PublisherReport,
     PublisherStatus, RequestStatus, SignerStatus, SlotPhaseStatus, SlotStatus, StatusSource,
@@ -86,6 +87,7 @@ impl NodeStatusSource {
             last_checkpoint,
             l1: Some(l1),
             slot: Some(self.slot()),
+            publishing: inner.workshop.publishing(),
             publishers: self.publishers().await,
             roles: inner.config.roles,
             network: NetworkStatus::of(&inner.workshop.peers),
@@ -141,13 +143,14 @@ impl NodeStatusSource {
         }
         let still = self.node.inner.workshop.chain.tip_unmoved_for();
         if status.actual.lifecycle == Lifecycle::Running && still > SLOTS_WITHOUT_CHECKPOINT * times.slot() {
-            reasons.push(format!("no checkpoint has landed for {} s; look at the log", still.as_secs()));
+            let remedy = status.publishing.off_because().unwrap_or_else(|| "look at the log".to_owned());
+            reasons.push(format!("no checkpoint has landed for {} s; {remedy}", still.as_secs()));
         }
         reasons.extend(status.prover.as_ref().and_then(ProverStatus::amiss));
         reasons
     }
 
-    /// What a node at work needs besides: a chain that is followed, a signer that signs, money.
+    /// What a node at work needs besides: a chain that is followed, a signer that signs, leave to publish, money.
     fn cannot_work_because(&self, status: &NodeStatus) -> Vec<String> {
         let mut reasons = Vec::new();
         if status.l1.is_none_or(|l1| l1.checkpoint.is_none()) {
@@ -156,6 +159,7 @@ impl NodeStatusSource {
         if status.actual.lifecycle == Lifecycle::Running && !status.signer.started {
             reasons.push("the signer does not sign".to_owned());
         }
+        reasons.extend(status.publishing.off_because().filter(|_| status.roles.has(Role::Sequencer)));
         let is_broke = |account: &PublisherStatus| account.balance_wei.is_some_and(|balance| balance.is_zero());
         if !status.publishers.is_empty() && status.publishers.iter().all(is_broke) {
             reasons.push(format!("no publisher has ETH; send some to {}", status.publishers[0].address));

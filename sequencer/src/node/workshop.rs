@@ -67,6 +67,7 @@ impl Makings {
             events,
             settings: proposer,
             last_landed: watch::Sender::new(None),
+            last_withheld: watch::Sender::new(None),
         })
     }
 }

@@ -171,11 +171,53 @@ fn a_checkpoint_on_a_block_that_ends_none_has_no_place() {
 }
 
 #[test]
-fn a_stop_leaves_nothing_of_other_proposers_above_the_tip() {
+fn a_stop_lets_go_of_what_others_have_not_finished_and_keeps_what_may_land() {
     let mut pipeline = Pipeline::new(tip(4, 40));
     pipeline.hear(heard(10, 40, 41, Stage::Proposed)).expect("there is a place");
-    assert_eq!(pipeline.let_go_of_others().dropped, [Slot(10)]);
+    pipeline.hear(heard(11, 41, 42, Stage::Building)).expect("there is a place");
+    assert_eq!(pipeline.let_go_of_unfinished().dropped, [Slot(11)]);
+    assert_eq!(pipeline.head(), hash(41));
+}
+
+#[test]
+fn what_is_withheld_is_the_head_until_its_slot_has_passed_and_is_then_dropped_as_anothers_is() {
+    let mut pipeline = Pipeline::new(tip(4, 40));
+    let place = propose(&mut pipeline, 10, 50);
+    pipeline.withhold(Slot(10)).expect("it has its place");
+    assert_eq!(pipeline.expire(Slot(10)), Moved::default(), "its slot has not passed");
+    assert_eq!(pipeline.head(), hash(50));
+    assert_eq!(pipeline.expire(Slot(11)), Moved { dropped: vec![Slot(10)], ..Moved::default() });
+    assert!(place.orphaned.is_cancelled());
     assert_eq!(pipeline.head(), hash(40));
+    assert_eq!(pipeline.withhold(Slot(10)), Err(NoPlace::Orphaned));
+}
+
+#[test]
+fn a_later_slot_of_ours_is_built_without_what_was_withheld() {
+    let mut pipeline = Pipeline::new(tip(4, 40));
+    propose(&mut pipeline, 10, 50);
+    propose(&mut pipeline, 11, 60);
+    pipeline.withhold(Slot(11)).expect("it has its place");
+    assert_eq!(pipeline.let_go_of_withheld(Slot(11)), Moved::default(), "a slot has one checkpoint");
+    assert_eq!(pipeline.let_go_of_withheld(Slot(12)).dropped, [Slot(11)]);
+    let place = pipeline.open(Slot(12)).expect("there is a place");
+    assert_eq!((place.number, place.base), (CheckpointNumber(6), hash(50)));
+}
+
+#[test]
+fn another_proposer_builds_on_what_we_withheld_or_displaces_it() {
+    let withheld = || {
+        let mut pipeline = Pipeline::new(tip(4, 40));
+        propose(&mut pipeline, 10, 50);
+        pipeline.withhold(Slot(10)).expect("it has its place");
+        pipeline
+    };
+    let mut pipeline = withheld();
+    assert_eq!(pipeline.hear(heard(11, 50, 51, Stage::Building)), Ok(Moved::default()));
+    assert_eq!(pipeline.expire(Slot(11)).dropped, [Slot(10), Slot(11)]);
+    let mut pipeline = withheld();
+    let moved = pipeline.hear(heard(11, 40, 45, Stage::Building)).expect("it takes the place");
+    assert_eq!((moved.dropped, pipeline.head()), (vec![Slot(10)], hash(45)));
 }
 
 #[test]
@@ -190,6 +232,7 @@ enum Step {
     Open,
     Extend(u8),
     Proposed,
+    Withheld,
     Abandon(u8),
     Landed,
     Elsewhere(u8),
@@ -203,6 +246,7 @@ fn step() -> impl Strategy<Value = Step> {
         Just(Step::Open),
         any::<u8>().prop_map(Step::Extend),
         Just(Step::Proposed),
+        Just(Step::Withheld),
         (0u8..3).prop_map(Step::Abandon),
         Just(Step::Landed),
         any::<u8>().prop_map(Step::Elsewhere),
@@ -225,6 +269,7 @@ proptest! {
                 Step::Open => { slot += 1; let _ = pipeline.open(Slot(slot)); }
                 Step::Extend(block) => { let _ = pipeline.extend(Slot(slot), hash(block)); }
                 Step::Proposed => { let _ = pipeline.proposed(Slot(slot)); }
+                Step::Withheld => { let _ = pipeline.withhold(Slot(slot)); }
                 Step::Abandon(back) => { pipeline.abandon(Slot(slot.saturating_sub(u64::from(back)))); }
                 Step::Landed => {
                     if let Some(first) = pipeline.pending.front() {

@@ -102,7 +102,7 @@ impl SlotTick {
     /// Sends what a slot of ours owes L1 besides the checkpoint it does not have.
     pub(super) fn send_without_checkpoint(&self, slot: Slot, proposer: Address, context: &TickContext) {
         let workshop = Arc::clone(&self.workshop);
-        self.send_beside(slot, context, async move { workshop.side.of_proposer(slot, proposer).await });
+        send_beside(&self.workshop, slot, context, async move { workshop.side.of_proposer(slot, proposer).await });
     }
 
     /// Sends what somebody else's slot asks of us: dropping a checkpoint that may not stand, once it is time.
@@ -111,26 +111,27 @@ impl SlotTick {
             return;
         }
         let workshop = Arc::clone(&self.workshop);
-        self.send_beside(slot, context, async move { workshop.side.of_bystander(slot).await });
+        send_beside(&self.workshop, slot, context, async move { workshop.side.of_bystander(slot).await });
     }
+}
 
-    fn send_beside(
-        &self,
-        slot: Slot,
-        context: &TickContext,
-        actions: impl Future<Output = Vec<L1Action>> + Send + 'static,
-    ) {
-        if context.interrupt.is_cancelled() {
-            return;
-        }
-        let (workshop, sending) = (Arc::clone(&self.workshop), context.interrupt.clone());
-        let actions = actions.boxed();
-        context.requests.track(RequestKind::Fallback, slot, |waiting| async move {
-            let Some(actions) = waiting.run_until_cancelled(actions).await else { return Some(Ending::Cut) };
-            if actions.is_empty() {
-                return None;
-            }
-            Some(send_fallback(&workshop, slot, actions, FallbackInterrupts { waiting, sending }).await)
-        });
+/// Tracks what a slot sends without a checkpoint; how it ended is in the report of a drain under way, and told as an event.
+pub(super) fn send_beside(
+    workshop: &Arc<Workshop>,
+    slot: Slot,
+    context: &TickContext,
+    actions: impl Future<Output = Vec<L1Action>> + Send + 'static,
+) {
+    if context.interrupt.is_cancelled() {
+        return;
     }
+    let (workshop, sending) = (Arc::clone(workshop), context.interrupt.clone());
+    let actions = actions.boxed();
+    context.requests.track(RequestKind::Fallback, slot, |waiting| async move {
+        let Some(actions) = waiting.run_until_cancelled(actions).await else { return Some(Ending::Cut) };
+        if actions.is_empty() {
+            return None;
+        }
+        Some(send_fallback(&workshop, slot, actions, FallbackInterrupts { waiting, sending }).await)
+    });
 }

@@ -67,6 +67,9 @@ fn line(who: &str, event: &SequencerEvent) -> Option<String> {
             format!("{} ! {have} attested, missing {}", at(slot), missing.join(", "))
         }
         SequencerEvent::BlockBuildFailed { slot, reason } => format!("{} ✗ a block was not built: {reason}", at(slot)),
+        SequencerEvent::CheckpointWithheld { slot, checkpoint } => {
+            format!("{} - checkpoint {checkpoint} was withheld from L1: publishing is off", at(slot))
+        }
         SequencerEvent::CheckpointPublishFailed { slot, checkpoint, reason } => {
             format!("{} ✗ checkpoint {checkpoint} was given up, the head went back: {reason}", at(slot))
         }
@@ -81,7 +84,9 @@ fn line(who: &str, event: &SequencerEvent) -> Option<String> {
         SequencerEvent::EquivocationSeen { slot, proposer, duty } => {
             format!("{} ✗ {proposer} signed two for one {duty}", at(slot))
         }
-        SequencerEvent::ProposalDropped { slot, reason } => format!("{} ✗ another's was dropped: {reason}", at(slot)),
+        SequencerEvent::ProposalDropped { slot, reason } => {
+            format!("{} ✗ its proposal was dropped: {reason}", at(slot))
+        }
         SequencerEvent::L1WentBack { cause, from, to, .. } => {
             let why = match cause {
                 StepBack::Pruned => "not proven in time",
