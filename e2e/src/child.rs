@@ -14,6 +14,7 @@ use tokio::io::{AsyncBufReadExt, BufReader, Lines};
 use tokio::process::{Child, ChildStderr, Command};
 
 use crate::SharedSequencer;
+use crate::pace::Counted;
 use crate::timeline::{Recorder, Recording};
 use crate::warp::OwnProcess;
 
@@ -26,6 +27,8 @@ pub struct ChildNode {
     log: Lines<BufReader<ChildStderr>>,
     /// What it tells goes into the net's timeline.
     recording: Option<Recording>,
+    /// Its threads wait for a core as those of the test do.
+    _counted: Option<Counted>,
 }
 
 /// The way into the admin RPC of a node that is a process of its own: found in its data directory at each call, so that it
@@ -75,8 +78,15 @@ impl ChildNode {
             .kill_on_drop(true)
             .spawn()?;
         let stderr = child.stderr.take().context("stderr is piped")?;
-        let mut node =
-            Self { name: name.to_owned(), child, data_dir, log: BufReader::new(stderr).lines(), recording: None };
+        let counted = child.id().map(Counted::process);
+        let mut node = Self {
+            name: name.to_owned(),
+            child,
+            data_dir,
+            log: BufReader::new(stderr).lines(),
+            recording: None,
+            _counted: counted,
+        };
         node.log_line("serving the admin RPC").await?;
         node.recording = Some(recorder.record_process(name, &node.admin()).await?);
         Ok(node)
@@ -132,8 +142,28 @@ impl ChildNode {
     /// # Errors
     /// It has ended already.
     pub fn terminate(&self) -> Result<()> {
+        self.signal(Signal::TERM)
+    }
+
+    /// Stops it where it stands, as a machine that is suspended does.
+    ///
+    /// # Errors
+    /// It has ended.
+    pub fn freeze(&self) -> Result<()> {
+        self.signal(Signal::STOP)
+    }
+
+    /// Lets it go on.
+    ///
+    /// # Errors
+    /// It has ended.
+    pub fn thaw(&self) -> Result<()> {
+        self.signal(Signal::CONT)
+    }
+
+    fn signal(&self, signal: Signal) -> Result<()> {
         let pid = self.child.id().and_then(|pid| i32::try_from(pid).ok()).and_then(Pid::from_raw);
-        Ok(kill_process(pid.context("it has ended")?, Signal::TERM)?)
+        Ok(kill_process(pid.context("it has ended")?, signal)?)
     }
 
     /// Runs a verb of the command line against it, such as `["stop", "--graceful", "--json"]`.

@@ -8,9 +8,9 @@ use std::time::Duration;
 
 use alloy::primitives::B256;
 use alloy::providers::DynProvider;
-use anyhow::{Context as _, Result};
-use fermata_anvil::{DeployConfig, DevChain};
-use fermata_primitives::{CheckpointNumber, L1FollowingClock, L1Timestamp, SlotTimes};
+use anyhow::{Context as _, Result, ensure};
+use fermata_anvil::{Cheats, DeployConfig, DevChain};
+use fermata_primitives::{CheckpointNumber, Epoch, L1FollowingClock, L1Timestamp, Slot, SlotTimes};
 use fermata_rollup::contracts::IRollup;
 use fermata_sequencer::config::{NodeConfig, Setting, Sources};
 use fermata_sequencer::dev::{self, Seat};
@@ -154,6 +154,32 @@ impl Net {
     /// L1 did not answer.
     pub async fn archive_at(&self, number: CheckpointNumber) -> Result<B256> {
         Ok(self.rollup().archiveAt(alloy::primitives::U256::from(number.0)).call().await?)
+    }
+
+    /// The slot that L1's head is in.
+    #[must_use]
+    pub fn slot(&self) -> Slot {
+        self.times().slot_at(self.chain.l1_clock.head().timestamp)
+    }
+
+    /// The epoch that L1's head is in.
+    #[must_use]
+    pub fn epoch(&self) -> Epoch {
+        self.times().epoch_of(self.slot())
+    }
+
+    /// Has the contract drop the checkpoints that were not proven in time, as anyone may: the nodes do it themselves in a
+    /// slot of theirs.
+    ///
+    /// # Errors
+    /// L1 did not answer, or there is nothing to drop: warp past the epochs in which proofs may come first.
+    pub async fn prune(&self) -> Result<()> {
+        let anyone = dev::prefunded_accounts()[9].address();
+        Cheats::new(self.chain.provider.clone()).impersonate(anyone).await?;
+        let receipt = self.rollup().prune().from(anyone).send().await.context("the contract does not prune")?;
+        let receipt = receipt.get_receipt().await?;
+        ensure!(receipt.status(), "the contract did not prune: {receipt:?}");
+        Ok(())
     }
 
     /// The newest checkpoint in the contract.

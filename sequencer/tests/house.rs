@@ -54,6 +54,34 @@ fn the_list_of_crash_points_and_their_call_sites_are_equal() {
     assert_eq!(reached, listed);
 }
 
+#[test]
+fn nothing_in_the_harness_or_in_a_story_sleeps_but_what_keeps_the_pace() {
+    let sleeps = [[".sleep", "("].concat(), ["sleep", "_until("].concat()];
+    let watched = |path: &&PathBuf| {
+        let is_bench = path.components().any(|part| part.as_os_str() == "benches");
+        path.starts_with(root().join("e2e")) && !is_bench && !path.ends_with("e2e/src/pace.rs")
+    };
+    let (all, mut slept) = (sources(), Vec::new());
+    for path in all.iter().filter(watched) {
+        let text = std::fs::read_to_string(path).expect("a source can be read");
+        if sleeps.iter().any(|sleep| text.contains(sleep)) {
+            slept.push(path);
+        }
+    }
+    assert_eq!(slept, Vec::<&PathBuf>::new(), "wait for an event with a deadline instead");
+}
+
+#[test]
+fn the_first_test_of_the_page_is_one_that_runs_and_is_no_longer_than_promised() {
+    let read = |path: &str| std::fs::read_to_string(root().join(path)).expect("it is there");
+    let (page, story) = (read("e2e/docs/first-test.md"), read("e2e/tests/e2e/first.rs"));
+    let shown = page.split("```rust\n").nth(1).and_then(|rest| rest.split("```").next()).expect("it shows a test");
+    let (_, runs) = story.split_once("\n\n").expect("a line on top says what it is");
+    assert_eq!(shown, runs);
+    let lines = shown.lines().filter(|line| !line.is_empty()).count();
+    assert!(lines <= 15, "{lines} lines");
+}
+
 /// The rows of the table in `sequencer/docs/lifecycle.md`: number, statement, tests, remark.
 fn statements(text: &str) -> Vec<[&str; 4]> {
     let rows = text.lines().filter_map(|line| line.strip_prefix("| ")?.strip_suffix('|'));

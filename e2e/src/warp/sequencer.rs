@@ -4,9 +4,8 @@ use std::fmt;
 use std::sync::Arc;
 use std::time::Duration;
 
-use anyhow::{Context as _, Result, bail, ensure};
+use anyhow::{Result, bail, ensure};
 use fermata_anvil::L1Head;
-use fermata_primitives::{Clock as _, SystemClock};
 use fermata_sequencer::lifecycle::{Drain, Lifecycle};
 use fermata_sequencer::node::Node;
 use fermata_sequencer::status::NodeStatus;
@@ -15,6 +14,7 @@ use futures::FutureExt;
 use futures::future::BoxFuture;
 use serde_json::json;
 
+use super::PATIENCE;
 use crate::AdminDoor;
 
 /// What a sequencer is at.
@@ -115,9 +115,6 @@ impl Sequencer for InProcess {
     }
 }
 
-/// Time between two looks at whether a process has seen the head.
-const LOOK: Duration = Duration::from_millis(10);
-
 /// The sequencer of a node that is a process of its own.
 #[derive(Clone, Debug)]
 pub(crate) struct OwnProcess {
@@ -158,16 +155,11 @@ impl Sequencer for OwnProcess {
 
     fn follow(&self, head: L1Head) -> BoxFuture<'_, Result<()>> {
         async move {
-            loop {
-                let status = self.admin.call::<NodeStatus>("admin_status", json!([])).await?;
-                let seen = status.l1.context("it does not tell what it sees of L1")?;
-                if seen.number >= head.number {
-                    let now = Duration::from_millis(status.now_ms);
-                    ensure!(now.as_secs() >= head.timestamp.0, "its clock says {now:?}, and L1 {}", head.timestamp);
-                    return Ok(());
-                }
-                SystemClock.sleep(LOOK).await;
-            }
+            let block = json!([{ "l1Block": head.number, "timeoutMs": PATIENCE.as_millis() as u64 }]);
+            let status = self.admin.call::<NodeStatus>("admin_waitFor", block).await?;
+            let now = Duration::from_millis(status.now_ms);
+            ensure!(now.as_secs() >= head.timestamp.0, "its clock says {now:?}, and L1 {}", head.timestamp);
+            Ok(())
         }
         .boxed()
     }

@@ -100,10 +100,13 @@ async fn a_slot_whose_inclusion_fails_is_reported_and_the_head_goes_back_to_what
     node.start().await?;
     watch.checkpoint(1).await?;
     let paused = net.chain().l1_clock.pause_interval().await;
-    watch.until("proposal", |event| matches!(event, SequencerEvent::CheckpointProposed { .. }).then_some(())).await?;
+    let proposed = |event: &SequencerEvent| {
+        if let SequencerEvent::CheckpointProposed { slot, .. } = event { Some(*slot) } else { None }
+    };
+    let slot = watch.until("proposal", proposed).await?;
     // L1 stands still while the slot goes by; when it goes on, the slot is over.
-    let slots = net.chain().deployment.times.slot();
-    node.node().clock().sleep(2 * slots).await;
+    let later = |event: &SequencerEvent| event.slot().filter(|of| of.0 >= slot.0 + 2);
+    watch.until("slot after the next", later).await?;
     drop(paused);
     let failed = |event: &SequencerEvent| matches!(event, SequencerEvent::CheckpointPublishFailed { .. }).then_some(());
     watch.until("failure", failed).await?;

@@ -14,8 +14,6 @@ use fermata_sequencer::lifecycle::{Drain, Lifecycle};
 use fermata_sequencer::status::StatusSource as _;
 use fermata_sequencer::verbs::{StartRequest, VerbError};
 
-use crate::warping::prune;
-
 type Result<T = ()> = anyhow::Result<T>;
 
 const PROVES_TOO: (&str, &str) = ("node.roles", "sequencer,validator,prover");
@@ -165,7 +163,7 @@ async fn an_epoch_that_nobody_proves_in_time_is_pruned_and_the_node_goes_back() 
     let too_late = |event: &SequencerEvent| failure(event).filter(|(_, reason)| reason.contains("prunes it"));
     let (_, reason) = watch.until("the end of the window", too_late).await?;
     assert!(reason.contains("was not proven before L1 time"), "{reason}");
-    prune(&net).await?;
+    net.prune().await?;
     let mut tip = node.node().workshop().chain.tip();
     tip.wait_for(|tip| tip.is_some_and(|tip| tip.number == CheckpointNumber(0))).await?;
     assert_eq!(node.node().workshop().chain.heads().await?.unsafe_head.number, 0);

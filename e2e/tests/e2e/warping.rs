@@ -2,10 +2,9 @@
 
 use std::time::Duration;
 
-use fermata_anvil::{AnvilError, Cheats, Warp};
+use fermata_anvil::{AnvilError, Warp};
 use fermata_e2e::{Net, NetNode, NetOptions, WarpError, WarpOptions, Watch};
 use fermata_primitives::{CheckpointNumber, Clock as _, Epoch, L1Timestamp, SystemClock, UnixTime};
-use fermata_sequencer::dev::prefunded_accounts;
 use fermata_sequencer::events::SequencerEvent;
 use fermata_sequencer::lifecycle::{Drain, Lifecycle};
 use fermata_sequencer::verbs::DrainOutcome;
@@ -41,15 +40,6 @@ async fn assert_mining_is_in_phase(net: &Net) -> Result {
     assert!(times.windows(2).all(|pair| pair[0] < pair[1] && pair[1].0 - pair[0].0 <= 3), "{times:?}");
     let every = net.times().ethereum_slot().as_secs();
     assert!(times.iter().all(|time| (time.0 - net.times().genesis().0).is_multiple_of(every)), "{times:?}");
-    Ok(())
-}
-
-/// Has the contract drop what is not proven in time.
-pub(crate) async fn prune(net: &Net) -> Result {
-    let anyone = prefunded_accounts()[9].address();
-    Cheats::new(net.chain().provider.clone()).impersonate(anyone).await?;
-    let receipt = net.rollup().prune().from(anyone).send().await?.get_receipt().await?;
-    anyhow::ensure!(receipt.status(), "the contract does not prune: {receipt:?}");
     Ok(())
 }
 
@@ -139,7 +129,7 @@ async fn sequencers_left_stopped_see_the_prune_that_time_brings_and_a_later_rest
     assert!(net.pending().await? >= landed.checkpoint);
 
     // Anyone may ask the contract for it once the proofs are out of time, and not a second before.
-    prune(&net).await?;
+    net.prune().await?;
     for pruned in [&node, &follower] {
         let mut tip = pruned.node().workshop().chain.tip();
         tip.wait_for(|tip| tip.is_some_and(|tip| tip.number == CheckpointNumber(0))).await?;
