@@ -148,6 +148,11 @@ impl Chain {
         Ok(self.pipeline.lock().await.proposed(slot)?)
     }
 
+    /// Whether the newest checkpoint under way is one of ours that is complete, and may yet be withheld.
+    pub async fn ends_in_ours(&self) -> bool {
+        self.pipeline.lock().await.ends_in_ours()
+    }
+
     /// The slot's checkpoint is not sent to L1: the head keeps it until its slot has passed, as those of the other nodes do.
     ///
     /// # Errors

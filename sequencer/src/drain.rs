@@ -47,6 +47,8 @@ pub enum WorkKind {
     Build,
     /// Attestations and the L1 submission of a checkpoint.
     Checkpoint,
+    /// Hearing and attesting another proposer's checkpoint.
+    Attestation,
     /// Votes and prunes of a slot that could not build.
     Fallback,
 }
@@ -58,6 +60,7 @@ impl WorkKind {
         match self {
             Self::Build => "build",
             Self::Checkpoint => "checkpoint",
+            Self::Attestation => "attestation",
             Self::Fallback => "fallback",
         }
     }
@@ -70,6 +73,7 @@ impl Ending {
         match self {
             Self::Landed { .. } => "landed",
             Self::Withheld => "withheld",
+            Self::Attested { .. } => "attested",
             Self::Failed { .. } => "failed",
             Self::Cut => "cut",
             Self::InFlight { .. } => "in_flight",
@@ -90,6 +94,11 @@ pub enum Ending {
     },
     /// It was attested and not sent, since publishing is off.
     Withheld,
+    /// Our members have attested another proposer's checkpoint, and told it.
+    Attested {
+        /// How many of them.
+        members: usize,
+    },
     /// It ended by itself, and L1 does not have what it was for.
     Failed {
         /// Why.

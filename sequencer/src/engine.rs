@@ -22,7 +22,7 @@ pub use contained::PARTS_PATIENCE;
 use crate::inside::is_inside_run;
 use crate::lifecycle::{Drain, Lifecycle, Then};
 use crate::poll_loop::{Beat, Polling, Tick};
-use crate::requests_tracker::LiveRequest;
+use crate::requests_tracker::{LiveRequest, RequestsTracker};
 use crate::run::RunTokens;
 use crate::tasks::Tasks;
 use crate::verbs::{
@@ -37,6 +37,10 @@ pub trait Parts: Send + Sync + fmt::Debug + 'static {
     /// Brings up what a run needs, in order, and gives what is to be polled; where `request` names a head, only at that
     /// head. Ends early when `tokens.interrupt` is cancelled. However it ends, [`Parts::stop`] follows.
     fn start(&self, tokens: RunTokens, request: StartRequest) -> BoxFuture<'_, Result<Arc<dyn Tick>, PartsError>>;
+
+    /// A graceful stop was asked for: tracks among `requests` what others still need of this node for what is in flight now.
+    /// It is called before the poll loop is halted, and must not wait.
+    fn see_through(&self, requests: &RequestsTracker);
 
     /// Takes down what [`Parts::start`] brought up, also where that came only part of the way. The poll loop and all
     /// tracked requests have ended. Stores stay open.

@@ -1,10 +1,13 @@
 //! What a node does with what the others tell it, while it runs.
 //!
 //! It belongs to a run: begun with it and ended with it, so that a node that was stopped hears nothing, executes nothing and
-//! attests nothing.
+//! attests nothing. While a graceful stop drains the run, it goes on for the slots that were in flight.
 
 mod attending;
 mod blocks;
+mod in_flight;
+mod ledger;
+mod seeing_through;
 mod window;
 
 use std::panic::AssertUnwindSafe;
@@ -15,8 +18,10 @@ use futures::FutureExt;
 use tokio_util::sync::CancellationToken;
 
 use self::attending::Attending;
+use self::ledger::Ledger;
 use crate::network::{BlockRequest, BlockRequests, Inbox, Incoming, ProposedBlock, Received, Signable, Signed};
 use crate::refusal::Refusal;
+use crate::requests_tracker::RequestsTracker;
 use crate::tasks::Tasks;
 use crate::workshop::Workshop;
 
@@ -25,15 +30,23 @@ use crate::workshop::Workshop;
 pub(crate) struct Listening(Bench);
 
 impl Listening {
-    /// Listens until `halt` is cancelled.
+    /// Listens until it is ended, or `interrupt` is cancelled.
     #[must_use]
-    pub(crate) fn begin(workshop: &Arc<Workshop>, halt: &CancellationToken) -> Self {
-        let bench = Bench { workshop: Arc::clone(workshop), tasks: Tasks::default(), ended: halt.child_token() };
-        let network = &workshop.peers.network;
+    pub(crate) fn begin(workshop: &Arc<Workshop>, interrupt: &CancellationToken) -> Self {
+        let (workshop, ledger) = (Arc::clone(workshop), Ledger::default());
+        let bench = Bench { workshop, tasks: Tasks::default(), ended: interrupt.child_token(), ledger };
+        let network = Arc::clone(&bench.workshop.peers.network);
         bench.spawn(hear_blocks(bench.clone(), network.block_proposals()));
         bench.spawn(Attending::new(bench.clone()).hear_checkpoints(network.checkpoint_proposals()));
-        bench.spawn(serve(Arc::clone(workshop), network.block_requests()));
+        bench.spawn(serve(Arc::clone(&bench.workshop), network.block_requests()));
         Self(bench)
+    }
+
+    /// From now on nothing of a slot is taken up that is not in flight now. Those that are, as far as our members owe their
+    /// proposers attestations, are among `requests` until each is settled here: attested, refused, of no use any more, or
+    /// nobody's.
+    pub(crate) fn see_through(&self, requests: &RequestsTracker) {
+        seeing_through::begin(&self.0.workshop, &self.0.ledger, requests);
     }
 
     /// Ends, and resolves once nothing that was heard is worked on any more.
@@ -55,6 +68,7 @@ struct Bench {
     workshop: Arc<Workshop>,
     tasks: Tasks,
     ended: CancellationToken,
+    ledger: Ledger,
 }
 
 impl Bench {
@@ -71,8 +85,11 @@ async fn hear_blocks(bench: Bench, mut inbox: Inbox<Signed<ProposedBlock>>) {
     let mut newest = Slot(0);
     while let Some(incoming) = inbox.recv().await {
         let Incoming::Message(received) = incoming else { continue };
-        let heard = blocks::hear(&bench.workshop, &received);
         let slot = received.message.content().slot();
+        if !bench.ledger.takes_up(slot) {
+            continue;
+        }
+        let heard = blocks::hear(&bench, &received);
         if refuse_what_is_wrong(&bench.workshop, &received, heard).await && slot > newest {
             newest = slot;
             let workshop = Arc::clone(&bench.workshop);

@@ -170,6 +170,12 @@ impl Pipeline {
         self.drop_from_first(|p| p.is_anothers() && p.stage == Stage::Building)
     }
 
+    /// Whether the newest under way is ours and complete, and not withheld: it may be yet.
+    #[must_use]
+    pub fn ends_in_ours(&self) -> bool {
+        self.pending.back().is_some_and(|last| !last.is_anothers() && last.stage == Stage::Proposed)
+    }
+
     /// Lets go of what was withheld for a slot before `slot`, and of all that is built on it: it never lands.
     pub fn let_go_of_withheld(&mut self, slot: Slot) -> Moved {
         self.drop_from_first(|p| p.stage == Stage::Withheld && p.slot < slot)

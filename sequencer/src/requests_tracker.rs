@@ -25,6 +25,8 @@ use crate::tasks::{Task, Tasks};
 pub enum RequestKind {
     /// Attestations and the L1 submission of a checkpoint: a graceful stop lets it end.
     Checkpoint,
+    /// Hearing and attesting what another proposer had in flight when a graceful stop was asked for: it lets that end.
+    Attestation,
     /// Votes and prunes of a slot that cannot build. They only sleep until their slot: a graceful stop interrupts them.
     Fallback,
 }
@@ -81,7 +83,7 @@ impl RequestsTracker {
         F: Future<Output: Into<Option<Ending>>> + Send + 'static,
     {
         let parent = match kind {
-            RequestKind::Checkpoint => &self.interrupt,
+            RequestKind::Checkpoint | RequestKind::Attestation => &self.interrupt,
             RequestKind::Fallback => &self.fallbacks,
         };
         // On the heap before it is wrapped: each wrapper would move all of it over the stack.
@@ -186,6 +188,7 @@ impl From<RequestKind> for WorkKind {
     fn from(kind: RequestKind) -> Self {
         match kind {
             RequestKind::Checkpoint => Self::Checkpoint,
+            RequestKind::Attestation => Self::Attestation,
             RequestKind::Fallback => Self::Fallback,
         }
     }

@@ -123,6 +123,10 @@ impl SlotTick {
             self.leave_out(slot, proposer, obstacle, context);
             return Ok(None);
         }
+        if workshop.publishing() == Publishing::Off && workshop.chain.ends_in_ours().await {
+            // Nothing is built on what is withheld; the next tick knows.
+            return Ok(None);
+        }
         let place = match workshop.chain.open(slot).await {
             // The checkpoint before it is not complete yet: the next tick looks again.
             Err(SequencerError::NoPlace(NoPlace::TooDeep)) => return Ok(None),

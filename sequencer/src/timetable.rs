@@ -146,6 +146,14 @@ impl Timetable {
         self.ideal_publish(slot) - block - 2 * peer - assemble - min_block
     }
 
+    /// When the proposer of `slot`, having begun by `begun`, has built what it tells first: a block, or the checkpoint, which
+    /// carries the last block and waits for the checkpoint before it until the ideal time to publish.
+    #[must_use]
+    pub fn first_built(&self, slot: Slot, begun: UnixTime) -> UnixTime {
+        let first = self.next_sub_slot(slot, begun).filter(|sub_slot| !sub_slot.is_last);
+        first.map_or_else(|| self.ideal_publish(slot), |sub_slot| sub_slot.deadline)
+    }
+
     /// When the L1 transaction is best sent.
     #[must_use]
     pub fn ideal_publish(&self, slot: Slot) -> UnixTime {

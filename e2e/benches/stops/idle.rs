@@ -10,6 +10,7 @@ use fermata_primitives::{Clock as _, SystemClock};
 use fermata_sequencer::engine::{Engine, EngineConfig, Parts, Rest, Wish};
 use fermata_sequencer::lifecycle::Drain;
 use fermata_sequencer::poll_loop::{Tick, TickContext, TickError};
+use fermata_sequencer::requests_tracker::RequestsTracker;
 use fermata_sequencer::run::RunTokens;
 use fermata_sequencer::verbs::{PartsError, StartRequest, StopRequest};
 use futures::FutureExt as _;
@@ -32,6 +33,8 @@ impl Parts for OnlyTick {
     fn start(&self, _: RunTokens, _: StartRequest) -> BoxFuture<'_, Result<Arc<dyn Tick>, PartsError>> {
         async { Ok(Arc::clone(&self.0)) }.boxed()
     }
+
+    fn see_through(&self, _: &RequestsTracker) {}
 
     fn stop(&self) -> BoxFuture<'_, ()> {
         async {}.boxed()

@@ -19,6 +19,7 @@ mod proving;
 mod recovery;
 mod starting;
 mod stopping;
+mod together;
 mod users;
 mod voting;
 mod warping;

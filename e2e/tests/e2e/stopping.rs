@@ -83,7 +83,7 @@ impl Story {
                     head = if_landed.hash;
                 }
                 Ending::InFlight { .. } | Ending::Cut | Ending::Failed { .. } => {}
-                Ending::Withheld | Ending::Aborted | Ending::Panicked => panic!("{report:?}"),
+                Ending::Attested { .. } | Ending::Withheld | Ending::Aborted | Ending::Panicked => panic!("{report:?}"),
             }
         }
         let pending = self.net.pending().await?;

@@ -69,11 +69,14 @@ fn ended(work: &DrainedWork) -> String {
     let what = match work.kind {
         WorkKind::Build => "the blocks",
         WorkKind::Checkpoint => "the checkpoint",
+        WorkKind::Attestation => "another's checkpoint",
         WorkKind::Fallback => "the votes",
     };
     let how = match &work.ending {
         Ending::Landed { l1_tx } => format!("landed on L1, {}", short_hash(*l1_tx)),
         Ending::Withheld => "withheld from L1, as publishing is off".to_owned(),
+        Ending::Attested { members } => format!("attested with {members} of its members"),
+        Ending::Failed { reason } if work.kind == WorkKind::Attestation => format!("not attested: {reason}"),
         Ending::Failed { reason } => format!("did not land: {reason}"),
         Ending::Cut => "cut before anything was sent".to_owned(),
         Ending::InFlight { l1_tx, head: at } => {

@@ -11,6 +11,7 @@ use futures::future::BoxFuture;
 use super::{Parts, Rest, Wish};
 use crate::catalogue::Reason;
 use crate::poll_loop::Tick;
+use crate::requests_tracker::RequestsTracker;
 use crate::run::RunTokens;
 use crate::verbs::{PartsError, StartRequest};
 
@@ -66,6 +67,13 @@ impl Contained {
     pub(super) async fn roll_back(&self) {
         if let Err(failure) = self.stop().await {
             tracing::error!(failure, "a start that failed could not be rolled back");
+        }
+    }
+
+    /// What others still need is tracked; a panic is logged, and costs nobody but them.
+    pub(super) fn see_through(&self, requests: &RequestsTracker) {
+        if std::panic::catch_unwind(AssertUnwindSafe(|| self.parts.see_through(requests))).is_err() {
+            tracing::error!("a part panicked when it was to see what is in flight through for others");
         }
     }
 

@@ -298,6 +298,10 @@ impl Owner {
         let Some(run) = self.run.take() else { return };
         let (tokens, requests) = (run.tokens().clone(), run.requests().clone());
         requests.begin_drain();
+        match drain {
+            Drain::Graceful => self.parts.see_through(&requests),
+            Drain::Interrupt => {}
+        }
         tokens.end(drain);
         let parts = self.parts.clone();
         let settled = async move {

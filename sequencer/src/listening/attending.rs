@@ -1,7 +1,6 @@
 //! Another proposer's checkpoint: checked to the last bit, and attested.
 
-use std::collections::BTreeMap;
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::sync::Arc;
 
 use alloy::primitives::B256;
 use fermata_execution::Block;
@@ -9,6 +8,7 @@ use fermata_primitives::Slot;
 use fermata_rollup::Committee;
 
 use super::blocks::take_place;
+use super::ledger::Progress;
 use super::window::{Vouched, vouch};
 use super::{Bench, refuse_what_is_wrong};
 use crate::attestations::sign_for_members;
@@ -26,39 +26,25 @@ use crate::workshop::{Workshop, before_it_ends};
 /// A proposal as it was received.
 type Proposal = Arc<Received<Signed<ProposedCheckpoint>>>;
 
-/// How far a slot's proposal is.
-#[derive(Debug)]
-enum Progress {
-    /// It is being checked.
-    Checking,
-    /// It was attested with these, which are sent again where they may have been lost.
-    Attested(Vec<Signed<Attestation>>),
-    /// It is wrong, for good.
-    Refused,
-}
-
 /// Attends to the checkpoints of other proposers, one a slot.
 #[derive(Debug)]
 pub(super) struct Attending {
     bench: Bench,
     workshop: Arc<Workshop>,
-    slots: Mutex<BTreeMap<Slot, Progress>>,
 }
-
-/// Slots whose progress is remembered.
-const KEPT: usize = 8;
 
 impl Attending {
     pub(super) fn new(bench: Bench) -> Arc<Self> {
         let workshop = Arc::clone(&bench.workshop);
-        Arc::new(Self { bench, workshop, slots: Mutex::default() })
+        Arc::new(Self { bench, workshop })
     }
 
     /// Takes checkpoint proposals as they come, one after the other. One a slot is then worked on by itself: it waits for its
     /// parent, and the next need not.
     pub(super) async fn hear_checkpoints(self: Arc<Self>, mut inbox: Inbox<Signed<ProposedCheckpoint>>) {
         while let Some(incoming) = inbox.recv().await {
-            if let Incoming::Message(proposal) = incoming {
+            let Incoming::Message(proposal) = incoming else { continue };
+            if self.bench.ledger.takes_up(proposal.message.content().slot()) {
                 refuse_what_is_wrong(&self.workshop, &proposal, self.hear(&proposal)).await;
             }
         }
@@ -68,10 +54,10 @@ impl Attending {
     async fn hear(self: &Arc<Self>, proposal: &Proposal) -> Result<(), Refusal> {
         let slot = proposal.message.content().slot();
         let vouched = vouch(&self.workshop, &proposal.message).await?;
-        let again = match self.slots().get(&slot) {
-            Some(Progress::Attested(attestations)) if vouched.is_known => Some(attestations.clone()),
-            Some(_) => return Ok(()),
-            None => None,
+        let again = match self.bench.ledger.of(slot) {
+            Some(Progress::Attested(attestations)) if vouched.is_known => Some(attestations),
+            Some(Progress::Checking | Progress::Attested(_) | Progress::Refused(_)) => return Ok(()),
+            Some(Progress::Heard) | None => None,
         };
         if let Some(again) = again {
             self.send(&proposal.from, slot, again).await;
@@ -86,11 +72,7 @@ impl Attending {
     }
 
     fn begin(self: &Arc<Self>, slot: Slot) -> Checking {
-        let mut slots = self.slots();
-        slots.insert(slot, Progress::Checking);
-        while slots.len() > KEPT {
-            slots.pop_first();
-        }
+        self.bench.ledger.enter(slot, Progress::Checking);
         Checking { attending: Arc::clone(self), slot, ended: None }
     }
 
@@ -206,10 +188,6 @@ impl Attending {
             self.workshop.miss_duty(slot, member, &error_chain(refusal));
         }
     }
-
-    fn slots(&self) -> MutexGuard<'_, BTreeMap<Slot, Progress>> {
-        self.slots.lock().unwrap_or_else(PoisonError::into_inner)
-    }
 }
 
 /// A check under way. Dropped without an end, as by a refusal that may pass, the next time it is heard it is checked anew.
@@ -232,7 +210,7 @@ impl Checking {
             Err(refusal) => {
                 if !refusal.is_for_now() {
                     attending.miss(self.slot, &vouched.committee, &refusal);
-                    self.ended = Some(Progress::Refused);
+                    self.ended = Some(Progress::Refused(error_chain(&refusal)));
                 }
                 Err(refusal)
             }
@@ -242,10 +220,6 @@ impl Checking {
 
 impl Drop for Checking {
     fn drop(&mut self) {
-        let mut slots = self.attending.slots();
-        match self.ended.take() {
-            Some(progress) => slots.insert(self.slot, progress),
-            None => slots.remove(&self.slot),
-        };
+        self.attending.bench.ledger.enter(self.slot, self.ended.take().unwrap_or(Progress::Heard));
     }
 }

@@ -4,6 +4,7 @@ use alloy::primitives::B256;
 use fermata_execution::Block;
 use fermata_primitives::{Slot, UnixTime};
 
+use super::Bench;
 use super::window::{Vouched, vouch};
 use crate::checkpoint::{MAX_BLOCKS, check_block};
 use crate::error::SequencerError;
@@ -15,9 +16,11 @@ use crate::refusal::Refusal;
 use crate::workshop::Workshop;
 
 /// Takes a block proposal.
-pub(super) async fn hear(workshop: &Workshop, received: &Received<Signed<ProposedBlock>>) -> Result<(), Refusal> {
+pub(super) async fn hear(bench: &Bench, received: &Received<Signed<ProposedBlock>>) -> Result<(), Refusal> {
     let ProposedBlock { slot, index, block } = received.message.content();
+    let workshop = &*bench.workshop;
     let Vouched { committee, is_known, .. } = vouch(workshop, &received.message).await?;
+    bench.ledger.heard(*slot);
     if is_known && workshop.execution.block(block.hash()).await?.is_some() {
         return Ok(());
     }

@@ -15,7 +15,7 @@ use crate::timetable::Timetable;
 use crate::workshop::Workshop;
 
 /// Clocks of two nodes may differ by this.
-const CLOCK_DISPARITY: Duration = Duration::from_millis(500);
+pub(super) const CLOCK_DISPARITY: Duration = Duration::from_millis(500);
 
 /// A proposal whose signature counts.
 #[derive(Debug)]
@@ -50,10 +50,15 @@ pub(super) async fn vouch<T: Signable>(workshop: &Workshop, signed: &Signed<T>) 
     Ok(Vouched { committee, proposer, is_known })
 }
 
+/// The newest slot that may be proposed in now.
+pub(super) fn newest_slot(timetable: &Timetable, now: UnixTime) -> Slot {
+    timetable.target_slot(now + CLOCK_DISPARITY)
+}
+
 /// Checks that a proposal for `slot` may come now.
 fn in_time(timetable: &Timetable, slot: Slot, now: UnixTime) -> Result<(), Refusal> {
     // First, since a slot beyond all time has no deadlines.
-    if slot > timetable.target_slot(now + CLOCK_DISPARITY) {
+    if slot > newest_slot(timetable, now) {
         return Err(Refusal::FarSlot(slot));
     }
     if now > timetable.attestation_deadline(slot) {

@@ -16,6 +16,7 @@ use crate::error::{Result, SequencerError};
 use crate::l1::unless_interrupted;
 use crate::listening::Listening;
 use crate::poll_loop::{Tick, chain as error_chain};
+use crate::requests_tracker::RequestsTracker;
 use crate::roles::Role;
 use crate::run::RunTokens;
 use crate::slot::SlotTick;
@@ -165,11 +166,17 @@ impl Parts for NodeParts {
             unless_interrupted(&tokens.interrupt, self.0.bring_up(&request))
                 .await
                 .map_err(|error| parts_error(&error))?;
-            let listening = Listening::begin(&self.0.workshop, &tokens.halt);
+            let listening = Listening::begin(&self.0.workshop, &tokens.interrupt);
             *self.0.listening.lock().unwrap_or_else(PoisonError::into_inner) = Some(listening);
             Ok(Arc::new(SlotTick::new(Arc::clone(&self.0.workshop))) as Arc<dyn Tick>)
         }
         .boxed()
+    }
+
+    fn see_through(&self, requests: &RequestsTracker) {
+        if let Some(listening) = &*self.0.listening.lock().unwrap_or_else(PoisonError::into_inner) {
+            listening.see_through(requests);
+        }
     }
 
     fn stop(&self) -> BoxFuture<'_, ()> {

@@ -197,7 +197,9 @@ fn a_later_slot_of_ours_is_built_without_what_was_withheld() {
     let mut pipeline = Pipeline::new(tip(4, 40));
     propose(&mut pipeline, 10, 50);
     propose(&mut pipeline, 11, 60);
+    assert!(pipeline.ends_in_ours());
     pipeline.withhold(Slot(11)).expect("it has its place");
+    assert!(!pipeline.ends_in_ours());
     assert_eq!(pipeline.let_go_of_withheld(Slot(11)), Moved::default(), "a slot has one checkpoint");
     assert_eq!(pipeline.let_go_of_withheld(Slot(12)).dropped, [Slot(11)]);
     let place = pipeline.open(Slot(12)).expect("there is a place");

@@ -55,6 +55,7 @@ pub(in crate::cli) fn status(status: &NodeStatus) -> String {
         status.requests.iter().map(|request| {
             let kind = match request.kind {
                 RequestKind::Checkpoint => "checkpoint",
+                RequestKind::Attestation => "attestations",
                 RequestKind::Fallback => "votes",
             };
             format!("{kind} of slot {}, for {}", request.slot, words(Duration::from_millis(request.age_ms)))

@@ -137,6 +137,17 @@ fn a_drain_tells_the_end_of_each_piece_of_work() {
             Ending::Aborted,
             "  the checkpoint of slot 92: heeded no interrupt and was aborted; the next start reads on L1 what became of it",
         ),
+        (
+            WorkKind::Attestation,
+            Ending::Attested { members: 2 },
+            "  another's checkpoint of slot 92: attested with 2 of its members",
+        ),
+        (
+            WorkKind::Attestation,
+            Ending::Failed { reason: "wrong header".to_owned() },
+            "  another's checkpoint of slot 92: not attested: wrong header",
+        ),
+        (WorkKind::Checkpoint, Ending::Withheld, "  the checkpoint of slot 92: withheld from L1, as publishing is off"),
         (WorkKind::Fallback, Ending::Panicked, "  the votes of slot 92: panicked; please report it, with the log"),
     ];
     for (kind, ending, expected) in endings {

@@ -16,7 +16,7 @@ use crate::drain::{Ending, Head};
 use crate::engine::{Engine, EngineConfig, Parts, Rest, Wish};
 use crate::lifecycle::{Drain, Lifecycle};
 use crate::poll_loop::{Tick, TickContext, TickError};
-use crate::requests_tracker::RequestKind;
+use crate::requests_tracker::{RequestKind, RequestsTracker};
 use crate::run::RunTokens;
 use crate::verbs::{PartsError, StartRequest, StopRequest};
 
@@ -37,6 +37,8 @@ pub(super) enum Act {
 #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Debug)]
 pub(super) enum Part {
     Start,
+    /// Told to hold, it tracks what lasts until released, or interrupted.
+    SeeThrough,
     Stop,
     Rest,
     Record,
@@ -179,6 +181,20 @@ impl Fake {
         });
     }
 
+    /// A request for another's slot, that ends when it is released or interrupted.
+    fn attest(self: &Arc<Self>, requests: &RequestsTracker) {
+        let this = Arc::clone(self);
+        requests.track(RequestKind::Attestation, Slot(2), |interrupt| async move {
+            let ending = tokio::select! {
+                biased;
+                () = this.release.notified() => Ending::Attested { members: 1 },
+                () = interrupt.cancelled() => Ending::Cut,
+            };
+            this.note("request ended");
+            ending
+        });
+    }
+
     fn engine(&self) -> Engine {
         self.engine.lock().unwrap().clone().expect("the test left it here")
     }
@@ -250,6 +266,16 @@ impl Parts for FakeParts {
             Ok(Arc::new(FakeTick { fake: Arc::clone(fake), run }) as Arc<dyn Tick>)
         }
         .boxed()
+    }
+
+    fn see_through(&self, requests: &RequestsTracker) {
+        let fake = &self.0;
+        fake.note("see through");
+        match fake.acts.lock().unwrap().get(&Part::SeeThrough).copied().unwrap_or_default() {
+            Act::Panic => panic!("on purpose"),
+            Act::Hold => fake.attest(requests),
+            Act::Work | Act::Refuse | Act::Hang => {}
+        }
     }
 
     fn stop(&self) -> BoxFuture<'_, ()> {

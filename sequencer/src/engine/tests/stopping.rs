@@ -104,6 +104,46 @@ async fn a_graceful_stop_waits_for_the_sends_of_the_run_and_reports_them() {
 }
 
 #[tokio::test]
+async fn a_graceful_stop_sees_through_what_others_have_in_flight_before_any_part_stops() {
+    let bench = Bench::running(Behaviour::Return).await;
+    bench.settle().await;
+    bench.fake.tell(Part::SeeThrough, Act::Hold);
+    let stop = bench.engine.stop(graceful());
+    futures::pin_mut!(stop);
+    assert!(stop.as_mut().now_or_never().is_none());
+    bench.settle().await;
+    assert_eq!(bench.engine.live_requests().await[0].kind, RequestKind::Attestation);
+    bench.fake.release.notify_one();
+    let report = stop.await.expect("stops").drain.expect("there was a run");
+    let ending = Ending::Attested { members: 1 };
+    assert_eq!(report.work, [DrainedWork { kind: WorkKind::Attestation, slot: Slot(2), ending }]);
+    let after = bench.fake.done().iter().skip_while(|what| **what != "see through").copied().collect::<Vec<_>>();
+    assert_eq!(after, ["see through", "request ended", "parts stop"]);
+}
+
+#[tokio::test]
+async fn an_interrupt_sees_nothing_through_and_cuts_what_a_graceful_stop_does() {
+    let bench = Bench::running(Behaviour::Return).await;
+    bench.fake.tell(Part::SeeThrough, Act::Hold);
+    let report = bench.engine.stop(interrupt()).await.expect("stops").drain.expect("there was a run");
+    assert_eq!(report.work, []);
+    bench.start().await;
+    let (first, second) = futures::join!(bench.engine.stop(graceful()), bench.engine.stop(interrupt()));
+    for answer in [first, second] {
+        let report = answer.expect("stops").drain.expect("there was a run");
+        assert_eq!(report.work, [DrainedWork { kind: WorkKind::Attestation, slot: Slot(2), ending: Ending::Cut }]);
+    }
+}
+
+#[tokio::test]
+async fn a_part_that_panics_over_what_others_need_hinders_no_stop() {
+    let bench = Bench::running(Behaviour::Return).await;
+    bench.fake.tell(Part::SeeThrough, Act::Panic);
+    let report = bench.engine.stop(graceful()).await.expect("stops").drain.expect("there was a run");
+    assert_eq!((report.outcome, report.failures), (DrainOutcome::Drained, vec![]));
+}
+
+#[tokio::test]
 async fn a_graceful_stop_wakes_the_fallback_that_only_sleeps_until_its_slot() {
     let bench = Bench::running(Behaviour::Track(RequestKind::Fallback)).await;
     let report = bench.engine.stop(graceful()).await.expect("stops").drain.expect("there was a run");

@@ -11,6 +11,7 @@ use crate::catalogue::Reason;
 use crate::engine::{Parts, Rest, Wish};
 use crate::node_store::NodeStore;
 use crate::poll_loop::{Tick, TickContext, TickError};
+use crate::requests_tracker::RequestsTracker;
 use crate::run::RunTokens;
 use crate::verbs::{HeadGap, PartsError, StartRequest};
 
@@ -62,6 +63,8 @@ impl Parts for Shared {
         }
         .boxed()
     }
+
+    fn see_through(&self, _: &RequestsTracker) {}
 
     fn stop(&self) -> BoxFuture<'_, ()> {
         async {}.boxed()
