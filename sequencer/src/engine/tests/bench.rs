@@ -271,7 +271,8 @@ impl Parts for FakeParts {
     fn see_through(&self, requests: &RequestsTracker) {
         let fake = &self.0;
         fake.note("see through");
-        match fake.acts.lock().unwrap().get(&Part::SeeThrough).copied().unwrap_or_default() {
+        let act = fake.acts.lock().unwrap().get(&Part::SeeThrough).copied().unwrap_or_default();
+        match act {
             Act::Panic => panic!("on purpose"),
             Act::Hold => fake.attest(requests),
             Act::Work | Act::Refuse | Act::Hang => {}
