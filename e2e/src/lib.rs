@@ -21,6 +21,7 @@ mod builder;
 mod child;
 mod footprint;
 mod l1_proxy;
+mod mempool;
 mod net;
 mod node;
 mod pace;
@@ -35,7 +36,13 @@ pub use fermata_sequencer::dev::Seat;
 pub use builder::{NetBuilder, UnfitNet};
 pub use child::{AdminDoor, ChildNode, run};
 pub use footprint::Footprint;
-pub use l1_proxy::{L1Proxy, Traffic};
+pub use l1_proxy::{
+    BROADCAST, Call, CutAt, Fate, Fault, HANDSHAKE, L1Proxy, L1ProxyOptions, LoggedCall, Rewrite, Rule, Stage,
+};
+pub use mempool::{
+    ACCOUNT_SLOTS, AccountView, Admission, BLOB_BUMP, Blobs, Client, MAX_BLOB_TX_SIZE, MAX_BLOBS, MAX_TX_GAS,
+    MAX_TX_SIZE, PLAIN_BUMP, Pool, PoolRule, PoolRules, PooledTx, Rejection, SidecarVersion, TX_FEE_CAP,
+};
 pub use net::{Net, NetOptions};
 pub use node::NetNode;
 pub use timeline::{Entry, Happening, Mark, NodeView};

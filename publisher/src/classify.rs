@@ -46,13 +46,21 @@ impl RefusalClass {
 
 /// What came of one broadcast.
 #[derive(Clone, PartialEq, Eq, Debug)]
-pub(crate) enum Verdict {
+pub enum Verdict {
     /// The node has it.
     Accepted,
     /// The node may have it.
-    Ambiguous { why: String },
+    Ambiguous {
+        /// Why nobody knows.
+        why: String,
+    },
     /// The node does not have it.
-    Refused { class: RefusalClass, message: String },
+    Refused {
+        /// What is done about it.
+        class: RefusalClass,
+        /// The node's own words.
+        message: String,
+    },
 }
 
 const ACCEPTED: &[&str] = &["already known", "alreadyknown", "known transaction", "transaction already imported"];
@@ -93,12 +101,13 @@ const REFUSALS: &[(&str, RefusalClass)] = &[
     ("insufficient gas for floor data gas cost", RefusalClass::Shape),
     ("exceeds block gas limit", RefusalClass::Shape),
     ("gas limit is greater than the block gas limit", RefusalClass::Shape),
-    ("transaction gas limit too high", RefusalClass::Shape),
+    ("gas limit too high", RefusalClass::Shape),
     ("exceeds max transaction gas limit", RefusalClass::Shape),
     ("oversized data", RefusalClass::Shape),
     ("transaction blob limit exceeded", RefusalClass::Shape),
     ("blob transaction of type create", RefusalClass::Shape),
     ("too many blobs", RefusalClass::Shape),
+    ("blobless blob transaction", RefusalClass::Shape),
 ];
 
 /// The verdict of a broadcast of the transaction with hash `sent`.
@@ -108,21 +117,25 @@ pub(crate) fn classify(answer: Result<B256, TransportError>, sent: B256) -> Verd
         Ok(hash) => Verdict::Ambiguous { why: format!("the node answered with another hash, {hash}") },
         Err(RpcError::ErrorResp(payload)) => {
             let data = payload.data.as_ref().map(|data| data.get()).unwrap_or_default();
-            classify_text(&format!("{} {data}", payload.message))
+            Verdict::of_text(&format!("{} {data}", payload.message))
         }
         Err(other) => Verdict::Ambiguous { why: other.to_string() },
     }
 }
 
-fn classify_text(text: &str) -> Verdict {
-    let lower = text.to_lowercase();
-    let message = text.trim().to_owned();
-    if ACCEPTED.iter().any(|known| lower.contains(known)) {
-        return Verdict::Accepted;
-    }
-    match REFUSALS.iter().find(|(known, _)| lower.contains(known)) {
-        Some((_, class)) => Verdict::Refused { class: *class, message },
-        None => Verdict::Ambiguous { why: message },
+impl Verdict {
+    /// What the text of an error answer says, its data included.
+    #[must_use]
+    pub fn of_text(text: &str) -> Self {
+        let lower = text.to_lowercase();
+        let message = text.trim().to_owned();
+        if ACCEPTED.iter().any(|known| lower.contains(known)) {
+            return Self::Accepted;
+        }
+        match REFUSALS.iter().find(|(known, _)| lower.contains(known)) {
+            Some((_, class)) => Self::Refused { class: *class, message },
+            None => Self::Ambiguous { why: message },
+        }
     }
 }
 
@@ -131,7 +144,7 @@ mod tests {
     use super::*;
 
     fn class_of(text: &str) -> Option<RefusalClass> {
-        match classify_text(text) {
+        match Verdict::of_text(text) {
             Verdict::Refused { class, .. } => Some(class),
             Verdict::Accepted | Verdict::Ambiguous { .. } => None,
         }
@@ -157,6 +170,8 @@ mod tests {
             ("txpool is full", RefusalClass::PoolFull),
             ("unexpected eip-4844 sidecar after osaka", RefusalClass::Format),
             ("transaction gas limit too high (cap: 16777216, tx: 20000000)", RefusalClass::Shape),
+            ("gas limit too high", RefusalClass::Shape),
+            ("blobless blob transaction", RefusalClass::Shape),
         ];
         for (text, class) in cases {
             assert_eq!(class_of(text), Some(class), "{text}");
@@ -166,13 +181,13 @@ mod tests {
     #[test]
     fn a_transaction_the_node_already_has_is_accepted() {
         for text in ["already known", "AlreadyKnown", "Known transaction", "transaction already imported"] {
-            assert_eq!(classify_text(text), Verdict::Accepted, "{text}");
+            assert_eq!(Verdict::of_text(text), Verdict::Accepted, "{text}");
         }
     }
 
     #[test]
     fn an_unknown_text_another_hash_and_a_broken_connection_are_ambiguous() {
-        assert!(matches!(classify_text("the moon is full"), Verdict::Ambiguous { .. }));
+        assert!(matches!(Verdict::of_text("the moon is full"), Verdict::Ambiguous { .. }));
         let other = classify(Ok(B256::repeat_byte(1)), B256::repeat_byte(2));
         assert!(matches!(other, Verdict::Ambiguous { .. }));
         let broken = Err(alloy::transports::TransportErrorKind::custom_str("connection reset"));

@@ -51,7 +51,7 @@ mod tx_state;
 pub use alloy::providers::MULTICALL3_ADDRESS;
 pub use blobs::PreparedBlobs;
 pub use bundle::{Bundle, BundleEntry, BundleOutcome, EntryOutcome};
-pub use classify::RefusalClass;
+pub use classify::{RefusalClass, Verdict};
 pub use config::PublisherConfig;
 pub use error::{AccountBalance, Error};
 pub use fees::{CeilingExceeded, FeeConfig, FeeField, FeeMarket, Fees, Replacement, first_fees, replacement_fees};

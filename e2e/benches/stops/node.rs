@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use anyhow::{Result, ensure};
-use fermata_e2e::{L1Proxy, Net, NetNode, Times, Traffic};
+use fermata_e2e::{CutAt, Fault, L1Proxy, Net, NetNode, Rule, Times};
 use fermata_primitives::{Clock as _, SystemClock};
 use fermata_sequencer::lifecycle::Drain;
 use fermata_sequencer::verbs::StopRequest;
@@ -56,7 +56,7 @@ async fn interrupt(
     match trouble {
         Trouble::None => {}
         Trouble::SilentL1 => {
-            l1.set(Traffic::Vanishes);
+            l1.set([Rule::all(Fault::Hang(CutAt::Request))]);
             SystemClock.sleep(moment(nth, RUN / 2)).await;
         }
         Trouble::Jump => {
@@ -65,7 +65,7 @@ async fn interrupt(
         }
     }
     let stopped = times.measure(node.node().engine().stop(StopRequest::of(Drain::Interrupt))).await?;
-    l1.set(Traffic::Passes);
+    l1.clear();
     let failures = stopped.drain.map(|drain| drain.failures).unwrap_or_default();
     ensure!(failures.is_empty(), "{failures:?}");
     Ok(())

@@ -6,7 +6,7 @@ use alloy::primitives::{Address, B256, U256};
 use alloy::providers::{Provider, ProviderBuilder};
 use alloy::rpc::types::TransactionRequest;
 use anyhow::{Context as _, Result, bail, ensure};
-use fermata_e2e::{L1Proxy, Net, NetNode, NetOptions, Seat, Traffic};
+use fermata_e2e::{BROADCAST, CutAt, Fault, L1Proxy, Net, NetNode, NetOptions, Rule, Seat};
 use fermata_primitives::{CheckpointNumber, Slot};
 use fermata_sequencer::actions::ActionKind;
 use fermata_sequencer::dev::prefunded_accounts;
@@ -127,7 +127,7 @@ async fn blocks_that_their_proposer_withholds_from_l1_are_dropped_by_all_and_the
     let l1 = L1Proxy::start(&net.chain().anvil.url()).await?;
     let mut all = four_with_the_first_behind(net, &l1).await?;
     all.go_on_by(1, &ALL).await?;
-    l1.set(Traffic::WithoutBroadcasts);
+    l1.set([Rule::on(BROADCAST, Fault::Hang(CutAt::Request))]);
     // Nobody else hears of it but by the blocks of the one that withholds.
     let users = send(&all.nodes[0], 3).await?;
     let sent_before = l1.broadcasts().len();
@@ -155,7 +155,7 @@ async fn blocks_that_their_proposer_withholds_from_l1_are_dropped_by_all_and_the
     all.go_on_by(2, &ALL).await?;
     assert_eq!(places_on_l1(&mut all, &[users]).await?, mined, "it stays where it was mined");
 
-    l1.set(Traffic::Passes);
+    l1.clear();
     all.watches[0] = all.net.watch(&all.nodes[0]);
     publishes(&mut all.watches[0]).await?;
     all.assert_one_chain().await?;

@@ -3,7 +3,7 @@
 use std::sync::Arc;
 
 use anyhow::{Context as _, ensure};
-use fermata_e2e::{Footprint, L1Proxy, Net, Traffic};
+use fermata_e2e::{CutAt, Fault, Footprint, L1Proxy, Net, Rule};
 use fermata_sequencer::catalogue::Reason;
 use fermata_sequencer::lifecycle::Lifecycle;
 use fermata_sequencer::verbs::{StartRequest, VerbError};
@@ -20,7 +20,7 @@ async fn a_start_brings_up_signer_then_publisher_then_loop_and_one_that_fails_ta
     let signer = Arc::clone(&node.node().workshop().signer);
     assert!(!signer.is_started());
 
-    l1.set(Traffic::Vanishes);
+    l1.set([Rule::all(Fault::Hang(CutAt::Request))]);
     let start = engine.start(StartRequest::default());
     futures::pin_mut!(start);
     let signer_is_up = async {
@@ -38,7 +38,7 @@ async fn a_start_brings_up_signer_then_publisher_then_loop_and_one_that_fails_ta
     assert!(!signer.is_started(), "what had come up was taken down");
     assert_eq!((engine.status().borrow().lifecycle, engine.tasks_alive()), (Lifecycle::Idle, 1));
 
-    l1.set(Traffic::Passes);
+    l1.clear();
     let mut watch = net.watch(&node);
     node.start().await?;
     watch.checkpoint(1).await?;

@@ -1,0 +1,108 @@
+//! A node whose L1 fails it for a while publishes again.
+
+use std::time::Duration;
+
+use anyhow::Result;
+use fermata_e2e::{Client, CutAt, Fate, Fault, L1Proxy, L1ProxyOptions, Net, NetNode, PoolRules, Rule, Stage, Watch};
+use fermata_primitives::CheckpointNumber;
+use serde_json::{Value, json};
+
+/// Calls that meet each fault.
+const CALLS: u64 = 5;
+
+async fn behind(net: &Net, l1: &L1Proxy) -> Result<(NetNode, Watch)> {
+    let node = net.open_node_with("a", &[("l1.rpc_url", l1.url()), ("l1.request_timeout_ms", "300")]).await?;
+    let mut watch = net.watch(&node);
+    node.start().await?;
+    watch.checkpoint(1).await?;
+    Ok((node, watch))
+}
+
+/// A checkpoint lands that was not there.
+async fn publishes_again(net: &Net, watch: &mut Watch) -> Result<()> {
+    let CheckpointNumber(before) = net.pending().await?;
+    watch.checkpoint(before + 1).await?;
+    Ok(())
+}
+
+/// A head far ahead of L1's.
+fn lying_head(result: Value) -> Value {
+    match result {
+        Value::Object(mut block) => {
+            block.insert("number".to_owned(), json!("0xf4240"));
+            Value::Object(block)
+        }
+        Value::String(_) => json!("0xf4240"),
+        other => other,
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_node_publishes_again_once_its_l1_has_failed_it_in_every_way_there_is() -> Result<()> {
+    let net = Net::start().await?;
+    let l1 = L1Proxy::start(&net.chain().anvil.url()).await?;
+    let (node, mut watch) = behind(&net, &l1).await?;
+    let faults = [
+        Fault::Hang(CutAt::Request),
+        Fault::Hang(CutAt::Answer(9)),
+        Fault::Reset(CutAt::Request),
+        Fault::End(CutAt::Answer(9)),
+        Fault::Garbage,
+        Fault::RateLimit { retry_after: Duration::from_secs(1) },
+        Fault::Status(503),
+        Fault::error(-32_000, "header not found"),
+        Fault::WrongChainId(5),
+        Fault::rewrite(|_| json!("nonsense")),
+    ];
+    let stage = |fault: &Fault| Stage::of([Rule::all(fault.clone())]).for_calls(CALLS);
+    l1.play(faults.iter().map(stage));
+    l1.wait_for_stage(faults.len() + 1).await?;
+    for fault in &faults {
+        let met = |call: &fermata_e2e::LoggedCall| call.fate == Fate::Faulted(fault.name());
+        l1.wait_until(fault.name(), CALLS as usize, met).await?;
+    }
+    publishes_again(&net, &mut watch).await?;
+
+    l1.set([Rule::all(Fault::Refuse)]);
+    l1.port_follows().await?;
+    let mut heads = net.chain().l1_clock.heads();
+    let from = heads.borrow_and_update().number;
+    heads.wait_for(|head| head.number >= from + 2).await?;
+    l1.clear();
+    publishes_again(&net, &mut watch).await?;
+    node.close().await
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_head_that_lies_for_a_while_costs_no_more_than_that_while() -> Result<()> {
+    let net = Net::start().await?;
+    let l1 = L1Proxy::start(&net.chain().anvil.url()).await?;
+    let (node, mut watch) = behind(&net, &l1).await?;
+    let heads = ["eth_getBlockByNumber", "eth_blockNumber"].map(|method| Rule::on(method, Fault::rewrite(lying_head)));
+    l1.set(heads.map(|rule| rule.next(3)));
+    l1.wait_until("lies", 3, |call| call.fate == Fate::Faulted("rewrite")).await?;
+    publishes_again(&net, &mut watch).await?;
+    node.close().await
+}
+
+async fn publishes_under(client: Client) -> Result<()> {
+    let net = Net::start().await?;
+    let options = L1ProxyOptions { mempool: Some(PoolRules::of(client)), ..L1ProxyOptions::default() };
+    let l1 = L1Proxy::start_with(&net.chain().anvil.url(), options).await?;
+    let (node, mut watch) = behind(&net, &l1).await?;
+    watch.checkpoint(3).await?;
+    watch.assert_no_failures();
+    assert!(l1.broadcasts().len() >= 3, "{:?}", l1.calls());
+    assert_eq!(l1.rejections(), Vec::<String>::new());
+    node.close().await
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn geths_pool_rejects_nothing_of_what_a_node_publishes() -> Result<()> {
+    publishes_under(Client::Geth).await
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn reths_pool_rejects_nothing_of_what_a_node_publishes() -> Result<()> {
+    publishes_under(Client::Reth).await
+}
