@@ -60,7 +60,7 @@ use crate::PoolRules;
 pub struct L1ProxyOptions {
     /// What chances and jitters are drawn from: the same seed, rules and calls are the same faults.
     pub seed: u64,
-    /// By whose rules broadcasts are judged before they reach L1; without, L1 judges alone.
+    /// By whose rules broadcasts are judged before they reach L1; without, L1 judges alone. L1 must answer batches.
     pub mempool: Option<PoolRules>,
 }
 
@@ -95,13 +95,8 @@ impl L1Proxy {
         let way = Arc::new(Way::new(Upstream::new(url)?, options.seed, options.mempool.map(Screen::new)));
         let (is, tasks, ended) = (watch::Sender::new(Door::Open), TaskTracker::new(), CancellationToken::new());
         let door = is.subscribe();
-        let keeper = Doorkeeper {
-            wanted: way.door(),
-            is,
-            way: Arc::clone(&way),
-            tasks: tasks.clone(),
-            ended: ended.clone(),
-        };
+        let keeper =
+            Doorkeeper { wanted: way.door(), is, way: Arc::clone(&way), tasks: tasks.clone(), ended: ended.clone() };
         tasks.spawn(ended.clone().run_until_cancelled_owned(keeper.keep(listener)));
         Ok(Self { url: here, way, door, tasks, _ended: ended.drop_guard() })
     }

@@ -118,7 +118,8 @@ impl Pool {
     /// # Errors
     /// With the client's words and code: it would not.
     pub fn judge(&self, tx: &PooledTx, account: &AccountView) -> Result<Admission, Rejection> {
-        let judging = Judging { rules: &self.rules, tx, account, pooled: self.pooled(tx.account, account.nonce).collect() };
+        let judging =
+            Judging { rules: &self.rules, tx, account, pooled: self.pooled(tx.account, account.nonce).collect() };
         match self.rules.client {
             Client::Geth => geth::judge(&judging)?,
             Client::Reth => reth::judge(&judging)?,

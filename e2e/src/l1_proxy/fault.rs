@@ -19,11 +19,11 @@ pub enum CutAt {
 
 /// One way to go wrong.
 ///
-/// A batch has the delays and the connection of all its calls: what hangs one of them hangs all. Every other fault is the affair
-/// of the one call.
+/// [`Fault::Error`], [`Fault::Rewrite`] and [`Fault::WrongChainId`] are the affair of one call, also in a batch. Whatever else one of
+/// the calls meets, the whole batch meets.
 #[derive(Clone, Debug)]
 pub enum Fault {
-    /// The port is closed, and every connection with it; it stays reserved, and opens again when no rule refuses any more.
+    /// The port is closed, and every connection with it; nobody else is given it, and it opens again when no rule refuses any more.
     /// This is as soon as the rule is set, whatever calls it is for and however often.
     Refuse,
     /// Whoever connects is reset before he has said a word, as soon as the rule is set; connections there are go on.

@@ -51,9 +51,9 @@ pub(super) struct CallLog {
 }
 
 impl CallLog {
-    pub(super) fn note(&self, method: &str) -> Entry {
+    pub(super) fn note(&self, method: &str, fate: Fate) -> Entry {
         let mut calls = self.lock();
-        calls.push(LoggedCall { method: method.to_owned(), at: SystemClock.monotonic(), fate: Fate::UnderWay });
+        calls.push(LoggedCall { method: method.to_owned(), at: SystemClock.monotonic(), fate });
         let entry = Entry(calls.len() - 1);
         drop(calls);
         self.changes.send_modify(|changes| *changes += 1);

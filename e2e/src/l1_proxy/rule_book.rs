@@ -69,13 +69,15 @@ impl RuleBook {
     fn arm(&mut self, rules: Vec<Rule>) {
         let places = self.places..;
         self.places += rules.len() as u64;
-        self.armed = rules.into_iter().zip(places).map(|(rule, place)| Armed { rule, place, seen: 0, met: 0 }).collect();
+        self.armed =
+            rules.into_iter().zip(places).map(|(rule, place)| Armed { rule, place, seen: 0, met: 0 }).collect();
     }
 
     /// What the call meets: the fault of the first rule that is about it and fires.
     pub(super) fn decide(&mut self, call: &Call) -> Option<Fault> {
         let seed = self.seed;
-        let fault = self.armed.iter_mut().filter(|armed| armed.rule.is_about(call)).find_map(|armed| armed.decide(seed));
+        let fault =
+            self.armed.iter_mut().filter(|armed| armed.rule.is_about(call)).find_map(|armed| armed.decide(seed));
         if let Some(left) = &mut self.left {
             *left = left.saturating_sub(1);
             if *left == 0 {

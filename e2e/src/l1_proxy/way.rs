@@ -62,12 +62,12 @@ impl Way {
 
     /// Notes a call and decides what it meets.
     pub(super) fn receive(&self, call: &Call) -> Received {
-        let entry = self.log.note(&call.method);
-        let fault = self.with_book(|book| book.decide(call));
-        if let Some(fault) = &fault {
-            self.log.settle(entry, Fate::Faulted(fault.name()));
-        }
-        Received { entry, fault }
+        // In one step, so that calls are counted in the order in which the log has them.
+        self.with_book(|book| {
+            let fault = book.decide(call);
+            let fate = fault.as_ref().map_or(Fate::UnderWay, |fault| Fate::Faulted(fault.name()));
+            Received { entry: self.log.note(&call.method, fate), fault }
+        })
     }
 
     /// Takes a request to L1 and the answer back.

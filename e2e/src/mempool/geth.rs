@@ -124,9 +124,8 @@ fn funds(judging: &Judging<'_>) -> Result<(), Rejection> {
     if need > balance {
         let overshot = need - balance;
         // A bump may well be negative, but not where it is too much.
-        let what = replaced.map_or(format!("tx cost {cost}"), |replaced| {
-            format!("tx bumped {}", cost.saturating_sub(replaced))
-        });
+        let what = replaced
+            .map_or(format!("tx cost {cost}"), |replaced| format!("tx bumped {}", cost.saturating_sub(replaced)));
         let text = format!("{TEXT}: balance {balance}, queued cost {spent}, {what}, overshot {overshot}");
         return reject(PoolRule::CumulativeFunds, text);
     }

@@ -4,8 +4,8 @@ use std::borrow::Cow;
 
 use alloy::consensus::transaction::SignerRecoverable as _;
 use alloy::consensus::{EthereumTxEnvelope, Transaction as _, TxEip4844};
-use alloy::eips::eip2718::Decodable2718 as _;
-use alloy::eips::eip4844::{BLOB_TX_TYPE_ID, DATA_GAS_PER_BLOB};
+use alloy::eips::eip2718::{Decodable2718 as _, EIP4844_TX_TYPE_ID};
+use alloy::eips::eip4844::DATA_GAS_PER_BLOB;
 use alloy::primitives::{Address, B256, U256};
 use alloy::rlp::Header;
 
@@ -116,7 +116,7 @@ impl PooledTx {
 /// would copy a megabyte, and more than once.
 fn split(bytes: &[u8]) -> Option<(Cow<'_, [u8]>, Option<SidecarVersion>)> {
     let (kind, mut rest) = bytes.split_first()?;
-    if *kind != BLOB_TX_TYPE_ID {
+    if *kind != EIP4844_TX_TYPE_ID {
         return Some((bytes.into(), None));
     }
     let whole = Header::decode(&mut rest).ok()?;
@@ -133,5 +133,5 @@ fn split(bytes: &[u8]) -> Option<(Cow<'_, [u8]>, Option<SidecarVersion>)> {
         0xc0.. => SidecarVersion::V0,
         _ => return None,
     };
-    Some(([&[BLOB_TX_TYPE_ID], body_bytes].concat().into(), Some(version)))
+    Some(([&[EIP4844_TX_TYPE_ID], body_bytes].concat().into(), Some(version)))
 }

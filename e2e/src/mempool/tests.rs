@@ -3,7 +3,9 @@ use alloy::eips::eip2718::Encodable2718 as _;
 use alloy::primitives::{Address, B256, Bytes, TxKind, U256};
 use alloy::signers::SignerSync as _;
 use alloy::signers::local::PrivateKeySigner;
-use fermata_publisher::{PreparedBlobs, RefusalClass, Verdict};
+use fermata_publisher::{
+    FeeConfig, FeeMarket, Fees, PreparedBlobs, RefusalClass, Replacement, Verdict, replacement_fees,
+};
 
 use super::*;
 
@@ -51,16 +53,18 @@ struct Case {
     tx: PooledTx,
     view: AccountView,
     fork: Hardfork,
-    /// Code and message of geth; `None` where it takes the transaction.
+    /// Geth's message; `None` where it takes the transaction.
     geth: Option<&'static str>,
+    /// Reth's code and message.
     reth: Option<(i64, &'static str)>,
-    class: Option<RefusalClass>,
+    /// Of geth's words and of reth's; `None` where the transaction counts as taken.
+    classes: [Option<RefusalClass>; 2],
 }
 
 impl Case {
     fn new(name: &'static str, rule: PoolRule, tx: PooledTx, class: RefusalClass) -> Self {
         let (pooled, view, fork) = (Vec::new(), view(), Hardfork::Osaka);
-        Self { name, rule, pooled, tx, view, fork, geth: None, reth: None, class: Some(class) }
+        Self { name, rule, pooled, tx, view, fork, geth: None, reth: None, classes: [Some(class); 2] }
     }
 
     fn says(self, geth: &'static str, code: i64, reth: &'static str) -> Self {
@@ -81,7 +85,9 @@ impl Case {
 
 /// A rule of a transaction by itself.
 fn of_itself() -> Vec<Case> {
-    use PoolRule::{BlobCount, BlockGas, FeeCap, NoBlobs, ProtocolFloor, Sidecar, Size, TipAboveFeeCap, TipFloor, TxGas};
+    use PoolRule::{
+        BlobCount, BlockGas, FeeCap, NoBlobs, ProtocolFloor, Sidecar, Size, TipAboveFeeCap, TipFloor, TxGas,
+    };
     use RefusalClass::{Format, NodeFeeCap, Shape, Underpriced};
     let too_long = "oversized data: transaction size 131073, limit 131072";
     let tip = "max priority fee per gas higher than max fee per gas";
@@ -95,7 +101,12 @@ fn of_itself() -> Vec<Case> {
         },
         Case {
             reth: Some((-32_000, too_long)),
-            ..Case::new("too much calldata beside blobs", Size, PooledTx { calldata: MAX_TX_SIZE + 1, ..blob(5, 1) }, Shape)
+            ..Case::new(
+                "too much calldata beside blobs",
+                Size,
+                PooledTx { calldata: MAX_TX_SIZE + 1, ..blob(5, 1) },
+                Shape,
+            )
         },
         Case::new("seven blobs", BlobCount, with_blobs(blob(5, 1), |blobs| blobs.count = 7), Shape).says(
             "transaction blob limit exceeded: blob count 7, limit 6",
@@ -129,14 +140,24 @@ fn of_itself() -> Vec<Case> {
         },
         Case {
             geth: Some("transaction gas price below minimum: blob fee cap 0, minimum needed 1"),
-            ..Case::new("nothing for blobs", ProtocolFloor, with_blobs(blob(5, 1), |blobs| blobs.fee_cap = 0), Underpriced)
+            ..Case::new(
+                "nothing for blobs",
+                ProtocolFloor,
+                with_blobs(blob(5, 1), |blobs| blobs.fee_cap = 0),
+                Underpriced,
+            )
         },
-        Case::new("an old sidecar", Sidecar, with_blobs(blob(5, 1), |blobs| blobs.sidecar = SidecarVersion::V0), Format)
-            .says(
-                "unexpected sidecar version, want: 1, got: 0",
-                -32_000,
-                "unexpected eip-4844 sidecar after osaka",
-            ),
+        Case::new(
+            "an old sidecar",
+            Sidecar,
+            with_blobs(blob(5, 1), |blobs| blobs.sidecar = SidecarVersion::V0),
+            Format,
+        )
+        .says(
+            "unexpected sidecar version, want: 1, got: 0",
+            -32_000,
+            "unexpected eip-4844 sidecar after osaka",
+        ),
         Case {
             fork: Hardfork::Prague,
             ..Case::new("a new sidecar", Sidecar, blob(5, 1), Format).says(
@@ -172,10 +193,9 @@ fn of_the_account() -> Vec<Case> {
     let low = "nonce too low: next nonce 5, tx nonce 4";
     let reserved = "address already reserved";
     let poor = AccountView { balance: U256::from(1_500_000 * GWEI), ..view() };
-    let sixteen = || (5..21).map(|nonce| blob(nonce, 1));
     vec![
         Case {
-            class: None,
+            classes: [None; 2],
             ..Case::new("known", AlreadyKnown, plain(5, 1), Low)
                 .pooled([plain(5, 1)])
                 .says("already known", -32_000, "already known")
@@ -223,8 +243,10 @@ fn of_the_account() -> Vec<Case> {
                 )
         },
         Case {
-            geth: Some("account limit exceeded: pooled 16 txs"),
-            ..Case::new("a seventeenth with blobs", AccountSlots, blob(21, 1), AccountLimit).pooled(sixteen())
+            classes: [Some(AccountLimit), Some(PoolFull)],
+            ..Case::new("a seventeenth with blobs", AccountSlots, blob(21, 1), AccountLimit)
+                .pooled((5..21).map(|nonce| blob(nonce, 1)))
+                .says("account limit exceeded: pooled 16 txs", -32_003, "txpool is full")
         },
         Case {
             reth: Some((-32_003, "txpool is full")),
@@ -294,10 +316,12 @@ fn each_client_rejects_what_breaks_a_rule_in_its_own_words() {
 #[test]
 fn the_publisher_makes_of_every_rejection_of_both_clients_what_is_to_be_done_about_it() {
     for case in cases() {
-        for client in [Client::Geth, Client::Reth] {
+        for (client, class) in [Client::Geth, Client::Reth].into_iter().zip(case.classes) {
             let Err(Rejection { rule, message, .. }) = case.judged(client) else { continue };
-            match (Verdict::of_text(&message), case.class) {
-                (Verdict::Refused { class, .. }, Some(expected)) => assert_eq!(class, expected, "{client:?}: {message}"),
+            match (Verdict::of_text(&message), class) {
+                (Verdict::Refused { class, .. }, Some(expected)) => {
+                    assert_eq!(class, expected, "{client:?}: {message}")
+                }
                 (Verdict::Accepted, None) => assert_eq!(rule, PoolRule::AlreadyKnown),
                 (verdict, expected) => panic!("{client:?}: {message} is {verdict:?}, not {expected:?}"),
             }
@@ -307,7 +331,7 @@ fn the_publisher_makes_of_every_rejection_of_both_clients_what_is_to_be_done_abo
 
 #[test]
 fn what_breaks_no_rule_is_admitted_by_both_and_what_bids_enough_replaces() {
-    let reth_too = |old: &PooledTx, new: PooledTx| {
+    let replaces = |old: &PooledTx, new: PooledTx| {
         for client in [Client::Geth, Client::Reth] {
             let mut pool = Pool::new(PoolRules::of(client));
             assert_eq!(pool.judge(old, &view()), Ok(Admission::New), "{client:?}");
@@ -316,9 +340,42 @@ fn what_breaks_no_rule_is_admitted_by_both_and_what_bids_enough_replaces() {
         }
     };
     let bid = |tx: PooledTx, fee_cap: u128, tip: u128| PooledTx { fee_cap, tip, ..tx };
-    reth_too(&plain(5, 10), bid(plain(5, 11), 110 * GWEI + 1, 11 * GWEI + 1));
+    replaces(&plain(5, 10), bid(plain(5, 11), 110 * GWEI + 1, 11 * GWEI + 1));
     let raised = with_blobs(blob(5, 20), |blobs| blobs.fee_cap = 20 * GWEI + 1);
-    reth_too(&blob(5, 10), bid(raised, 200 * GWEI + 1, 20 * GWEI + 1));
+    replaces(&blob(5, 10), bid(raised, 200 * GWEI + 1, 20 * GWEI + 1));
+}
+
+/// The transaction with other fees, and so with another hash.
+fn bidding(tx: &PooledTx, fees: &Fees) -> PooledTx {
+    let hash = B256::from(U256::from(fees.max_fee_per_gas));
+    let tx = PooledTx { hash, fee_cap: fees.max_fee_per_gas, tip: fees.tip, ..tx.clone() };
+    match fees.max_fee_per_blob_gas {
+        Some(fee_cap) => with_blobs(tx, |blobs| blobs.fee_cap = fee_cap),
+        None => tx,
+    }
+}
+
+#[test]
+fn what_the_publisher_bids_to_replace_is_enough_for_both() {
+    let quiet = FeeMarket { base_fee: 7, blob_base_fee: Some(1), suggested_tip: 0 };
+    let config = FeeConfig { tip_floor: 0, ..FeeConfig::default() };
+    for bid in [1, 9, 10, 11, 99, GWEI, GWEI + 1, 40 * GWEI + 7] {
+        for (tx, rule) in [(plain(5, 1), Replacement::Plain), (blob(5, 1), Replacement::Blob)] {
+            let max_fee_per_blob_gas = tx.blobs.map(|_| bid);
+            let live = Fees { max_fee_per_gas: 3 * bid + 7, tip: bid, max_fee_per_blob_gas };
+            let raised = replacement_fees(&live, &quiet, rule, &config).unwrap();
+            let (old, new) = (bidding(&tx, &live), bidding(&tx, &raised));
+            for client in [Client::Geth, Client::Reth] {
+                let mut pool = Pool::new(PoolRules::of(client));
+                pool.insert(old.clone());
+                assert_eq!(
+                    pool.judge(&new, &view()),
+                    Ok(Admission::Replaces(old.hash)),
+                    "{client:?}: {live:?} {raised:?}"
+                );
+            }
+        }
+    }
 }
 
 #[test]

@@ -5,7 +5,7 @@ use std::sync::Arc;
 
 use anyhow::{Context as _, Result};
 use fermata_anvil::{Anvil, AnvilConfig, AnvilMining};
-use fermata_e2e::{L1Proxy, L1ProxyOptions, PoolRules};
+use fermata_e2e::L1Proxy;
 use fermata_primitives::SystemClock;
 use serde_json::{Value, json};
 use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
@@ -21,14 +21,6 @@ pub(crate) async fn bare_l1() -> Result<Anvil> {
 pub(crate) async fn proxied() -> Result<(Anvil, L1Proxy)> {
     let anvil = bare_l1().await?;
     let l1 = L1Proxy::start(&anvil.url()).await?;
-    Ok((anvil, l1))
-}
-
-/// A bare L1 behind a proxy that judges broadcasts.
-pub(crate) async fn strict(rules: PoolRules) -> Result<(Anvil, L1Proxy)> {
-    let anvil = bare_l1().await?;
-    let options = L1ProxyOptions { mempool: Some(rules), ..L1ProxyOptions::default() };
-    let l1 = L1Proxy::start_with(&anvil.url(), options).await?;
     Ok((anvil, l1))
 }
 
@@ -130,7 +122,11 @@ pub(crate) async fn ask(l1: &L1Proxy, call: &Value) -> io::Result<Answer> {
 }
 
 /// Asks L1 itself.
-pub(crate) async fn told<T: serde::de::DeserializeOwned>(anvil: &Anvil, method: &'static str, params: Value) -> Result<T> {
+pub(crate) async fn told<T: serde::de::DeserializeOwned>(
+    anvil: &Anvil,
+    method: &'static str,
+    params: Value,
+) -> Result<T> {
     use alloy::providers::Provider as _;
     Ok(serde_json::from_value(anvil.provider()?.raw_request(method.into(), params).await?)?)
 }

@@ -21,8 +21,6 @@ async fn a_refusal_closes_the_port_and_its_connections_and_the_port_opens_again(
         l1.port_follows().await?;
         let refused = TcpStream::connect(address(&l1)).await.expect_err("the port is closed");
         assert_eq!(refused.kind(), ErrorKind::ConnectionRefused);
-        let taken = TcpListener::bind(address(&l1)).await.expect_err("and not free");
-        assert_eq!(taken.kind(), ErrorKind::AddrInUse);
         l1.clear();
         l1.port_follows().await?;
         assert_eq!(ask(&l1, &call(CHAIN_ID)).await?.status, 200);
@@ -39,8 +37,9 @@ async fn newcomers_are_reset_while_a_connection_that_was_there_goes_on() -> Resu
     wire.answer().await?;
     l1.play([Stage::of([Rule::all(Fault::ResetNewcomers)]), Stage::quiet()]);
     l1.port_follows().await?;
-    let mut newcomer = Wire::to(&l1).await?;
-    assert_eq!(newcomer.answer().await.expect_err("it is reset").kind(), ErrorKind::ConnectionReset);
+    // The reset may come before the newcomer knows that he is connected.
+    let newcomer = async { Wire::to(&l1).await?.answer().await };
+    assert_eq!(newcomer.await.expect_err("it is reset").kind(), ErrorKind::ConnectionReset);
     wire.ask(&call(CHAIN_ID)).await?;
     assert_eq!(wire.answer().await?.status, 200);
     l1.next_stage();

@@ -55,7 +55,10 @@ async fn an_answer_stops_breaks_or_ends_after_exactly_so_many_bytes_of_it() -> R
 #[tokio::test(flavor = "multi_thread")]
 async fn what_is_cut_in_the_answer_was_carried_out_and_what_is_cut_in_the_request_was_not() -> Result<()> {
     let (_anvil, l1) = proxied().await?;
-    l1.set([Rule::on("evm_mine", Fault::End(CutAt::Answer(0))).next(1), Rule::on("evm_mine", Fault::End(CutAt::Request))]);
+    l1.set([
+        Rule::on("evm_mine", Fault::End(CutAt::Answer(0))).next(1),
+        Rule::on("evm_mine", Fault::End(CutAt::Request)),
+    ]);
     for _ in 0..2 {
         ask(&l1, &call("evm_mine")).await.expect_err("it is cut");
     }
@@ -90,7 +93,10 @@ async fn answers_are_other_ones_in_status_words_or_numbers() -> Result<()> {
     assert_eq!(ask(&l1, &call("eth_blockNumber")).await?.json()?["result"]["was"], "0x0");
 
     l1.set([Rule::all(Fault::error(-32_000, "header not found"))]);
-    assert_eq!(ask(&l1, &call(CHAIN_ID)).await?.json()?["error"], json!({ "code": -32_000, "message": "header not found" }));
+    assert_eq!(
+        ask(&l1, &call(CHAIN_ID)).await?.json()?["error"],
+        json!({ "code": -32_000, "message": "header not found" })
+    );
 
     l1.set([Rule::all(Fault::RateLimit { retry_after: Duration::from_secs(3) })]);
     let limited = ask(&l1, &call(CHAIN_ID)).await?;

@@ -1,5 +1,7 @@
 //! The strict mempool before a real L1, which by itself takes nearly everything.
 
+use std::sync::LazyLock;
+
 use alloy::consensus::{SignableTransaction as _, TxEip1559, TxEip4844};
 use alloy::eips::eip2718::Encodable2718 as _;
 use alloy::eips::eip4844::{Blob, BlobTransactionSidecar};
@@ -8,30 +10,32 @@ use alloy::signers::SignerSync as _;
 use alloy::signers::local::PrivateKeySigner;
 use anyhow::{Context as _, Result};
 use fermata_anvil::Anvil;
-use fermata_e2e::{BROADCAST, Client, Fate, L1Proxy, PoolRules};
+use fermata_e2e::{BROADCAST, Client, Fate, L1Proxy, L1ProxyOptions, PoolRules};
 use fermata_publisher::PreparedBlobs;
 use serde_json::{Value, json};
 
-use crate::common::{ask, strict, told};
+use crate::common::{ask, bare_l1, told};
 
 const GWEI: u128 = 1_000_000_000;
 const CHAIN: u64 = 31_337;
 
-/// An account on a bare L1 behind a strict mempool.
-struct Story {
-    anvil: Anvil,
+static BLOBS: LazyLock<PreparedBlobs> = LazyLock::new(|| PreparedBlobs::compute(vec![Blob::ZERO]).unwrap());
+
+/// A new account on a bare L1 behind a strict mempool.
+struct Story<'a> {
+    anvil: &'a Anvil,
     l1: L1Proxy,
     signer: PrivateKeySigner,
-    blobs: PreparedBlobs,
 }
 
-impl Story {
-    async fn begin(client: Client) -> Result<Self> {
-        let (anvil, l1) = strict(PoolRules::of(client)).await?;
+impl<'a> Story<'a> {
+    async fn begin(anvil: &'a Anvil, client: Client) -> Result<Self> {
+        let options = L1ProxyOptions { mempool: Some(PoolRules::of(client)), ..L1ProxyOptions::default() };
+        let l1 = L1Proxy::start_with(&anvil.url(), options).await?;
         let signer = PrivateKeySigner::random();
         let ether = U256::from(10).pow(U256::from(18));
-        let () = told(&anvil, "anvil_setBalance", json!([signer.address(), ether])).await?;
-        Ok(Self { anvil, l1, signer, blobs: PreparedBlobs::compute(vec![Blob::ZERO])? })
+        let () = told(anvil, "anvil_setBalance", json!([signer.address(), ether])).await?;
+        Ok(Self { anvil, l1, signer })
     }
 
     /// A transfer that bids so many gwei.
@@ -58,7 +62,7 @@ impl Story {
             max_priority_fee_per_gas: gwei * GWEI,
             max_fee_per_blob_gas: gwei * GWEI,
             to: Address::repeat_byte(7),
-            blob_versioned_hashes: self.blobs.versioned_hashes(),
+            blob_versioned_hashes: BLOBS.versioned_hashes(),
             ..TxEip4844::default()
         }
     }
@@ -67,14 +71,14 @@ impl Story {
     fn blob(&self, nonce: u64, gwei: u128) -> Result<Bytes> {
         let tx = self.unsigned_blob(nonce, gwei);
         let signature = self.signer.sign_hash_sync(&tx.signature_hash())?;
-        Ok(tx.with_sidecar(self.blobs.sidecar().clone()).into_signed(signature).encoded_2718().into())
+        Ok(tx.with_sidecar(BLOBS.sidecar().clone()).into_signed(signature).encoded_2718().into())
     }
 
     /// As [`Story::blob`], in the form of before Osaka.
     fn old_blob(&self, nonce: u64) -> Result<Bytes> {
         let tx = self.unsigned_blob(nonce, 1);
         let signature = self.signer.sign_hash_sync(&tx.signature_hash())?;
-        let sidecar = self.blobs.sidecar();
+        let sidecar = BLOBS.sidecar();
         let proofs = vec![sidecar.cell_proofs[0]];
         let sidecar = BlobTransactionSidecar::new(sidecar.blobs.clone(), sidecar.commitments.clone(), proofs);
         Ok(tx.with_sidecar(sidecar).into_signed(signature).encoded_2718().into())
@@ -99,21 +103,22 @@ impl Story {
     }
 
     async fn mine(&self) -> Result<()> {
-        let _: Value = told(&self.anvil, "evm_mine", json!([])).await?;
+        let _: Value = told(self.anvil, "evm_mine", json!([])).await?;
         Ok(())
     }
 }
 
 #[tokio::test(flavor = "multi_thread")]
 async fn one_kind_holds_an_account_until_its_transaction_is_mined_or_dropped() -> Result<()> {
+    let anvil = bare_l1().await?;
     for client in [Client::Geth, Client::Reth] {
-        let story = Story::begin(client).await?;
+        let story = Story::begin(&anvil, client).await?;
         story.takes(&story.plain(0, 1)?).await?;
         story.rejects(&story.blob(0, 1)?, -32_000, "address already reserved").await?;
         story.mine().await?;
         let hash = story.takes(&story.blob(1, 1)?).await?;
         story.rejects(&story.plain(1, 9)?, -32_000, "address already reserved").await?;
-        let _: Value = told(&story.anvil, "anvil_dropTransaction", json!([hash])).await?;
+        let _: Value = told(story.anvil, "anvil_dropTransaction", json!([hash])).await?;
         story.takes(&story.plain(1, 9)?).await?;
     }
     Ok(())
@@ -121,8 +126,9 @@ async fn one_kind_holds_an_account_until_its_transaction_is_mined_or_dropped() -
 
 #[tokio::test(flavor = "multi_thread")]
 async fn replacements_of_blobs_bid_twice_as_much_and_known_ones_are_told_so() -> Result<()> {
+    let anvil = bare_l1().await?;
     for client in [Client::Geth, Client::Reth] {
-        let story = Story::begin(client).await?;
+        let story = Story::begin(&anvil, client).await?;
         let first = story.blob(0, 4)?;
         story.takes(&first).await?;
         story.rejects(&first, -32_000, "already known").await?;
@@ -151,22 +157,24 @@ async fn replacements_of_blobs_bid_twice_as_much_and_known_ones_are_told_so() ->
 
 #[tokio::test(flavor = "multi_thread")]
 async fn what_a_reorg_brings_back_holds_its_account_again() -> Result<()> {
-    let story = Story::begin(Client::Geth).await?;
-    let before: Value = told(&story.anvil, "evm_snapshot", json!([])).await?;
+    let anvil = bare_l1().await?;
+    let story = Story::begin(&anvil, Client::Geth).await?;
+    let before: Value = told(story.anvil, "evm_snapshot", json!([])).await?;
     let bytes = story.blob(0, 1)?;
     story.takes(&bytes).await?;
     story.mine().await?;
     story.rejects(&story.plain(0, 9)?, -32_000, "nonce too low: next nonce 1, tx nonce 0").await?;
-    let _: bool = told(&story.anvil, "evm_revert", json!([before])).await?;
+    let _: bool = told(story.anvil, "evm_revert", json!([before])).await?;
     // A real L1's pool takes it back; anvil's is told.
-    let _: Value = told(&story.anvil, BROADCAST, json!([bytes])).await?;
+    let _: Value = told(story.anvil, BROADCAST, json!([bytes])).await?;
     story.rejects(&story.plain(0, 9)?, -32_000, "address already reserved").await?;
     Ok(())
 }
 
 #[tokio::test(flavor = "multi_thread")]
 async fn what_is_no_transaction_is_l1s_to_refuse() -> Result<()> {
-    let story = Story::begin(Client::Geth).await?;
+    let anvil = bare_l1().await?;
+    let story = Story::begin(&anvil, Client::Geth).await?;
     let answer = story.broadcast(&Bytes::from_static(&[2, 3])).await?;
     assert!(answer["error"]["message"].is_string(), "{answer}");
     assert_eq!(story.l1.rejections(), Vec::<String>::new());

@@ -35,7 +35,10 @@ async fn a_rule_lets_some_pass_meets_some_and_then_lets_all_pass() -> Result<()>
 async fn a_rule_may_look_at_the_parameters_and_the_first_that_fires_decides() -> Result<()> {
     let (_anvil, l1) = proxied().await?;
     let of_genesis = |call: &fermata_e2e::Call| call.params[0] == "0x0";
-    l1.set([Rule::matching(of_genesis, Fault::error(1, "genesis")), Rule::on("eth_getBlockByNumber", Fault::error(2, "other"))]);
+    l1.set([
+        Rule::matching(of_genesis, Fault::error(1, "genesis")),
+        Rule::on("eth_getBlockByNumber", Fault::error(2, "other")),
+    ]);
     let block = |number: &str| json!({ "jsonrpc": "2.0", "id": 1, "method": "eth_getBlockByNumber", "params": [number, false] });
     assert_eq!(ask(&l1, &block("0x0")).await?.json()?["error"]["code"], 1);
     assert_eq!(ask(&l1, &block("latest")).await?.json()?["error"]["code"], 2);
