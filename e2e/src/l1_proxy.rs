@@ -26,6 +26,7 @@ mod fault;
 mod http;
 mod json_rpc;
 mod log;
+mod pause;
 mod reply;
 mod rule;
 mod rule_book;

@@ -2,12 +2,12 @@
 
 use std::time::Duration;
 
-use fermata_primitives::{Clock as _, SystemClock};
 use serde_json::Value;
 
 use super::fault::{CutAt, Fault};
 use super::json_rpc::{Call, Calls};
 use super::log::Entry;
+use super::pause::pause;
 use super::reply::{Ending, Manner, Reply};
 use super::way::Exchange;
 
@@ -23,7 +23,7 @@ pub(super) async fn before_l1(calls: &Calls, received: &[Received]) -> Option<Ex
     let faults = || received.iter().filter_map(|received| received.fault.as_ref());
     let delay = faults().map(latency).max().unwrap_or_default();
     if !delay.is_zero() {
-        SystemClock.sleep(delay).await;
+        pause(delay).await;
     }
     faults().find_map(|fault| instead_of_l1(calls, fault))
 }

@@ -3,7 +3,6 @@
 use std::io;
 use std::sync::{Arc, Mutex, PoisonError};
 
-use fermata_primitives::{Clock as _, SystemClock};
 use futures::{Stream, future, stream};
 use http_body_util::combinators::UnsyncBoxBody;
 use http_body_util::{BodyExt as _, Empty, StreamBody};
@@ -14,6 +13,7 @@ use hyper::service::service_fn;
 use hyper::{Method, Request, Response, StatusCode};
 use hyper_util::rt::TokioIo;
 
+use super::pause::pause;
 use super::reply::{Ending, Piece, Reply};
 use super::socket::{ResetOrder, Socket};
 use super::way::{Exchange, Way};
@@ -99,7 +99,7 @@ fn frames(pieces: Vec<Piece>, reset: ResetOrder) -> impl Stream<Item = io::Resul
         loop {
             match pieces.next()? {
                 Piece::Bytes(bytes) => return Some((Ok(Frame::data(bytes)), (pieces, reset))),
-                Piece::Pause(span) => SystemClock.sleep(span).await,
+                Piece::Pause(span) => pause(span).await,
                 Piece::Broken(ending) => {
                     // What came before goes out first: hyper writes while the body makes it wait.
                     tokio::task::yield_now().await;

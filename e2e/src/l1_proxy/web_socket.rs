@@ -7,7 +7,6 @@ use std::io;
 use std::ops::ControlFlow;
 use std::sync::PoisonError;
 
-use fermata_primitives::{Clock as _, SystemClock};
 use futures::stream::{FuturesOrdered, FuturesUnordered};
 use futures::{SinkExt as _, StreamExt as _};
 use hyper::body::Incoming;
@@ -24,6 +23,7 @@ use tokio_tungstenite::tungstenite::protocol::frame::coding::{Data, OpCode};
 
 use super::http::{Body, Connection, empty, give_back, gone};
 use super::json_rpc::{Call, Calls, Form};
+use super::pause::pause;
 use super::reply::{Ending, Piece, Reply};
 use super::rule::HANDSHAKE;
 use super::socket::ResetOrder;
@@ -144,7 +144,7 @@ impl Bridge {
         let mut opcode = OpCode::Data(Data::Text);
         while let Some(piece) = pieces.next() {
             match piece {
-                Piece::Pause(span) => SystemClock.sleep(span).await,
+                Piece::Pause(span) => pause(span).await,
                 Piece::Bytes(bytes) => {
                     let frame = Frame::message(bytes, opcode, pieces.peek().is_none());
                     self.send(Message::Frame(frame)).await?;
