@@ -1,11 +1,13 @@
 //! What anvil can do that no L1 can: typed and thin. Nothing here makes a block or moves the time; that is the
 //! [`crate::L1Clock`]'s.
 
+use std::collections::BTreeMap;
 use std::fmt::Debug;
 
 use alloy::eips::eip4844::Blob;
 use alloy::primitives::{Address, B256, Bytes, U256};
 use alloy::providers::{DynProvider, Provider};
+use serde::Deserialize;
 use serde::de::DeserializeOwned;
 use serde_json::{Value, json};
 
@@ -14,6 +16,17 @@ use crate::{AnvilError, Result};
 /// A state of the chain to go back to, once.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct SnapshotId(U256);
+
+/// The pool, as far as it is looked at: account, nonce, transaction.
+#[derive(Debug, Deserialize)]
+struct PoolContent {
+    pending: BTreeMap<Address, BTreeMap<String, PoolTransaction>>,
+}
+
+#[derive(Debug, Deserialize)]
+struct PoolTransaction {
+    hash: B256,
+}
 
 /// Anvil's cheat codes.
 #[derive(Clone, Debug)]
@@ -136,6 +149,42 @@ impl Cheats {
     /// Takes blocks back; part of [`crate::L1Clock::reorg`], which has the turn.
     pub(crate) async fn rollback(&self, depth: u64) -> Result<()> {
         self.cheat("anvil_rollback", "take blocks back", json!([depth])).await
+    }
+
+    /// Puts blocks without the pool's transactions in the place of the last `depth`, each `interval` seconds after its
+    /// parent. Part of what the [`crate::L1Clock`] does, which has the turn.
+    pub(crate) async fn replace_by_empty(&self, depth: u64, interval: u64) -> Result<()> {
+        self.cheat("anvil_setBlockTimestampInterval", "space timestamps", json!([interval])).await?;
+        let none: [(); 0] = [];
+        let replaced = self.cheat("anvil_reorg", "replace blocks", json!([depth, none])).await;
+        self.cheat("anvil_removeBlockTimestampInterval", "let timestamps be", json!([])).await?;
+        replaced
+    }
+
+    /// Gas limit of the blocks to come.
+    pub(crate) async fn set_block_gas_limit(&self, limit: U256) -> Result<()> {
+        self.cheat("evm_setBlockGasLimit", "set the gas limit of blocks", json!([limit])).await
+    }
+
+    /// A transaction as it was sent, blobs and all; `None` when it is neither in a block nor in the pool.
+    ///
+    /// # Errors
+    /// As [`Cheats::set_balance`].
+    pub async fn raw_transaction(&self, transaction: B256) -> Result<Option<Bytes>> {
+        self.request("eth_getRawTransactionByHash", "give a raw transaction", json!([transaction])).await
+    }
+
+    /// Hashes of the pool's transactions that could be in the next block, in the order in which blocks take them from one
+    /// account.
+    ///
+    /// # Errors
+    /// As [`Cheats::set_balance`].
+    pub async fn pool(&self) -> Result<Vec<B256>> {
+        let content: PoolContent = self.request("txpool_content", "tell its pool", json!([])).await?;
+        let mut ready: Vec<_> =
+            content.pending.into_values().flatten().map(|(nonce, tx)| (nonce.parse(), tx)).collect();
+        ready.sort_by_key(|(nonce, _)| nonce.clone().unwrap_or(u64::MAX));
+        Ok(ready.into_iter().map(|(_, tx)| tx.hash).collect())
     }
 
     /// For cheats whose effect counts: anvil answers some with nothing, others with a word.

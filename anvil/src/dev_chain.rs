@@ -167,7 +167,7 @@ impl DevChain {
             warp: watch.lap(),
         };
         let first_slot = plan.first_slot(&deployment);
-        let anvil = L1Process::Own(anvil);
+        let anvil = L1Process::Own(Box::new(anvil));
         Ok(Self { anvil, provider, l1_clock, deployment, accounts, first_slot, took, warm_up })
     }
 

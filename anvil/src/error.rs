@@ -218,13 +218,29 @@ pub enum AnvilError {
 
     /// A reorg that reaches below the chain, or changes nothing.
     #[error(
-        "a reorg of {depth} blocks is impossible at height {height}: it must take back at least one and leave genesis"
+        "{depth} blocks cannot be taken back at height {height}: it must be one at least, and block {oldest} is the oldest \
+         that can be gone back to"
     )]
     ReorgDepth {
         /// Blocks to take back.
         depth: u64,
         /// The head's number.
         height: u64,
+        /// The oldest block whose state anvil has: genesis, or the head of the state it began with.
+        oldest: u64,
+    },
+
+    /// The transactions are held: let them go first.
+    #[error("no transaction can be put back into blocks while all are held: release them first")]
+    TransactionsHeld,
+
+    /// Anvil is no more.
+    #[error("anvil has ended ({how}); its last words: {output}")]
+    Ended {
+        /// Its exit code or the signal it died of.
+        how: String,
+        /// The end of its output.
+        output: String,
     },
 
     /// The cheat code was answered, but did not do what it is for.

@@ -5,10 +5,13 @@
 //! at the block that came out. Timestamps strictly increase, as on a real L1.
 
 mod interval;
+mod verbs;
 
+use std::future::Future;
+use std::sync::atomic::AtomicU64;
 use std::sync::{Arc, Mutex, PoisonError};
 
-use alloy::primitives::{Address, B256, Bytes, U64, keccak256};
+use alloy::primitives::{B256, U64};
 use alloy::providers::{DynProvider, Provider};
 use fermata_primitives::{L1Timestamp, SharedClock};
 use serde::Deserialize;
@@ -17,9 +20,9 @@ use tokio_util::sync::{CancellationToken, DropGuard};
 use tokio_util::task::TaskTracker;
 
 pub use self::interval::IntervalMining;
+pub use self::verbs::{HeldTransactions, Reinclude, Reorg};
 use crate::door::DoorHandle;
-use crate::provider::send_raw;
-use crate::{AnvilError, Cheats, LeasedAnvil, Result};
+use crate::{AnvilError, LeasedAnvil, Result};
 
 /// The latest time a clock can tell.
 const LATEST: L1Timestamp = L1Timestamp(u64::MAX / 1_000_000_000);
@@ -47,15 +50,6 @@ pub enum Warp {
     },
 }
 
-/// What a reorg replaced.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Reorg {
-    /// The blocks that are no more, oldest first.
-    pub removed: Vec<L1Head>,
-    /// The blocks in their place, oldest first, at the same timestamps.
-    pub added: Vec<L1Head>,
-}
-
 /// The owner of an anvil's clock; clones share it. Interval mining ends when the last of them is dropped.
 #[derive(Clone, Debug)]
 pub struct L1Clock {
@@ -77,11 +71,15 @@ struct Shared {
     /// Where others come in, so that what takes several cheats is one step for them.
     door: Option<DoorHandle>,
     /// The first block whose state anvil has: none below can be gone back to.
-    oldest: u64,
+    oldest: AtomicU64,
     /// Held while anvil's clock is in use.
-    turn: tokio::sync::Mutex<()>,
+    turn: Arc<tokio::sync::Mutex<()>>,
+    /// What was begun and ends also when nobody waits for it.
+    steps: TaskTracker,
     heads: watch::Sender<L1Head>,
     pauses: watch::Sender<usize>,
+    /// How many hold the pool's transactions back from the blocks.
+    holds: watch::Sender<usize>,
 }
 
 /// While this lives, no interval block comes. Dropping it lets the interval go on, in phase.
@@ -119,31 +117,14 @@ impl L1Clock {
     /// [`AnvilError::L1Unreachable`] when anvil does not answer.
     pub async fn own(anvil: DynProvider, clock: SharedClock) -> Result<Self> {
         let head = read_block(&anvil, "latest".to_owned()).await?;
-        Ok(Self::new(
-            Shared {
-                anvil,
-                door: None,
-                oldest: 0,
-                turn: Default::default(),
-                heads: watch::Sender::new(head),
-                pauses: Default::default(),
-            },
-            clock,
-        ))
+        Ok(Self::new(Shared::new(anvil, None, head), clock))
     }
 
     /// Takes the clock of an anvil on which a state was loaded, whose head is the oldest block that can be gone back to.
     pub(crate) async fn of_loaded(anvil: &LeasedAnvil, clock: SharedClock) -> Result<Self> {
         let (door, anvil) = (Some(anvil.door()), anvil.staff_provider()?);
         let head = read_block(&anvil, "latest".to_owned()).await?;
-        let shared = Shared {
-            anvil,
-            door,
-            oldest: head.number,
-            turn: Default::default(),
-            heads: watch::Sender::new(head),
-            pauses: Default::default(),
-        };
+        let shared = Shared { oldest: AtomicU64::new(head.number), ..Shared::new(anvil, door, head) };
         Ok(Self::new(shared, clock))
     }
 
@@ -176,7 +157,7 @@ impl L1Clock {
         if target > LATEST {
             return Err(AnvilError::BeyondTime { target, latest: LATEST });
         }
-        self.shared().mine_in_turn(target).await
+        self.in_turn(move |shared| async move { shared.mine_if_ahead(target).await }).await
     }
 
     /// Mines one block one second after the head.
@@ -184,44 +165,11 @@ impl L1Clock {
     /// # Errors
     /// As [`L1Clock::warp_to`].
     pub async fn mine(&self) -> Result<L1Head> {
-        let shared = self.shared();
-        let _turn = shared.turn.lock().await;
-        let head = shared.read_head().await?;
-        shared.mine_at(head.timestamp.plus_secs(1)).await
-    }
-
-    /// Takes the last `depth` blocks back and puts as many others, at the same timestamps, in their place; the first takes
-    /// `transactions`. What else was in the blocks is gone, also from the pool.
-    ///
-    /// # Errors
-    /// [`AnvilError::ReorgDepth`] when there are not so many blocks above genesis, and nothing was done;
-    /// [`AnvilError::L1Refused`] when a transaction is no good: then the blocks are gone and not replaced.
-    pub async fn reorg(&self, depth: u64, transactions: &[Bytes]) -> Result<Reorg> {
-        let shared = self.shared();
-        let _turn = shared.turn.lock().await;
-        let head = shared.read_head().await?;
-        if depth == 0 || depth > head.number {
-            return Err(AnvilError::ReorgDepth { depth, height: head.number });
-        }
-        let mut removed = Vec::new();
-        for number in head.number + 1 - depth..=head.number {
-            removed.push(read_block(&shared.anvil, format!("{number:#x}")).await?);
-        }
-        let cheats = Cheats::new(shared.anvil.clone());
-        // Another coinbase makes each block another one, also where it holds the same transactions.
-        cheats.set_coinbase(Address::from_word(keccak256(head.hash))).await?;
-        cheats.rollback(depth).await?;
-        for transaction in transactions {
-            send_raw(&shared.anvil, transaction, "take a transaction after a reorg").await?;
-        }
-        let mut added = Vec::new();
-        for block in &removed {
-            added.push(shared.mine_at(block.timestamp).await?);
-        }
-        if removed.iter().zip(&added).any(|(old, new)| old.hash == new.hash) {
-            return Err(AnvilError::CheatFailed { action: "replace blocks by others" });
-        }
-        Ok(Reorg { removed, added })
+        self.in_turn(|shared| async move {
+            let head = shared.read_head().await?;
+            shared.mine_at(head.timestamp.plus_secs(1)).await
+        })
+        .await
     }
 
     /// From now on mines one block each time the wall clock reaches a time of the grid. A time that was missed is skipped.
@@ -264,8 +212,15 @@ impl L1Clock {
         self.owner.tasks.reopen();
     }
 
-    fn shared(&self) -> &Shared {
+    fn shared(&self) -> &Arc<Shared> {
         &self.owner.shared
+    }
+
+    async fn in_turn<T: Send + 'static, W>(&self, work: impl FnOnce(Arc<Shared>) -> W) -> Result<T>
+    where
+        W: Future<Output = Result<T>> + Send + 'static,
+    {
+        self.shared().in_turn(work).await
     }
 
     fn interval(&self) -> std::sync::MutexGuard<'_, Option<DropGuard>> {
@@ -274,6 +229,35 @@ impl L1Clock {
 }
 
 impl Shared {
+    fn new(anvil: DynProvider, door: Option<DoorHandle>, head: L1Head) -> Self {
+        Self {
+            anvil,
+            door,
+            oldest: AtomicU64::new(0),
+            turn: Arc::default(),
+            steps: TaskTracker::new(),
+            heads: watch::Sender::new(head),
+            pauses: watch::Sender::new(0),
+            holds: watch::Sender::new(0),
+        }
+    }
+
+    /// Does `work` once it is the caller's turn. What has begun ends, also when the caller goes away: half of it could
+    /// leave anvil in a state that nobody asked for.
+    async fn in_turn<T: Send + 'static, W>(self: &Arc<Self>, work: impl FnOnce(Arc<Self>) -> W) -> Result<T>
+    where
+        W: Future<Output = Result<T>> + Send + 'static,
+    {
+        let turn = self.turn.clone().lock_owned().await;
+        let work = work(self.clone());
+        let step = async move {
+            let done = work.await;
+            drop(turn);
+            done
+        };
+        self.steps.spawn(step).await.expect("a step does not panic, and ends with the runtime of who waits for it")
+    }
+
     fn head(&self) -> L1Head {
         *self.heads.borrow()
     }
@@ -287,8 +271,7 @@ impl Shared {
         let _ = self.pauses.subscribe().wait_for(|pauses| *pauses == 0).await;
     }
 
-    async fn mine_in_turn(&self, target: L1Timestamp) -> Result<Warp> {
-        let _turn = self.turn.lock().await;
+    async fn mine_if_ahead(&self, target: L1Timestamp) -> Result<Warp> {
         let head = self.read_head().await?;
         if target <= head.timestamp {
             self.heads.send_replace(head);
@@ -299,20 +282,33 @@ impl Shared {
 
     /// One block of the interval. A pause that came while it waited for its turn holds it back.
     async fn mine_unless_paused(&self, target: L1Timestamp) -> Result<()> {
-        let _turn = self.turn.lock().await;
         if *self.pauses.borrow() > 0 || target <= self.read_head().await?.timestamp {
             return Ok(());
         }
         self.mine_at(target).await.map(drop)
     }
 
-    /// Mines one block at `target`; the caller has the turn and knows that the head is before it.
+    /// Mines one block at `target`, without the transactions that are held; the caller has the turn and knows that the head
+    /// is before it.
     async fn mine_at(&self, target: L1Timestamp) -> Result<L1Head> {
+        if *self.holds.borrow() > 0 { self.mine_empty_at(target).await } else { self.mine_pool_at(target).await }
+    }
+
+    async fn mine_pool_at(&self, target: L1Timestamp) -> Result<L1Head> {
+        let head = self.mine_request(target).await?;
+        self.check_mined(head, target)
+    }
+
+    async fn mine_request(&self, target: L1Timestamp) -> Result<L1Head> {
         // Time and block in one request: a time set by an earlier one could be taken by somebody else's block.
         let options = serde_json::json!([{ "timestamp": format!("{:#x}", target.0) }]);
         let mined = self.anvil.raw_request::<_, Vec<RawBlock>>("evm_mine_detailed".into(), options).await;
         let block = mined.map_err(AnvilError::rpc("mine a block"))?.pop();
-        let head = L1Head::from(block.ok_or(AnvilError::CheatFailed { action: "mine a block" })?);
+        block.map(L1Head::from).ok_or(AnvilError::CheatFailed { action: "mine a block" })
+    }
+
+    /// Tells of a new head that was to be at `target`.
+    fn check_mined(&self, head: L1Head, target: L1Timestamp) -> Result<L1Head> {
         self.heads.send_replace(head);
         if head.timestamp != target {
             return Err(AnvilError::ClockDisobeyed { wanted: target, actual: head.timestamp });

@@ -11,6 +11,7 @@
 
 mod artifacts;
 mod binary;
+mod blob_fee;
 mod cheats;
 mod deploy;
 mod dev_chain;
@@ -34,8 +35,8 @@ pub use deploy::{
 };
 pub use dev_chain::{DevAccounts, DevChain, DevChainConfig, L1Process, StartReport};
 pub use error::{AnvilError, Result};
-pub use l1_clock::{IntervalMining, L1Clock, L1Head, PausedInterval, Reorg, Warp};
-pub use pool::{AnvilPool, LeasedAnvil};
+pub use l1_clock::{HeldTransactions, IntervalMining, L1Clock, L1Head, PausedInterval, Reinclude, Reorg, Warp};
+pub use pool::{AnvilPool, LeasedAnvil, RestartL1};
 pub use process::{Anvil, AnvilConfig, AnvilMining, Ended, Hardfork, StateFile};
 pub use provider::connect;
 pub use staking::{BlsSecret, StakeDeposit, ValidatorRegistration, registration_digest, stake, submit_deposits};

@@ -6,6 +6,7 @@
 //! runtime ends with it; the anvils end with the process, like every [`Anvil`].
 
 mod lease;
+mod restart;
 mod warm;
 
 use std::future::Future;
@@ -17,6 +18,8 @@ use tokio::sync::watch;
 use tokio_util::task::TaskTracker;
 
 pub use self::lease::LeasedAnvil;
+pub use self::restart::RestartL1;
+pub(crate) use self::restart::load;
 use self::warm::WarmAnvil;
 use crate::{AnvilConfig, Result};
 
@@ -74,16 +77,16 @@ impl AnvilPool {
     /// # Cancel safety
     /// Dropped early, an anvil that was being started is thrown away.
     pub async fn lease(&self, config: &AnvilConfig) -> Result<LeasedAnvil> {
-        let idle = self.next_idle(config).await;
-        let (pool, config) = (self.clone(), config.clone());
-        let lease = async move {
-            let warm = match idle {
-                Some(warm) => warm,
-                None => WarmAnvil::start(config, clock()).await?,
-            };
-            LeasedAnvil::open(pool, warm).await
-        };
-        self.run(lease).await
+        let (pool, warm) = (self.clone(), self.warm(config).await?);
+        self.run(LeasedAnvil::open(pool, warm)).await
+    }
+
+    /// An idle anvil, else a new one.
+    async fn warm(&self, config: &AnvilConfig) -> Result<WarmAnvil> {
+        match self.next_idle(config).await {
+            Some(warm) => Ok(warm),
+            None => self.run(WarmAnvil::start(config.clone(), clock())).await,
+        }
     }
 
     /// Runs on the pool's runtime, so that what it makes outlives the caller's.

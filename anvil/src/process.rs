@@ -149,6 +149,16 @@ impl Anvil {
         matches!(self.shell.try_wait(), Ok(None))
     }
 
+    /// What became of it, if it has ended by itself.
+    pub(crate) fn obituary(&mut self) -> Option<AnvilError> {
+        let how = match self.shell.try_wait() {
+            Ok(None) => return None,
+            Ok(Some(status)) => status.to_string(),
+            Err(error) => error.to_string(),
+        };
+        Some(AnvilError::Ended { how, output: self.output.last_words() })
+    }
+
     /// Stops the process where it stands: the cheapest form of "the L1 does not answer".
     ///
     /// # Errors

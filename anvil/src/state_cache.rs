@@ -34,8 +34,8 @@ const RECIPE: [&str; 10] = [
     include_str!("deploy/sender.rs"),
 ];
 
-/// The name of cargo's mark of a target directory.
-const TARGET_MARK: &str = "CACHEDIR.TAG";
+/// Either of these files marks a target directory of cargo's.
+const TARGET_MARKS: [&str; 2] = ["CACHEDIR.TAG", ".rustc_info.json"];
 
 /// What is on a cached L1, and the L1 itself.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -84,7 +84,7 @@ impl StateCache {
     /// In the target directory that this executable was built into; in the system's place for such files where there is none.
     pub(crate) fn of_this_build() -> Self {
         let executable = std::env::current_exe().unwrap_or_default();
-        let target = executable.ancestors().find(|folder| folder.join(TARGET_MARK).is_file());
+        let target = executable.ancestors().find(|folder| TARGET_MARKS.iter().any(|mark| folder.join(mark).is_file()));
         let folder = target.map_or_else(std::env::temp_dir, Path::to_path_buf).join("fermata-l1-states");
         Self { folder }
     }

@@ -2,11 +2,14 @@
 //!
 //! Its time is not the wall's: every one of the same configuration begins at the same moment, with the same blocks.
 
+use std::sync::Arc;
+
 use alloy::primitives::Bytes;
 use alloy::providers::{DynProvider, Provider};
 use fermata_primitives::{L1Timestamp, SharedClock, SlotTimes};
 
 use crate::dev_chain::{DevChainConfig, Prepared, rollup_at};
+use crate::pool::load;
 use crate::state_cache::{CachedState, Stands, StateCache, key_of};
 use crate::{
     AnvilConfig, AnvilError, AnvilMining, AnvilPool, Deployer, Deployment, DevAccounts, L1Access, L1Clock, LeasedAnvil,
@@ -23,7 +26,7 @@ const ROLLUP_BEGINS: L1Timestamp = L1Timestamp(1_900_000_100);
 #[derive(Debug)]
 pub struct TestL1 {
     /// The L1.
-    pub anvil: LeasedAnvil,
+    pub anvil: Arc<LeasedAnvil>,
     /// A provider for it.
     pub provider: DynProvider,
     /// The owner of its clock.
@@ -59,7 +62,7 @@ impl TestL1 {
         }
         let accounts = accounts.await.expect("deriving keys does not panic and is not aborted")?;
         let (provider, deployment) = (anvil.provider()?, stands.deployment(config)?);
-        Ok(Self { anvil, provider, l1_clock, deployment, accounts })
+        Ok(Self { anvil: Arc::new(anvil), provider, l1_clock, deployment, accounts })
     }
 }
 
@@ -104,10 +107,4 @@ async fn make(
     let dump = dumped.map_err(AnvilError::rpc("dump its state"))?;
     let stands = Stands { key, addresses, genesis: times.genesis(), gas_used, head: l1_clock.head().hash };
     Ok(CachedState { stands, dump })
-}
-
-async fn load(anvil: &DynProvider, dump: Bytes) -> Result<()> {
-    let loaded: bool =
-        anvil.raw_request("anvil_loadState".into(), [dump]).await.map_err(AnvilError::rpc("load a state"))?;
-    if loaded { Ok(()) } else { Err(AnvilError::CheatFailed { action: "load a state" }) }
 }

@@ -101,6 +101,8 @@ async fn whatever_one_has_changed_the_next_one_finds_an_anvil_as_new() {
     cheats.set_next_base_fee(55_000_000_000).await.expect("set");
     l1_clock.mine().await.expect("a block");
     l1_clock.warp_to(L1Timestamp(1_950_000_000)).await.expect("warped");
+    l1_clock.set_blob_fee(9_000_000_000).await.expect("set");
+    l1_clock.mine().await.expect("a block");
     let (_, raw) = signed_payment(&funded_key(4), 0, U256::from(90_000_000_000u64));
     ask(&provider, "eth_sendRawTransaction", json!([raw])).await;
     for (method, params) in [

@@ -20,6 +20,7 @@
 mod builder;
 mod child;
 mod footprint;
+mod l1;
 mod l1_proxy;
 mod mempool;
 mod net;
@@ -35,7 +36,9 @@ pub use fermata_sequencer::dev::Seat;
 
 pub use builder::{NetBuilder, UnfitNet};
 pub use child::{AdminDoor, ChildNode, run};
+pub use fermata_anvil::{HeldTransactions, Reinclude, RestartL1};
 pub use footprint::Footprint;
+pub use l1::L1;
 pub use l1_proxy::{
     BROADCAST, Call, CutAt, Fate, Fault, HANDSHAKE, L1Proxy, L1ProxyOptions, LoggedCall, Rewrite, Rule, Stage,
 };

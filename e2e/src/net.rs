@@ -21,7 +21,7 @@ use tempfile::TempDir;
 use crate::pace::{Counted, KeepsPace, Patience};
 use crate::timeline::{Mark, Recorder, Timeline};
 use crate::wait::{Condition, Wait};
-use crate::{ChildNode, Entry, NetBuilder, NetNode, SharedSequencer, Watch};
+use crate::{ChildNode, Entry, L1, NetBuilder, NetNode, SharedSequencer, Watch};
 
 /// What a test chain is like.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
@@ -134,6 +134,16 @@ impl Net {
     #[must_use]
     pub const fn chain(&self) -> &DevChain {
         &self.chain
+    }
+
+    /// What may be done to the L1.
+    ///
+    /// # Panics
+    /// Never: a net's anvil is lent to it.
+    #[must_use]
+    pub fn l1(&self) -> L1<'_> {
+        let anvil = self.chain.anvil.leased().expect("the chain was restored on an anvil that was lent");
+        L1 { net: self, anvil }
     }
 
     /// The rollup's time model.

@@ -1,14 +1,16 @@
 //! The anvil of a dev chain: its own, or one that was lent to it.
 
+use std::sync::Arc;
+
 use crate::{Anvil, LeasedAnvil, Result};
 
 /// The anvil of a dev chain.
 #[derive(Debug)]
 pub enum L1Process {
     /// Started for it; ends with it.
-    Own(Anvil),
+    Own(Box<Anvil>),
     /// Lent to it by the process's pool; goes back.
-    Leased(LeasedAnvil),
+    Leased(Arc<LeasedAnvil>),
 }
 
 impl L1Process {
@@ -27,6 +29,15 @@ impl L1Process {
         match self {
             Self::Own(anvil) => anvil.pid(),
             Self::Leased(anvil) => anvil.pid(),
+        }
+    }
+
+    /// The one that was lent, where it was.
+    #[must_use]
+    pub const fn leased(&self) -> Option<&Arc<LeasedAnvil>> {
+        match self {
+            Self::Own(_) => None,
+            Self::Leased(anvil) => Some(anvil),
         }
     }
 

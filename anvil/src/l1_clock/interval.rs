@@ -67,7 +67,8 @@ pub(super) async fn run(shared: Arc<Shared>, clock: SharedClock, grid: IntervalM
                 continue; // The clock went back while one waited.
             }
             tried = target;
-            if let Err(error) = shared.mine_unless_paused(target).await {
+            let mined = shared.in_turn(move |shared| async move { shared.mine_unless_paused(target).await }).await;
+            if let Err(error) = mined {
                 let cause = std::error::Error::source(&error).map(ToString::to_string);
                 tracing::warn!(%target, %error, cause, "an L1 block did not come about");
             }

@@ -6,12 +6,12 @@ use alloy::providers::DynProvider;
 
 use super::{AnvilPool, WarmAnvil};
 use crate::door::{Door, DoorHandle, Shut};
-use crate::{AnvilError, Result, connect};
+use crate::{AnvilConfig, AnvilError, Result, connect};
 
 /// An anvil lent by an [`AnvilPool`]. Dropped, nobody reaches it by this lease's address any more, and it goes back.
 #[derive(Debug)]
 pub struct LeasedAnvil {
-    pool: AnvilPool,
+    pub(super) pool: AnvilPool,
     /// Taken when the lease ends.
     held: Mutex<Option<Held>>,
     url: String,
@@ -20,12 +20,12 @@ pub struct LeasedAnvil {
 }
 
 #[derive(Debug)]
-struct Held {
-    warm: WarmAnvil,
+pub(super) struct Held {
+    pub(super) warm: WarmAnvil,
     /// For everybody, and for the owner of the clock, who goes in and out also while the first is shut.
-    doors: [Door; 2],
+    pub(super) doors: [Door; 2],
     /// While it is frozen: it takes a moment to, and answers nobody from the first.
-    frozen: Option<Shut>,
+    pub(super) frozen: Option<Shut>,
 }
 
 impl LeasedAnvil {
@@ -91,7 +91,19 @@ impl LeasedAnvil {
         })
     }
 
-    fn with<T>(&self, act: impl FnOnce(&mut Held) -> T) -> T {
+    /// An error that tells how it ended, if it has.
+    ///
+    /// # Errors
+    /// [`AnvilError::Ended`], with its last words.
+    pub fn alive(&self) -> Result<()> {
+        self.with(|held| held.warm.anvil_mut().obituary().map_or(Ok(()), Err))
+    }
+
+    pub(super) fn config(&self) -> AnvilConfig {
+        self.with(|held| held.warm.config().clone())
+    }
+
+    pub(super) fn with<T>(&self, act: impl FnOnce(&mut Held) -> T) -> T {
         act(self.held().as_mut().expect("it is taken only when the lease is dropped"))
     }
 

@@ -9,12 +9,16 @@ use fermata_primitives::{Clock, SharedClock, SystemClock};
 use serde_json::{Value, json};
 
 use crate::dev_chain::idle_account;
-use crate::{Anvil, AnvilConfig, AnvilError, Result, warm_up};
+use crate::{Anvil, AnvilConfig, AnvilError, Result, blob_fee, warm_up};
 
 /// How long a reset may take: anvil needs a few milliseconds.
 const RESET_WITHIN: Duration = Duration::from_secs(5);
 /// The base fee with which anvil begins, in wei.
 const FIRST_BASE_FEE: u64 = 1_000_000_000;
+
+/// What ends all that could still come of the chain before: its interval, its pool, its idea of the time.
+const QUIET: [(&str, &[u64]); 3] =
+    [("evm_setIntervalMining", &[0]), ("anvil_removeBlockTimestampInterval", &[]), ("anvil_dropAllTransactions", &[])];
 
 /// An anvil that has met its first blob.
 #[derive(Debug)]
@@ -69,6 +73,13 @@ impl WarmAnvil {
     pub(super) async fn reset(&mut self) -> Result<()> {
         let provider = self.anvil.provider()?;
         let reset = async {
+            ask(&provider, "evm_setAutomine", json!([false])).await?;
+            for (method, params) in QUIET {
+                ask(&provider, method, json!(params)).await?;
+            }
+            // The genesis block to come takes the excess of blob gas from the newest block.
+            blob_fee::load_excess(&provider, 0).await?;
+            ask(&provider, "evm_mine", json!([])).await?;
             for (method, params) in self.as_new() {
                 ask(&provider, method, params).await?;
             }
@@ -81,17 +92,13 @@ impl WarmAnvil {
     }
 
     /// What makes it as new. The genesis block is made anew by the last, of what the others set.
-    fn as_new(&self) -> [(&'static str, Value); 10] {
+    fn as_new(&self) -> [(&'static str, Value); 6] {
         [
-            ("evm_setIntervalMining", json!([0])),
-            ("evm_setAutomine", json!([false])),
-            ("anvil_removeBlockTimestampInterval", json!([])),
             ("anvil_autoImpersonateAccount", json!([false])),
             ("anvil_setChainId", json!([self.config.chain_id])),
             ("evm_setBlockGasLimit", json!([U256::from(self.config.block_gas_limit)])),
             ("anvil_setCoinbase", json!([Address::ZERO])),
             ("anvil_setNextBlockBaseFeePerGas", json!([U256::from(FIRST_BASE_FEE)])),
-            ("anvil_dropAllTransactions", json!([])),
             ("anvil_reset", json!([])),
         ]
     }

@@ -29,7 +29,7 @@ pub(crate) const COMMITTEE: usize = 4;
 const GAS: u64 = 5_000_000;
 /// An L1 with the contracts deployed and a committee standing.
 pub(crate) struct Chain {
-    _anvil: LeasedAnvil,
+    _anvil: Arc<LeasedAnvil>,
     clock: L1Clock,
     pub(crate) provider: DynProvider,
     pub(crate) rollup: IRollup::IRollupInstance<DynProvider>,

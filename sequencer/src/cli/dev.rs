@@ -272,6 +272,8 @@ pub(super) const fn reason_of(error: &AnvilError) -> Reason {
         | AnvilError::IntervalRunning
         | AnvilError::IntervalZero
         | AnvilError::ReorgDepth { .. }
+        | AnvilError::TransactionsHeld
+        | AnvilError::Ended { .. }
         | AnvilError::CheatFailed { .. }
         | AnvilError::StateCache { .. }
         | AnvilError::Mnemonic(_) => Reason::L1Down,

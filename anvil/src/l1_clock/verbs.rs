@@ -1,0 +1,245 @@
+//! What an L1 may do to those that build on it: empty blocks, reorgs, transactions that stay in the pool, other fees.
+//!
+//! Each is one step: nothing of the clock's comes between its parts, and who reaches the anvil through a door sees it before
+//! or after. It begins in its turn, and once begun it ends, also when the caller goes away.
+
+use std::sync::Arc;
+use std::sync::atomic::Ordering;
+
+use alloy::primitives::{Address, B256, Bytes, U256, keccak256};
+use alloy::providers::Provider;
+use fermata_primitives::L1Timestamp;
+use serde_json::json;
+
+use super::{L1Clock, L1Head, RawBlock, Shared, read_block};
+use crate::door::Shut;
+use crate::provider::send_raw;
+use crate::{AnvilError, Cheats, LeasedAnvil, RestartL1, Result, blob_fee};
+
+/// What becomes of the transactions of blocks that a reorg takes back.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Reinclude {
+    /// Each is in the block that takes its block's place.
+    All,
+    /// They are gone, also from the pool.
+    None,
+    /// They are in the pool again, and not in the blocks that take their blocks' places.
+    Later,
+}
+
+/// What a reorg replaced.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Reorg {
+    /// The blocks that are no more, oldest first.
+    pub removed: Vec<L1Head>,
+    /// The blocks in their place, oldest first, at the same timestamps.
+    pub added: Vec<L1Head>,
+}
+
+/// While this lives, transactions stay in the pool and blocks come empty.
+#[derive(Debug)]
+#[must_use = "the transactions are released when this is dropped"]
+pub struct HeldTransactions {
+    shared: Arc<Shared>,
+}
+
+impl HeldTransactions {
+    /// Lets blocks take transactions again, once no other hold is left.
+    pub fn release(self) {}
+}
+
+impl Drop for HeldTransactions {
+    fn drop(&mut self) {
+        self.shared.holds.send_modify(|holds| *holds -= 1);
+    }
+}
+
+impl L1Clock {
+    /// Mines `count` blocks, so many seconds apart, that take no transaction; the pool stays as it is.
+    ///
+    /// # Errors
+    /// As [`L1Clock::warp_to`]: the blocks before the one that failed are there.
+    pub async fn mine_empty(&self, count: u64, apart_secs: u64) -> Result<Vec<L1Head>> {
+        self.in_turn(move |shared| async move {
+            let mut mined = Vec::new();
+            for _ in 0..count {
+                let next = shared.read_head().await?.timestamp.plus_secs(apart_secs.max(1));
+                mined.push(shared.mine_empty_at(next).await?);
+            }
+            Ok(mined)
+        })
+        .await
+    }
+
+    /// Takes the last `depth` blocks back and puts as many others, at the same timestamps, in their place.
+    ///
+    /// # Errors
+    /// [`AnvilError::ReorgDepth`] when there are not so many blocks above the oldest that can be gone back to, and
+    /// [`AnvilError::TransactionsHeld`] for [`Reinclude::All`] while transactions are held: nothing was done.
+    pub async fn reorg(&self, depth: u64, reinclude: Reinclude) -> Result<Reorg> {
+        self.in_turn(move |shared| async move { shared.reorg(depth, reinclude).await }).await
+    }
+
+    /// From now on transactions stay in the pool, and blocks go on coming, empty; until what this gives is dropped. Several
+    /// holds add up.
+    ///
+    /// # Cancel safety
+    /// Dropping the future undoes the hold.
+    pub async fn hold_txs(&self) -> HeldTransactions {
+        let shared = self.shared().clone();
+        shared.holds.send_modify(|holds| *holds += 1);
+        let held = HeldTransactions { shared };
+        // A block that is being made may take transactions; the next one does not.
+        drop(held.shared.turn.lock().await);
+        held
+    }
+
+    /// Restarts `anvil`, whose clock this is: see [`RestartL1`]. Blocks of the interval go on in phase; what would have come
+    /// meanwhile is skipped.
+    ///
+    /// # Errors
+    /// [`AnvilError::Ended`] when it had ended before, and [`AnvilError::ReorgDepth`] when it is to lose more blocks than it
+    /// can: nothing was done. Those of [`crate::Anvil::start`].
+    pub async fn restart(&self, anvil: &Arc<LeasedAnvil>, how: RestartL1) -> Result<L1Head> {
+        let anvil = Arc::clone(anvil);
+        self.in_turn(move |shared| async move {
+            anvil.alive()?;
+            if let RestartL1::LosingBlocks(depth @ 1..) = how {
+                shared.check_depth(depth, shared.read_head().await?)?;
+            }
+            let shut = shared.shut().await;
+            anvil.restart(how).await?;
+            drop(shut);
+            let head = shared.read_head().await?;
+            // A state that was loaded has its newest block's alone.
+            shared.oldest.store(head.number, Ordering::Relaxed);
+            shared.heads.send_replace(head);
+            Ok(head)
+        })
+        .await
+    }
+
+    /// Takes a transaction out of the pool, as an L1 node may for reasons of its own. True when it was there.
+    ///
+    /// # Errors
+    /// [`AnvilError::L1Unreachable`] or [`AnvilError::L1Refused`].
+    pub async fn drop_tx(&self, transaction: B256) -> Result<bool> {
+        self.in_turn(move |shared| async move { shared.cheats().drop_transaction(transaction).await }).await
+    }
+
+    /// The base fee of the next block, in wei. Those after it follow from it by the protocol's rule.
+    ///
+    /// # Errors
+    /// As [`L1Clock::drop_tx`].
+    pub async fn set_base_fee(&self, wei: u128) -> Result<()> {
+        self.in_turn(move |shared| async move { shared.cheats().set_next_base_fee(wei).await }).await
+    }
+
+    /// Makes a unit of blob gas cost `wei`, or as little more as the protocol can tell, and answers with what it costs. The
+    /// next block's header stands for that price, and anvil tells it once that block is there; blocks after it follow from it
+    /// by the protocol's rule: the fewer blobs, the cheaper.
+    ///
+    /// # Errors
+    /// As [`L1Clock::drop_tx`]; [`AnvilError::CheatFailed`] when anvil does not take it.
+    pub async fn set_blob_fee(&self, wei: u128) -> Result<u128> {
+        self.in_turn(move |shared| async move {
+            let _shut = shared.shut().await;
+            blob_fee::set(&shared.anvil, wei).await
+        })
+        .await
+    }
+}
+
+impl Shared {
+    fn cheats(&self) -> Cheats {
+        Cheats::new(self.anvil.clone())
+    }
+
+    /// Keeps those outside out, where there is a door.
+    pub(super) async fn shut(&self) -> Option<Shut> {
+        match &self.door {
+            Some(door) => Some(door.shut().await),
+            None => None,
+        }
+    }
+
+    /// Mines one block at `target` that takes nothing from the pool.
+    ///
+    /// A block with room for no transaction leaves the pool alone, but contracts cannot be called at it. So an ordinary
+    /// empty block takes its place at once: what anvil calls a reorg does not look at the pool.
+    pub(super) async fn mine_empty_at(&self, target: L1Timestamp) -> Result<L1Head> {
+        let _shut = self.shut().await;
+        let cheats = self.cheats();
+        let block =
+            self.anvil.raw_request::<_, serde_json::Value>("eth_getBlockByNumber".into(), json!(["latest", false]));
+        let block = block.await.map_err(AnvilError::rpc("read a block"))?;
+        let unreadable = |_| AnvilError::CheatFailed { action: "tell its head" };
+        let limit: U256 = serde_json::from_value(block["gasLimit"].clone()).map_err(unreadable)?;
+        let parent = L1Head::from(serde_json::from_value::<RawBlock>(block).map_err(unreadable)?);
+        cheats.set_block_gas_limit(U256::from(1)).await?;
+        let mined = self.mine_request(target).await;
+        cheats.set_block_gas_limit(limit).await?;
+        mined?;
+        cheats.replace_by_empty(1, target.0.saturating_sub(parent.timestamp.0)).await?;
+        let head = self.read_head().await?;
+        self.check_mined(head, target)
+    }
+
+    fn check_depth(&self, depth: u64, head: L1Head) -> Result<()> {
+        let (height, oldest) = (head.number, self.oldest.load(Ordering::Relaxed));
+        let possible = depth > 0 && depth <= height.saturating_sub(oldest);
+        if possible { Ok(()) } else { Err(AnvilError::ReorgDepth { depth, height, oldest }) }
+    }
+
+    async fn reorg(&self, depth: u64, reinclude: Reinclude) -> Result<Reorg> {
+        let head = self.read_head().await?;
+        self.check_depth(depth, head)?;
+        if reinclude == Reinclude::All && *self.holds.borrow() > 0 {
+            return Err(AnvilError::TransactionsHeld);
+        }
+        let _shut = self.shut().await;
+        let (mut removed, mut transactions) = (Vec::new(), Vec::new());
+        for number in head.number + 1 - depth..=head.number {
+            removed.push(read_block(&self.anvil, format!("{number:#x}")).await?);
+            transactions.push(self.raw_transactions(number).await?);
+        }
+        let cheats = self.cheats();
+        // Another coinbase makes each block another one, also where it holds the same transactions.
+        cheats.set_coinbase(Address::from_word(keccak256(head.hash))).await?;
+        cheats.rollback(depth).await?;
+        let mut added = Vec::new();
+        for (block, transactions) in removed.iter().zip(&transactions) {
+            added.push(match reinclude {
+                Reinclude::All => {
+                    self.send_again(transactions).await?;
+                    self.mine_pool_at(block.timestamp).await?
+                }
+                Reinclude::None | Reinclude::Later => self.mine_empty_at(block.timestamp).await?,
+            });
+        }
+        if reinclude == Reinclude::Later {
+            self.send_again(&transactions.concat()).await?;
+        }
+        if removed.iter().zip(&added).any(|(old, new)| old.hash == new.hash) {
+            return Err(AnvilError::CheatFailed { action: "replace blocks by others" });
+        }
+        Ok(Reorg { removed, added })
+    }
+
+    /// The transactions of a block as they were sent.
+    async fn raw_transactions(&self, number: u64) -> Result<Vec<Bytes>> {
+        let block = self.anvil.get_block_by_number(number.into()).await.map_err(AnvilError::rpc("read a block"))?;
+        let mut raw = Vec::new();
+        for hash in block.iter().flat_map(|block| block.transactions.hashes()) {
+            raw.extend(self.cheats().raw_transaction(hash).await?);
+        }
+        Ok(raw)
+    }
+
+    async fn send_again(&self, transactions: &[Bytes]) -> Result<()> {
+        for transaction in transactions {
+            send_raw(&self.anvil, transaction, "take a transaction after a reorg").await?;
+        }
+        Ok(())
+    }
+}

@@ -1,0 +1,250 @@
+//! What an L1 does to those that build on it: on the L1 of a test, as one who reaches it through its door sees it.
+
+mod common;
+
+use std::time::Duration;
+
+use alloy::eips::BlockId;
+use alloy::primitives::{Address, B256, U256};
+use alloy::providers::{DynProvider, Provider};
+use alloy::rpc::types::TransactionRequest;
+use common::{funded_key, signed_payment, system_clock};
+use fermata_anvil::{AnvilError, Cheats, DeployConfig, DevChainConfig, L1Head, Reinclude, RestartL1, TestL1};
+use rustix::process::{Pid, Signal, kill_process};
+
+async fn l1() -> TestL1 {
+    let deploy = DeployConfig { epoch_slots: 2, committee_size: 2, ..DeployConfig::default() };
+    let config = DevChainConfig { deploy, validators: 2, ..DevChainConfig::default() };
+    TestL1::start(&config, system_clock()).await.expect("an L1")
+}
+
+/// Puts a payment into the pool.
+async fn pay(provider: &DynProvider, nonce: u64) -> B256 {
+    let (hash, raw) = signed_payment(&funded_key(5), nonce, U256::from(1));
+    let sent = provider.send_raw_transaction(&raw).await.expect("taken");
+    assert_eq!(*sent.tx_hash(), hash);
+    hash
+}
+
+/// The block a transaction is in; none while it is in the pool.
+async fn block_of(provider: &DynProvider, transaction: B256) -> Option<u64> {
+    let known = provider.get_transaction_by_hash(transaction).await.expect("an answer");
+    known.expect("it is in a block or in the pool").block_number
+}
+
+async fn is_known(provider: &DynProvider, transaction: B256) -> bool {
+    provider.get_transaction_by_hash(transaction).await.expect("an answer").is_some()
+}
+
+/// Looks whether timestamps strictly increase, and whether a contract can be called at each of the newest blocks.
+async fn is_sound(l1: &TestL1, newest: u64) {
+    let head = l1.provider.get_block_number().await.expect("a number");
+    let mut last = 0;
+    for number in head + 1 - newest..=head {
+        let block = l1.provider.get_block_by_number(number.into()).await.expect("an answer").expect("a block");
+        assert!(block.header.timestamp > last, "block {number} is not later than the one before");
+        assert_eq!(block.header.gas_limit, 60_000_000, "block {number}");
+        last = block.header.timestamp;
+        let call = TransactionRequest::default().to(Address::ZERO);
+        l1.provider.call(call).block(BlockId::number(number)).await.expect("a call at the block");
+    }
+}
+
+#[tokio::test]
+async fn empty_blocks_leave_the_pool_alone() {
+    let l1 = l1().await;
+    let (before, payment) = (l1.l1_clock.head(), pay(&l1.provider, 0).await);
+    let mined = l1.l1_clock.mine_empty(3, 1).await.expect("blocks");
+    let expected = |n: u64| (before.number + n, before.timestamp.plus_secs(n));
+    let got: Vec<_> = mined.iter().map(|head| (head.number, head.timestamp)).collect();
+    assert_eq!(got, [expected(1), expected(2), expected(3)]);
+    assert_eq!(block_of(&l1.provider, payment).await, None);
+    let head = l1.l1_clock.mine().await.expect("a block");
+    assert_eq!(block_of(&l1.provider, payment).await, Some(head.number));
+    is_sound(&l1, 4).await;
+}
+
+#[tokio::test]
+async fn held_transactions_stay_in_the_pool_and_are_mined_when_the_last_hold_ends() {
+    let l1 = l1().await;
+    let first = pay(&l1.provider, 0).await;
+    let (one, other) = (l1.l1_clock.hold_txs().await, l1.l1_clock.hold_txs().await);
+    l1.l1_clock.mine().await.expect("a block");
+    let second = pay(&l1.provider, 1).await;
+    drop(one);
+    let later = l1.l1_clock.head().timestamp.plus_secs(40);
+    l1.l1_clock.warp_to(later).await.expect("warped");
+    assert_eq!(l1.l1_clock.head().timestamp, later);
+    for held in [first, second] {
+        assert_eq!(block_of(&l1.provider, held).await, None);
+    }
+    assert!(matches!(l1.l1_clock.reorg(1, Reinclude::All).await, Err(AnvilError::TransactionsHeld)));
+    drop(other);
+    let head = l1.l1_clock.mine().await.expect("a block");
+    for released in [first, second] {
+        assert_eq!(block_of(&l1.provider, released).await, Some(head.number));
+    }
+    is_sound(&l1, 3).await;
+}
+
+#[tokio::test]
+async fn nobody_outside_ever_sees_what_an_empty_block_is_made_of() {
+    let l1 = l1().await;
+    pay(&l1.provider, 0).await;
+    let provider = l1.provider.clone();
+    let looks = async {
+        loop {
+            let head = provider.get_block(BlockId::latest()).await.expect("an answer").expect("a block");
+            assert_eq!(head.header.gas_limit, 60_000_000, "block {}", head.header.number);
+            let call = TransactionRequest::default().to(Address::ZERO);
+            provider.call(call).block(head.header.hash.into()).await.expect("a call at the head");
+        }
+    };
+    tokio::select! {
+        () = looks => {}
+        mined = l1.l1_clock.mine_empty(40, 2) => assert_eq!(mined.expect("blocks").len(), 40),
+    }
+}
+
+#[tokio::test]
+async fn a_reorg_puts_transactions_back_into_blocks_or_into_the_pool_or_nowhere() {
+    for (reinclude, in_block, known) in
+        [(Reinclude::All, true, true), (Reinclude::Later, false, true), (Reinclude::None, false, false)]
+    {
+        let l1 = l1().await;
+        let payment = pay(&l1.provider, 0).await;
+        let block = l1.l1_clock.mine().await.expect("a block");
+        l1.l1_clock.mine().await.expect("another");
+        let reorg = l1.l1_clock.reorg(2, reinclude).await.expect("a reorg");
+        let times = |heads: &[L1Head]| heads.iter().map(|head| (head.number, head.timestamp)).collect::<Vec<_>>();
+        assert_eq!(times(&reorg.removed), times(&reorg.added));
+        assert!(reorg.removed.iter().zip(&reorg.added).all(|(old, new)| old.hash != new.hash));
+        assert_eq!(is_known(&l1.provider, payment).await, known, "{reinclude:?}");
+        if known {
+            let expected = in_block.then_some(block.number);
+            assert_eq!(block_of(&l1.provider, payment).await, expected, "{reinclude:?}");
+        }
+        let head = l1.l1_clock.mine().await.expect("a block");
+        if reinclude == Reinclude::Later {
+            assert_eq!(block_of(&l1.provider, payment).await, Some(head.number));
+        }
+        is_sound(&l1, 3).await;
+    }
+}
+
+#[tokio::test]
+async fn a_reorg_or_a_loss_below_what_the_l1_began_with_is_refused_and_changes_nothing() {
+    let l1 = l1().await;
+    let begun = l1.l1_clock.head().number;
+    let head = l1.l1_clock.mine().await.expect("a block");
+    for refused in [
+        l1.l1_clock.reorg(2, Reinclude::All).await.expect_err("too deep"),
+        l1.l1_clock.reorg(0, Reinclude::All).await.expect_err("of nothing"),
+        l1.l1_clock.restart(&l1.anvil, RestartL1::LosingBlocks(2)).await.expect_err("too many"),
+    ] {
+        assert!(matches!(refused, AnvilError::ReorgDepth { oldest, .. } if oldest == begun), "{refused}");
+    }
+    assert_eq!(l1.provider.get_block_number().await.expect("a number"), head.number);
+}
+
+#[tokio::test]
+async fn a_dropped_transaction_is_gone_and_one_that_is_not_there_is_said_to_be() {
+    let l1 = l1().await;
+    let payment = pay(&l1.provider, 0).await;
+    assert!(l1.l1_clock.drop_tx(payment).await.expect("an answer"));
+    assert!(!l1.l1_clock.drop_tx(payment).await.expect("an answer"));
+    assert!(!is_known(&l1.provider, payment).await);
+}
+
+#[tokio::test]
+async fn the_next_block_has_the_fees_that_were_set() {
+    let l1 = l1().await;
+    let before = l1.l1_clock.head();
+    l1.l1_clock.set_base_fee(44_000_000_000).await.expect("set");
+    let wei = 5_000_000_000;
+    let price = l1.l1_clock.set_blob_fee(wei).await.expect("set");
+    assert!(price >= wei && price <= wei + wei / 1_000, "{price} for {wei}");
+    assert_eq!(l1.provider.get_block_number().await.expect("a number"), before.number, "no block came of it");
+    l1.l1_clock.mine().await.expect("a block");
+    let block = l1.provider.get_block(BlockId::latest()).await.expect("an answer").expect("a block").header;
+    assert_eq!((block.number, block.parent_hash), (before.number + 1, before.hash));
+    assert_eq!(block.base_fee_per_gas, Some(44_000_000_000));
+    let of_header = block.blob_fee(alloy::eips::eip7840::BlobParams::osaka());
+    assert_eq!(of_header, Some(price));
+    assert_eq!(l1.provider.get_blob_base_fee().await.expect("a price"), price);
+    let next = l1.l1_clock.mine().await.expect("a block");
+    let next = l1.provider.get_block(BlockId::hash(next.hash)).await.expect("an answer").expect("a block").header;
+    assert!(next.base_fee_per_gas < Some(44_000_000_000), "an empty block makes the next one cheaper");
+    assert!(next.excess_blob_gas < block.excess_blob_gas, "and so does one without blobs");
+    l1.l1_clock.set_blob_fee(1).await.expect("set");
+    l1.l1_clock.mine().await.expect("a block");
+    assert_eq!(l1.provider.get_blob_base_fee().await.expect("a price"), 1);
+}
+
+#[tokio::test]
+async fn a_restarted_l1_has_its_address_its_chain_and_its_pool_or_not() {
+    for (how, pool, lost) in
+        [(RestartL1::KeepingState, true, 0), (RestartL1::LosingPool, false, 0), (RestartL1::LosingBlocks(1), false, 1)]
+    {
+        let l1 = l1().await;
+        let before = l1.l1_clock.mine().await.expect("a block");
+        let head = l1.l1_clock.mine().await.expect("another");
+        let (payments, pid) = ([pay(&l1.provider, 0).await, pay(&l1.provider, 1).await], l1.anvil.pid());
+        let kept = l1.l1_clock.restart(&l1.anvil, how).await.expect("restarted");
+        assert_eq!(kept, if lost == 0 { head } else { before }, "{how:?}");
+        assert_eq!(l1.l1_clock.head(), kept);
+        assert_ne!(l1.anvil.pid(), pid, "another process");
+        assert_eq!(l1.provider.get_block_number().await.expect("at the same address"), head.number - lost);
+        for payment in payments {
+            assert_eq!(is_known(&l1.provider, payment).await, pool, "{how:?}");
+        }
+        let next = l1.l1_clock.warp_to(head.timestamp.plus_secs(5)).await.expect("time goes on");
+        assert!(matches!(next, fermata_anvil::Warp::Mined(mined) if mined.number == kept.number + 1), "{next:?}");
+        let nonce = l1.provider.get_transaction_count(funded_key(5).address()).await.expect("a nonce");
+        assert_eq!(nonce, if pool { 2 } else { 0 }, "{how:?}");
+    }
+}
+
+#[tokio::test]
+async fn a_frozen_l1_answers_nobody_until_it_is_thawed() {
+    let l1 = l1().await;
+    l1.anvil.freeze().expect("frozen");
+    let head = l1.provider.get_block_number();
+    tokio::pin!(head);
+    assert!(tokio::time::timeout(Duration::from_millis(50), &mut head).await.is_err());
+    l1.anvil.thaw().expect("thawed");
+    head.await.expect("the answer to what was asked meanwhile");
+}
+
+#[tokio::test]
+async fn an_l1_that_died_says_what_of() {
+    let l1 = l1().await;
+    let pid = Pid::from_raw(l1.anvil.pid().expect("a pid").cast_signed()).expect("a pid");
+    kill_process(pid, Signal::KILL).expect("killed");
+    l1.l1_clock.mine().await.expect_err("nobody answers");
+    let clock = system_clock();
+    let ended = loop {
+        match l1.anvil.alive() {
+            Ok(()) => clock.sleep(Duration::from_millis(2)).await,
+            Err(ended) => break ended,
+        }
+    };
+    assert!(matches!(ended, AnvilError::Ended { .. }), "{ended}");
+    let refused = l1.l1_clock.restart(&l1.anvil, RestartL1::KeepingState).await;
+    assert!(matches!(refused, Err(AnvilError::Ended { .. })), "{refused:?}");
+}
+
+#[tokio::test]
+async fn a_verb_that_nobody_waits_for_any_more_ends_all_the_same() {
+    let l1 = l1().await;
+    let payment = pay(&l1.provider, 0).await;
+    for patience in 0..12 {
+        let mining = l1.l1_clock.mine_empty(1, 1);
+        let _ = tokio::time::timeout(Duration::from_micros(patience * 300), mining).await;
+    }
+    let last = l1.l1_clock.mine_empty(1, 1).await.expect("a block")[0];
+    is_sound(&l1, last.number.min(5)).await;
+    assert_eq!(block_of(&l1.provider, payment).await, None);
+    let sent = Cheats::new(l1.provider.clone()).pool().await.expect("the pool");
+    assert_eq!(sent, [payment]);
+}
