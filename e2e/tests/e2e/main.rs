@@ -9,6 +9,7 @@ mod first;
 mod hostile;
 mod intruding;
 mod invalidating;
+mod l1;
 mod landing;
 mod nodes;
 mod operating;
