@@ -45,6 +45,10 @@ impl AdminDoor {
         &self.data_dir
     }
 
+    pub(crate) const fn of(data_dir: PathBuf) -> Self {
+        Self { data_dir }
+    }
+
     /// Calls a method of the admin RPC.
     ///
     /// # Errors
@@ -203,7 +207,7 @@ pub async fn run(settings: &[Setting], arguments: &[&str]) -> Result<Output> {
     Ok(tokio::time::timeout(PATIENCE, output).await.context("fermata did not end")??)
 }
 
-fn command(settings: &[Setting]) -> Result<Command> {
+pub(crate) fn command(settings: &[Setting]) -> Result<Command> {
     let mut command = Command::new(binary()?);
     command.envs(settings.iter().map(|setting| (env_name(&setting.key), &setting.value)));
     command.env("FERMATA_LOG__FORMAT", "json");

@@ -19,6 +19,7 @@
 
 mod builder;
 mod child;
+pub mod crash;
 mod footprint;
 mod l1;
 mod l1_proxy;

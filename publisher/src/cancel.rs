@@ -1,6 +1,7 @@
 //! The cancel of a transaction that has expired: the same nonce, a no-op, and a bid that replaces it.
 
 use alloy::primitives::{Bytes, U256};
+use fermata_primitives::crash_point;
 use tracing::{info, warn};
 
 use crate::classify::Verdict;
@@ -28,7 +29,9 @@ impl Flight {
         self.core.on_store(move |store| store.add_attempt(&intent, number, &durable)).await?;
         self.tx.attempts.push(attempt.clone());
         self.cancel_age = 0;
+        crash_point!("publisher.after_cancel_record");
         let verdict = self.broadcast(&attempt).await;
+        crash_point!("publisher.after_cancel_broadcast");
         info!(label = self.tx.intent.label, hash = %attempt.hash, ?verdict, "cancel sent");
         self.in_pool = verdict == Verdict::Accepted;
         if matches!(verdict, Verdict::Refused { class: RefusalClass::ReplacementUnderpriced, .. }) {

@@ -92,11 +92,14 @@ impl Flight {
         if let Err(error) = self.advance(event).await {
             warn!(%error, "the broadcast is not recorded");
         }
+        crash_point!("publisher.after_sent");
     }
 
     /// A transaction of an earlier run whose first broadcast may or may not have happened: it counts as sent.
     pub(crate) async fn doubt(&mut self) -> Result<(), Error> {
-        self.advance(L1TxEvent::Ambiguous).await
+        self.advance(L1TxEvent::Ambiguous).await?;
+        crash_point!("publisher.after_doubt");
+        Ok(())
     }
 
     /// Follows the transaction until it is settled or the publisher stops; answers the caller on the way.
@@ -147,6 +150,7 @@ impl Flight {
         }
         if self.tx.intent.state != L1TxState::Cancelling && head.timestamp >= self.tx.intent.deadline {
             self.advance(L1TxEvent::DeadlinePassed).await?;
+            crash_point!("publisher.after_expiry");
             warn!(label = self.tx.intent.label, "its deadline passed and it is not in a block: it is being cancelled");
             caller.answer(Ok(Outcome::Expired));
         }
@@ -173,6 +177,7 @@ impl Flight {
             (AttemptKind::Initial, true) => L1TxEvent::Mined,
             (AttemptKind::Initial, false) => L1TxEvent::MinedReverted,
         };
+        crash_point!("publisher.after_landing");
         self.settle(event, Some(mined.clone())).await?;
         match attempt.kind {
             AttemptKind::Initial => caller.answer(Ok(Outcome::Mined(mined))),
@@ -234,6 +239,7 @@ impl Flight {
         if self.may_rebroadcast(&last, head, caller) {
             info!(label = self.tx.intent.label, hash = %last.hash, "no node has it: sending the same bytes again");
             let verdict = self.broadcast(&last).await;
+            crash_point!("publisher.after_rebroadcast");
             self.in_pool = verdict == Verdict::Accepted;
         }
         Ok(Looked::Unsettled)

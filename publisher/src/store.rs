@@ -6,6 +6,7 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use alloy::primitives::{Address, B256, Bytes};
+use fermata_primitives::crash_point;
 use heed::{Env, EnvClosingEvent, RoTxn, RwTxn, WithoutTls};
 use serde::Serialize;
 use serde::de::DeserializeOwned;
@@ -79,6 +80,7 @@ impl Store {
         self.put_attempt(&mut txn, id, 0, &new.attempt)?;
         self.put_intent(&mut txn, &new.intent)?;
         self.put(&mut txn, self.db.accounts, new.intent.account.as_slice(), &new.account)?;
+        crash_point!("publisher.before_record", |error| self.failed(heed::Error::Io(error)));
         self.commit(txn)?;
         Ok(id)
     }

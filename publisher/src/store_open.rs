@@ -4,6 +4,7 @@ use std::fs::{self, File};
 use std::io::{Read, Seek, Write};
 use std::path::{Path, PathBuf};
 
+use fermata_primitives::crash_point;
 use heed::types::Bytes;
 use heed::{Database, Env, EnvOpenOptions, RwTxn, WithoutTls};
 
@@ -74,8 +75,13 @@ impl DirLock {
 /// Opens the environment in `dir` and its databases, after the checks.
 pub(crate) fn open_env(dir: &Path, chain_id: u64) -> Result<(Env<WithoutTls>, Databases), Error> {
     let file = dir.join("data.mdb");
-    let is_new = check_file(&file)?;
+    check_file(&file)?;
     let env = open_lmdb(dir, &file)?;
+    // Also where an earlier first open was cut: its file is there, and no transaction ever ended in it.
+    let is_new = env.info().last_txn_id == 0;
+    if is_new {
+        crash_point!("publisher.after_file");
+    }
     check_length(&env, &file)?;
     let failed = |source| Error::Store { file: file.clone(), source };
     let mut txn = env.write_txn().map_err(failed)?;
@@ -87,15 +93,18 @@ pub(crate) fn open_env(dir: &Path, chain_id: u64) -> Result<(Env<WithoutTls>, Da
     check_meta(meta, &txn, &file, chain_id)?;
     let databases = create_databases(&env, &mut txn, meta).map_err(failed)?;
     txn.commit().map_err(failed)?;
+    if is_new {
+        crash_point!("publisher.after_schema");
+    }
     Ok((env, databases))
 }
 
-/// True when there is no store yet.
-fn check_file(file: &Path) -> Result<bool, Error> {
+/// LMDB would take an empty file for a new store.
+fn check_file(file: &Path) -> Result<(), Error> {
     match fs::metadata(file) {
         Ok(found) if found.len() == 0 => Err(damaged(file, "it is empty".to_owned())),
-        Ok(_) => Ok(false),
-        Err(error) if error.kind() == std::io::ErrorKind::NotFound => Ok(true),
+        Ok(_) => Ok(()),
+        Err(error) if error.kind() == std::io::ErrorKind::NotFound => Ok(()),
         Err(source) => Err(Error::DataDir { path: file.to_owned(), source }),
     }
 }
@@ -193,6 +202,15 @@ mod tests {
         assert!(matches!(open_env(dir.path(), 1), Err(Error::StoreNewer { found: 2, known: 1, .. })));
 
         let dir = tempfile::tempdir().unwrap();
+        close(open_env(dir.path(), 1).unwrap().0);
+        assert!(matches!(open_env(dir.path(), 2), Err(Error::StoreOfOtherChain { found: 1, configured: 2, .. })));
+    }
+
+    #[test]
+    fn a_first_open_that_was_cut_before_its_first_commit_is_made_good_by_the_next() {
+        let dir = tempfile::tempdir().unwrap();
+        close(open_lmdb(dir.path(), &dir.path().join("data.mdb")).unwrap());
+        assert!(fs::metadata(dir.path().join("data.mdb")).unwrap().len() > 0);
         close(open_env(dir.path(), 1).unwrap().0);
         assert!(matches!(open_env(dir.path(), 2), Err(Error::StoreOfOtherChain { found: 1, configured: 2, .. })));
     }

@@ -19,6 +19,8 @@ use std::io::{Read as _, Seek as _, Write as _};
 use std::os::unix::fs::{DirBuilderExt as _, OpenOptionsExt as _};
 use std::path::{Path, PathBuf};
 
+use fermata_primitives::crash_point;
+
 pub use endpoint::{EndpointFile, find_endpoint};
 pub use socket::{SocketFile, find_socket};
 pub use token::{AdminToken, Scope, TokenHash, TokenHashes, find_token};
@@ -111,9 +113,11 @@ impl DataDir {
         }
         write_pid(&mut lock).map_err(DataDirError::unusable("write", &path))?;
         let dir = Self { root: root.to_owned(), lock };
+        crash_point!("data_dir.after_lock");
         for store in [dir.node(), dir.signer(), dir.publisher(), dir.execution()] {
             make_dir(&store)?;
         }
+        crash_point!("data_dir.after_dirs");
         Ok(dir)
     }
 
@@ -206,5 +210,6 @@ fn write_private(path: &Path, text: &str) -> Result<(), DataDirError> {
     options.write(true).create(true).truncate(true).mode(0o600);
     let mut file = options.open(&new).map_err(unusable())?;
     file.write_all(text.as_bytes()).and_then(|()| file.sync_all()).map_err(unusable())?;
+    crash_point!("data_dir.after_new_file");
     std::fs::rename(&new, path).map_err(unusable())
 }

@@ -35,7 +35,14 @@ enum Command {
         key.\n\n\
         SIGTERM, SIGINT and SIGQUIT drain and close within sequencer.stop_deadline_ms; a second one interrupts. Exit code 0:\n\
         everything in flight ended by itself. 15: the deadline or a second signal cut it; the next start reconciles it.")]
-    Node(NodeArgs),
+    Node {
+        #[command(flatten)]
+        args: NodeArgs,
+        /// Where it fails: `tag[=action][@n]`, several separated by commas.
+        #[cfg(feature = "crash-points")]
+        #[arg(long, hide = true, value_name = "POINTS")]
+        crash_point: Option<String>,
+    },
     /// Deploy the L1 rollup and stake its validators.
     Deploy(DeployArgs),
     /// Look at the configuration, and set hot keys of a running node.
@@ -74,7 +81,10 @@ async fn carry_out(command: Command, console: &mut Console) -> u8 {
             fermata_sequencer::log::init("warn", fermata_sequencer::config::LogFormat::Pretty);
             run_dev(args).await
         }
-        Command::Node(args) => run_node(&args).await,
+        #[cfg(feature = "crash-points")]
+        Command::Node { args, crash_point } => run_node(&args, crash_point).await,
+        #[cfg(not(feature = "crash-points"))]
+        Command::Node { args } => run_node(&args, None).await,
         Command::Deploy(args) => return args.run(console).await,
         Command::Config(command) => return command.run(console).await,
         Command::Doctor(args) => return args.run(console).await,

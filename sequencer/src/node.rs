@@ -19,7 +19,7 @@ use std::net::SocketAddr;
 use std::sync::{Arc, Mutex, PoisonError};
 
 use fermata_execution::RevmExecution;
-use fermata_primitives::{L1FollowingClock, SharedClock};
+use fermata_primitives::{L1FollowingClock, SharedClock, crash_point};
 use tokio::net::UnixListener;
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
@@ -186,6 +186,7 @@ impl Node {
             |held: &mut Held| TokenHashes::try_each(|scope| held.data_dir.token(scope, on_record[scope as usize]));
         let hashes = self.with_data_dir(token)?;
         self.inner.store.record_token_hashes(hashes).await?;
+        crash_point!("sequencer.after_token_hashes");
         Ok(hashes)
     }
 
@@ -197,6 +198,7 @@ impl Node {
         self.with_data_dir(|held| {
             let (file, listener) = SocketFile::listen(&held.data_dir)?;
             held.socket = Some(file);
+            crash_point!("data_dir.after_socket");
             Ok(listener)
         })
     }

@@ -13,6 +13,7 @@ mod tests;
 use std::path::{Path, PathBuf};
 use std::sync::{Mutex, PoisonError};
 
+use fermata_primitives::crash_point;
 use heed::{Env, RoTxn, RwTxn, WithoutTls};
 use tokio_util::task::TaskTracker;
 
@@ -168,6 +169,7 @@ impl NodeStore {
         self.on_blocking_thread(|Open { env, tables }| {
             let mut txn = env.write_txn()?;
             let written = write(&tables, &mut txn)?;
+            crash_point!("node_store.before_write", |error| NodeStoreError::from(heed::Error::Io(error)));
             txn.commit()?;
             Ok(written)
         })

@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use alloy::primitives::B256;
 use fermata_execution::{Block, Execution, Verdict};
-use fermata_primitives::{SharedClock, UnixTime};
+use fermata_primitives::{SharedClock, UnixTime, crash_point};
 use fermata_rollup::Committee;
 use fermata_validator_signer::Domain;
 
@@ -55,6 +55,7 @@ impl Peers {
         if let Err(error) = store.record_equivocations(self.evidence.all()).await {
             tracing::error!(error = %error_chain(&error), "evidence was not recorded; it lasts until the process ends");
         }
+        crash_point!("sequencer.after_evidence");
     }
 
     /// How many there are.

@@ -3,7 +3,7 @@
 use std::collections::BTreeSet;
 use std::path::{Path, PathBuf};
 
-use fermata_primitives::CRASH_POINTS;
+use fermata_primitives::{CRASH_POINTS, crash_points_page};
 
 fn root() -> &'static Path {
     Path::new(env!("CARGO_MANIFEST_DIR")).parent().expect("the crate lies in the workspace")
@@ -38,20 +38,52 @@ fn every_path_that_the_architecture_names_exists() {
     }
 }
 
-#[test]
-fn the_list_of_crash_points_and_their_call_sites_are_equal() {
+/// The tags of the crash points that the sources come by, as often as they are written, and whether each stands before a
+/// write that can fail.
+fn crash_points_in_the_sources() -> Vec<(String, bool)> {
     // Written in two parts, so that this line is no call site.
     let call = ["crash_point!", "(\""].concat();
-    let mut reached = BTreeSet::new();
-    for path in sources().iter().filter(|path| path.components().any(|part| part.as_os_str() == "src")) {
+    let is_source = |path: &&PathBuf| path.components().any(|part| part.as_os_str() == "src");
+    let mut reached = Vec::new();
+    for path in sources().iter().filter(is_source) {
         let text = std::fs::read_to_string(path).expect("a source can be read");
         for line in text.lines().filter(|line| !line.trim_start().starts_with("//")) {
-            let tags = line.split(&call).skip(1).filter_map(|rest| rest.split('"').next());
-            reached.extend(tags.map(str::to_owned));
+            for rest in line.split(&call).skip(1) {
+                let (tag, rest) = rest.split_once('"').expect("a tag is one literal on one line");
+                reached.push((tag.to_owned(), rest.starts_with(',')));
+            }
         }
     }
-    let listed: BTreeSet<_> = CRASH_POINTS.iter().map(|tag| (*tag).to_owned()).collect();
+    reached
+}
+
+#[test]
+fn every_crash_point_stands_in_the_sources_once_in_the_form_that_is_listed() {
+    let mut reached = crash_points_in_the_sources();
+    let mut listed: Vec<_> = CRASH_POINTS.iter().map(|point| (point.tag.to_owned(), point.can_fail)).collect();
+    reached.sort();
+    listed.sort();
     assert_eq!(reached, listed);
+    let tags: BTreeSet<_> = listed.iter().map(|(tag, _)| tag).collect();
+    assert_eq!(tags.len(), listed.len(), "a tag is listed twice");
+}
+
+#[test]
+fn every_crash_point_says_what_is_durable_and_what_comes_next() {
+    for point in CRASH_POINTS {
+        assert!(point.tag.split_once('.').is_some_and(|(room, step)| !room.is_empty() && !step.is_empty()));
+        assert!(point.durable.len() > 5 && point.next.len() > 5, "{point:?}");
+    }
+}
+
+#[test]
+fn the_page_of_crash_points_is_made_from_their_list() {
+    let path = root().join("sequencer/docs/crash-points.md");
+    if std::env::var_os("UPDATE_DOCS").is_some() {
+        std::fs::write(&path, crash_points_page()).expect("the page can be written");
+    }
+    let page = std::fs::read_to_string(&path).unwrap_or_default();
+    assert_eq!(page, crash_points_page(), "it is stale; run the tests once with UPDATE_DOCS=1");
 }
 
 #[test]

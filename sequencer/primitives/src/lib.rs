@@ -11,8 +11,10 @@ mod slot_times;
 
 pub use backoff::Backoff;
 pub use clock::{Clock, L1FollowingClock, ManualClock, Pace, SharedClock, SystemClock, UnixTime};
-pub use crash_point::CRASH_POINTS;
+pub use crash_point::{
+    ArmError, CRASH_POINT_ENV, CRASH_POINTS, CrashPoint, arm, markdown as crash_points_page, orders_from_environment,
+};
 #[cfg(feature = "crash-points")]
-pub use crash_point::reach;
+pub use crash_point::{reach, reach_fallible};
 pub use numbers::{CheckpointNumber, Epoch, L1Timestamp, Slot};
 pub use slot_times::{SlotTimes, SlotTimesError};

@@ -3,6 +3,8 @@
 use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
 
+use fermata_primitives::crash_point;
+
 use super::{DataDir, DataDirError, write_private};
 
 const FILE: &str = "admin.endpoint";
@@ -21,6 +23,7 @@ impl EndpointFile {
     pub fn write(dir: &DataDir, addr: SocketAddr) -> Result<Self, DataDirError> {
         let path = dir.root().join(FILE);
         write_private(&path, &format!("http://{addr}\n"))?;
+        crash_point!("data_dir.after_endpoint");
         Ok(Self { path })
     }
 }

@@ -4,6 +4,7 @@ use std::fmt;
 use std::path::Path;
 
 use alloy::hex;
+use fermata_primitives::crash_point;
 use rand::TryRngCore as _;
 use serde::{Deserialize, Serialize};
 use sha2::{Digest as _, Sha256};
@@ -162,6 +163,7 @@ impl DataDir {
         }
         let token = AdminToken::random().map_err(DataDirError::unusable("make a token for", &path))?;
         write_private(&path, &format!("{}\n", token.expose()))?;
+        crash_point!("data_dir.after_token");
         Ok(token.hash())
     }
 }

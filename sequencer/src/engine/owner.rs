@@ -3,7 +3,7 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use fermata_primitives::UnixTime;
+use fermata_primitives::{UnixTime, crash_point};
 use futures::FutureExt;
 use futures::future::pending;
 use tokio::sync::{mpsc, oneshot, watch};
@@ -352,6 +352,7 @@ impl Owner {
     async fn on_settled(&mut self, settled: Settled) {
         let Some(draining) = self.draining.take() else { return };
         let report = self.report(draining.outcome(), draining.began, settled).await;
+        crash_point!("sequencer.after_drain");
         let Ok((state, effect)) = next(self.lifecycle, Command::Drained) else { return };
         let closed = if effect == Effect::Release { self.release().await } else { Vec::new() };
         self.become_state(state);

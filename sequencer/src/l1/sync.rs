@@ -8,7 +8,7 @@ use alloy::providers::Provider;
 use alloy::rlp::Decodable;
 use alloy::rpc::types::Log;
 use fermata_execution::{Block, Execution, Verdict};
-use fermata_primitives::{CheckpointNumber, L1Timestamp};
+use fermata_primitives::{CheckpointNumber, L1Timestamp, crash_point};
 use fermata_rollup::{CheckpointPayload, PayloadBlock};
 
 use super::proposals::bad;
@@ -43,6 +43,7 @@ impl Sync {
         let known = self.newest_known(tip).await?;
         for number in known.0 + 1..=tip.number.0 {
             self.rebuild(CheckpointNumber(number)).await?;
+            crash_point!("sequencer.after_rebuild");
             if number % 16 == 0 || number == tip.number.0 {
                 tracing::info!(checkpoint = number, of = tip.number.0, "rebuilt from L1");
             }

@@ -142,8 +142,8 @@ impl Node {
         };
         let workshop = Arc::new(makings.make(&ground).await?);
         if !is_recorded {
-            crash_point!("sequencer.after_signing_store");
             store.record_signing_store().await?;
+            crash_point!("sequencer.after_signing_store");
         }
         let prover = proving::open(&ground, &workshop, proposals, head.clone()).await?;
         let provers = prover.iter().map(|prover| Arc::clone(prover.publisher()));

@@ -5,6 +5,7 @@ use std::time::Duration;
 
 use alloy::primitives::{B256, U256};
 use fermata_execution::Execution as _;
+use fermata_primitives::crash_point;
 use fermata_publisher::AccountBalance;
 use futures::FutureExt;
 use futures::future::BoxFuture;
@@ -140,7 +141,9 @@ impl Inner {
         futures::join!(publisher, prover, self.workshop.signer.close(), execution, self.store.close());
         let held = self.held.lock().unwrap_or_else(PoisonError::into_inner).take();
         if let Some(Held { data_dir, endpoint, socket }) = held {
+            crash_point!("sequencer.after_stores_closed");
             drop((endpoint, socket));
+            crash_point!("data_dir.after_endpoint_removed");
             data_dir.close();
         }
         let prover = self.prover.as_ref().map(|_| "prover");

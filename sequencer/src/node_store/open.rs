@@ -6,6 +6,7 @@ use std::fs;
 use std::io::Write as _;
 use std::path::{Path, PathBuf};
 
+use fermata_primitives::crash_point;
 use heed::{Env, EnvOpenOptions, WithoutTls};
 
 use super::tables::Tables;
@@ -39,6 +40,9 @@ pub(super) fn open(dir: &Path) -> Result<(Env<WithoutTls>, Tables)> {
         (true | false, Some(_)) | (false, None) => {}
     }
     let env = open_env(dir)?;
+    if size.is_none() {
+        crash_point!("node_store.after_file");
+    }
     let found = if size.is_some() { check(dir, &env)? } else { None };
     let tables = match found {
         Some(tables) => tables,
@@ -47,7 +51,9 @@ pub(super) fn open(dir: &Path) -> Result<(Env<WithoutTls>, Tables)> {
         None => create(&env)?,
     };
     if !was_made {
+        crash_point!("node_store.after_schema");
         write_manifest(dir).map_err(unusable)?;
+        crash_point!("node_store.after_manifest");
     }
     Ok((env, tables))
 }

@@ -5,6 +5,7 @@ use std::path::{Path, PathBuf};
 
 use alloy::primitives::FixedBytes;
 use alloy::signers::k256::elliptic_curve::rand_core::{OsRng, RngCore};
+use fermata_primitives::crash_point;
 
 use super::environment::{Environment, sync_dir};
 use super::manifest::{Manifest, SCHEMA};
@@ -29,14 +30,18 @@ pub(super) fn init(dir: &Path, domain: Domain) -> Result<(), SignerError> {
     OsRng.fill_bytes(store_id.as_mut_slice());
     let manifest = Manifest { schema: SCHEMA, store_id, domain };
     Environment::create(&draft, &manifest, INIT_MAP_BYTES)?;
+    crash_point!("signer.after_draft_store");
     manifest.write(&draft)?;
     sync_dir(&draft)?;
+    crash_point!("signer.after_draft");
     // Fails where the directory has come to hold something since.
     fs::rename(&draft, dir).map_err(|source| io("create", dir, source))?;
     match dir.parent() {
-        Some(parent) if !parent.as_os_str().is_empty() => sync_dir(parent),
-        Some(_) | None => sync_dir(Path::new(".")),
+        Some(parent) if !parent.as_os_str().is_empty() => sync_dir(parent)?,
+        Some(_) | None => sync_dir(Path::new("."))?,
     }
+    crash_point!("signer.after_init");
+    Ok(())
 }
 
 fn is_empty_dir(dir: &Path) -> bool {

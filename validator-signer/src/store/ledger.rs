@@ -7,7 +7,7 @@ use std::path::Path;
 use std::sync::Arc;
 
 use alloy::primitives::{B256, Signature};
-use fermata_primitives::Slot;
+use fermata_primitives::{Slot, crash_point};
 use heed::{RoTxn, RwTxn};
 
 use super::NotSafe;
@@ -111,6 +111,7 @@ impl Ledger {
             verdicts[at] = Some(verdict);
         }
         if changed {
+            crash_point!("signer.before_pin", |error| Failure::from(heed::Error::Io(error)));
             txn.commit()?;
         }
         Ok(verdicts.into_iter().flatten().collect())

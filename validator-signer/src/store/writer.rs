@@ -3,7 +3,7 @@
 use std::collections::VecDeque;
 use std::path::PathBuf;
 
-use fermata_primitives::Slot;
+use fermata_primitives::{Slot, crash_point};
 use tokio::sync::{mpsc, oneshot, watch};
 use tracing::{debug, error, warn};
 
@@ -165,6 +165,7 @@ impl Writer {
                 warn!(path = %self.path.display(), ?failure, "closing without the last signatures");
             }
         }
+        crash_point!("signer.after_last_signatures");
         self.ledger.close();
     }
 }

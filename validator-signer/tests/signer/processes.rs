@@ -70,6 +70,8 @@ impl Drop for Started {
 #[ignore = "no test: the body of the child processes that the tests of this module start"]
 async fn the_body_of_a_child() {
     let role = std::env::var(ROLE).expect("started by a test of this module");
+    let orders: Vec<_> = fermata_primitives::orders_from_environment().into_iter().collect();
+    fermata_primitives::arm(&orders).unwrap();
     let store = open(Path::new(&std::env::var(STORE).unwrap())).unwrap();
     println!("child: open");
     if role == format!("{:?}", Role::SignOnce) {

@@ -4,6 +4,7 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use alloy::consensus::Transaction;
 use alloy::primitives::{Address, B256, keccak256};
+use fermata_primitives::crash_point;
 
 use super::reader::ChainReader;
 use crate::mempool::{Mempool, PooledTx};
@@ -45,6 +46,10 @@ pub(super) fn set_heads(reader: &ChainReader, heads: Heads) -> Result<()> {
         }
         writer.put_heads(heads)
     })?;
+    crash_point!("execution.after_heads");
+    if !dropped.is_empty() {
+        crash_point!("execution.after_step_back");
+    }
     pool.apply(reader.mempool());
     reader.announce(moved);
     Ok(())

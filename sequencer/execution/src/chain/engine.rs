@@ -4,7 +4,7 @@ use std::sync::{Arc, Mutex, PoisonError};
 
 use alloy::consensus::Header;
 use alloy::primitives::B256;
-use fermata_primitives::SharedClock;
+use fermata_primitives::{SharedClock, crash_point};
 
 use super::jobs::{Job, Jobs};
 use super::reader::ChainReader;
@@ -51,6 +51,7 @@ impl Engine {
         }
         let executed = self.build(&job)?;
         let block = self.store(executed)?;
+        crash_point!("execution.after_block");
         jobs.lock().unwrap_or_else(PoisonError::into_inner).sealed(id, block.clone());
         Ok(block)
     }
@@ -81,7 +82,11 @@ impl Engine {
         };
         match replay(state, &parent, self.reader.chain_id(), block)? {
             Replayed::Invalid(reason) => Ok(Verdict::Invalid { reason }),
-            Replayed::Same(executed) => self.store(*executed).map(|_| Verdict::Valid),
+            Replayed::Same(executed) => {
+                self.store(*executed)?;
+                crash_point!("execution.after_insert");
+                Ok(Verdict::Valid)
+            }
         }
     }
 
@@ -119,12 +124,14 @@ fn ensure_genesis(store: &Store, genesis: Executed) -> Result<()> {
     let snapshot = store.read()?;
     let Some(heads) = snapshot.stored_heads()? else {
         drop(snapshot);
-        return store.write(|writer| {
+        store.write(|writer| {
             changes.write(writer)?;
             writer.put_block(&block)?;
             writer.put_canonical(id)?;
             writer.put_heads(Heads { unsafe_head: id, safe: id, finalized: id })
-        });
+        })?;
+        crash_point!("execution.after_genesis");
+        return Ok(());
     };
     let stored = snapshot.canonical(0)?.ok_or_else(|| ExecutionError::Missing("its genesis block".to_owned()))?;
     if stored != id.hash {

@@ -16,6 +16,7 @@ mod writer;
 use std::path::{Path, PathBuf};
 use std::sync::{PoisonError, RwLock};
 
+use fermata_primitives::crash_point;
 use heed::types::{Bytes, Str, U64};
 use heed::{Database, Env, WithoutTls};
 
@@ -85,6 +86,7 @@ impl Store {
         let env = self.env()?;
         let mut writer = Writer::new(env.write_txn().map_err(store_error)?, self.tables);
         let done = work(&mut writer)?;
+        crash_point!("execution.before_write", |error| store_error(heed::Error::Io(error)));
         writer.commit()?;
         Ok(done)
     }

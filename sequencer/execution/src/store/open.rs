@@ -3,6 +3,7 @@
 use std::path::Path;
 use std::sync::RwLock;
 
+use fermata_primitives::crash_point;
 use heed::types::{Bytes, Str};
 use heed::{Database, Env, EnvOpenOptions, WithoutTls};
 
@@ -27,11 +28,15 @@ impl Store {
         let io = |source| ExecutionError::Io { path: dir.to_owned(), source };
         std::fs::create_dir_all(dir).map_err(io)?;
         let file = dir.join("data.mdb");
-        let fresh = !file.exists();
-        if !fresh && file.metadata().map_err(io)?.len() == 0 {
+        if file.exists() && file.metadata().map_err(io)?.len() == 0 {
             return Err(damaged(&file, "the file is empty"));
         }
         let env = open_env(dir, &file)?;
+        // Also where an earlier first start was cut: its file is there, and no transaction ever ended in it.
+        let fresh = env.info().last_txn_id == 0;
+        if fresh {
+            crash_point!("execution.after_file");
+        }
         let tables = if fresh { create_tables(&env)? } else { open_tables(&env, &file)? };
         Ok(Self { dir: dir.to_owned(), env: RwLock::new(Some(env)), tables })
     }
@@ -69,6 +74,7 @@ fn create_tables(env: &Env<WithoutTls>) -> Result<Tables> {
         places: create("transactions")?,
     };
     txn.commit().map_err(store_error)?;
+    crash_point!("execution.after_schema");
     Ok(tables)
 }
 

@@ -3,7 +3,7 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use fermata_primitives::SharedClock;
+use fermata_primitives::{SharedClock, crash_point};
 
 use super::caller::Caller;
 use crate::data_dir::Scope;
@@ -48,7 +48,7 @@ impl Audit {
             outcome: outcome.to_owned(),
         };
         match tokio::time::timeout(JOURNAL_PATIENCE, self.store.append(entry)).await {
-            Ok(Ok(())) => {}
+            Ok(Ok(())) => crash_point!("sequencer.after_journal"),
             Ok(Err(error)) => {
                 tracing::warn!(error = %crate::poll_loop::chain(&error), verb, "the verb is not in the journal");
             }

@@ -1,0 +1,136 @@
+//! What must hold of everything that a node has signed, sent and landed, whenever it died.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::fmt;
+use std::path::Path;
+
+use alloy::primitives::{Address, B256};
+use anyhow::{Result, bail, ensure};
+use fermata_primitives::{Slot, SlotTimes, UnixTime};
+use fermata_validator_signer::{Domain, Duty, DutyKind, NotSafe, SignerError, SlashingProtection, StoreOptions};
+
+use super::wire::Broadcast;
+use super::Wire;
+use crate::Net;
+
+/// What was found.
+#[derive(Clone, Copy, PartialEq, Eq, Default, Debug)]
+pub struct Audit {
+    /// Transactions that were sent, each as often as it was.
+    pub broadcasts: usize,
+    /// Slots of which a checkpoint was sent.
+    pub slots: usize,
+    /// Checkpoints on L1.
+    pub landed: usize,
+}
+
+impl fmt::Display for Audit {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let Self { broadcasts, slots, landed } = self;
+        write!(f, "{broadcasts} broadcasts, checkpoints of {slots} slots sent, {landed} landed")
+    }
+}
+
+impl Audit {
+    pub(crate) async fn of(net: &Net, wire: &Wire) -> Result<Self> {
+        let sent = wire.broadcasts()?;
+        let (signed, twice, stale) = (doubly_signed(&sent), sent_twice(&sent), stale(&sent, net.times()));
+        ensure!(signed.is_empty(), "two checkpoints of one slot were sent: {signed:?}");
+        ensure!(twice.is_empty(), "one effect was sent in two transactions: {twice:?}");
+        ensure!(stale.is_empty(), "these were sent when their slots had passed: {stale:?}");
+        let landed = landed_once(net, &sent).await?;
+        Ok(Self { broadcasts: sent.len(), slots: by_slot(&sent).len(), landed })
+    }
+}
+
+fn by_slot(sent: &[Broadcast]) -> BTreeMap<Slot, Vec<(&Broadcast, B256)>> {
+    let mut slots: BTreeMap<_, Vec<_>> = BTreeMap::new();
+    for broadcast in sent {
+        for propose in &broadcast.proposes {
+            slots.entry(propose.header.slot).or_default().push((broadcast, propose.payload_digest()));
+        }
+    }
+    slots
+}
+
+/// Slots of which two different checkpoints were sent.
+#[must_use]
+pub fn doubly_signed(sent: &[Broadcast]) -> Vec<Slot> {
+    let is_double = |sent: &[(&Broadcast, B256)]| sent.iter().map(|(_, digest)| digest).collect::<BTreeSet<_>>().len() > 1;
+    by_slot(sent).into_iter().filter(|(_, sent)| is_double(sent)).map(|(slot, _)| slot).collect()
+}
+
+/// What was sent in more than one transaction: a slot's checkpoint in two, or a nonce with another than the first, its cancels
+/// aside.
+#[must_use]
+pub fn sent_twice(sent: &[Broadcast]) -> Vec<String> {
+    let mut twice = Vec::new();
+    for (slot, sent) in by_slot(sent) {
+        let hashes: BTreeSet<_> = sent.iter().map(|(broadcast, _)| broadcast.hash).collect();
+        if hashes.len() > 1 {
+            twice.push(format!("the checkpoint of slot {slot} in {hashes:?}"));
+        }
+    }
+    let mut nonces: BTreeMap<(Address, u64), BTreeSet<B256>> = BTreeMap::new();
+    for broadcast in sent.iter().filter(|broadcast| !broadcast.is_cancel) {
+        nonces.entry((broadcast.account, broadcast.nonce)).or_default().insert(broadcast.hash);
+    }
+    twice.extend(nonces.into_iter().filter(|(_, hashes)| hashes.len() > 1).map(|found| format!("{found:?}")));
+    twice
+}
+
+/// Checkpoints that were sent when their slot had passed.
+#[must_use]
+pub fn stale(sent: &[Broadcast], times: &SlotTimes) -> Vec<Slot> {
+    let is_stale = |broadcast: &Broadcast, slot: Slot| broadcast.at >= UnixTime::from(times.end_of(slot));
+    let slots = sent.iter().flat_map(|broadcast| {
+        broadcast.proposes.iter().map(|propose| propose.header.slot).filter(|slot| is_stale(broadcast, *slot))
+    });
+    slots.collect()
+}
+
+/// How many checkpoints L1 has, each once, one a slot, in order.
+async fn landed_once(net: &Net, sent: &[Broadcast]) -> Result<usize> {
+    let logs = net.rollup().CheckpointProposed_filter().from_block(0).query().await?;
+    let slot_of = |archive: B256| {
+        let proposes = sent.iter().flat_map(|broadcast| &broadcast.proposes);
+        proposes.clone().find(|propose| propose.archive == archive).map(|propose| propose.header.slot)
+    };
+    let mut last = Slot(0);
+    for ((event, _), number) in logs.iter().zip(1_u64..) {
+        ensure!(event.checkpointNumber.saturating_to::<u64>() == number, "checkpoint {number} landed twice, or not at all");
+        let Some(slot) = slot_of(event.archive) else { bail!("checkpoint {number} was never sent through the wire") };
+        ensure!(slot > last, "slot {slot} landed after slot {last}");
+        last = slot;
+    }
+    Ok(logs.len())
+}
+
+/// Looks up, in a signing store that nobody has open, what its validators attested in each checkpoint that was sent from
+/// `first` on: another payload must be refused, because of just that one. Says how many duties that were.
+pub(crate) async fn duties(net: &Net, wire: &Wire, store: &Path, first: Slot) -> Result<usize> {
+    let sent = wire.broadcasts()?;
+    let proposes = sent.iter().flat_map(|broadcast| &broadcast.proposes);
+    let proposes: Vec<_> = proposes.filter(|propose| propose.header.slot >= first).collect();
+    if proposes.is_empty() || !store.exists() {
+        return Ok(0);
+    }
+    let deployment = &net.chain().deployment;
+    let domain =
+        Domain { l1_chain_id: deployment.addresses.l1_chain_id, rollup: deployment.addresses.rollup };
+    let store = SlashingProtection::open(store, domain, StoreOptions::default())?;
+    let mut found = 0;
+    for propose in proposes {
+        for validator in &propose.signers {
+            let duty = Duty { validator: *validator, slot: propose.header.slot, kind: DutyKind::Attestation };
+            let other = B256::repeat_byte(0xee);
+            match store.reserve(duty, other).await {
+                Err(SignerError::NotSafe(NotSafe::Conflict { on_record, .. })) if on_record == propose.payload_digest() => {}
+                answer => bail!("{duty} was sent as {}, and the store says {answer:?}", propose.payload_digest()),
+            }
+            found += 1;
+        }
+    }
+    store.close().await;
+    Ok(found)
+}

@@ -1,0 +1,283 @@
+//! An L1 with a rollup on it, one node that dies again and again, and those who watch it.
+
+use std::collections::BTreeSet;
+use std::path::PathBuf;
+use std::time::Duration;
+
+use anyhow::{Context as _, Result, bail, ensure};
+use fermata_primitives::{Clock as _, Slot, SystemClock, UnixTime};
+use fermata_sequencer::pipeline::L1Tip;
+use serde_json::{Value, json};
+
+use super::audit::Audit;
+use super::process::Order;
+use super::users::Users;
+use super::{CrashNode, Wire};
+use crate::{Net, NetNode, NetOptions};
+
+/// Slots after the one it was started in within which a node has a checkpoint on L1.
+pub const SLOTS_TO_RECOVER: u64 = 2;
+
+/// An L1 with a rollup, a node that dies, and a follower in this process that has watched L1 all the time.
+#[derive(Debug)]
+pub struct Ground {
+    net: Net,
+    wire: Wire,
+    control: NetNode,
+    users: Users,
+    /// The data directory the next process is given.
+    life: u32,
+    processes: u32,
+    /// The last slot that a life before this one may have signed for.
+    signed_until: Slot,
+}
+
+/// A process that serves, and when it began to.
+#[derive(Debug)]
+pub struct Risen {
+    /// The process.
+    pub node: CrashNode,
+    /// The slot in which it began to serve.
+    pub slot: Slot,
+}
+
+impl Ground {
+    /// A rollup with slots of `slot_secs` whose every validator belongs to the one node there will be.
+    ///
+    /// # Errors
+    /// L1 did not come up.
+    pub async fn begin(slot_secs: u64) -> Result<Self> {
+        let net = Net::start_with(NetOptions { slot_secs, ..NetOptions::default() }).await?;
+        let wire = Wire::start(&net.chain().anvil.url(), net.chain().deployment.addresses.rollup).await?;
+        let control = net.open_node_with("control", &[("node.roles", "follower")]).await?;
+        let users = Users::new();
+        Ok(Self { net, wire, control, users, life: 0, processes: 0, signed_until: Slot(0) })
+    }
+
+    /// The L1 and its rollup.
+    #[must_use]
+    pub const fn net(&self) -> &Net {
+        &self.net
+    }
+
+    /// What was sent to L1.
+    #[must_use]
+    pub const fn wire(&self) -> &Wire {
+        &self.wire
+    }
+
+    /// The follower that never died.
+    #[must_use]
+    pub const fn control(&self) -> &NetNode {
+        &self.control
+    }
+
+    /// Users of the L2 chain.
+    pub const fn users(&mut self) -> &mut Users {
+        &mut self.users
+    }
+
+    /// Where the node that dies keeps its files.
+    #[must_use]
+    pub fn data_dir(&self) -> PathBuf {
+        self.net.data_dir(&self.name())
+    }
+
+    fn name(&self) -> String {
+        format!("life-{}", self.life)
+    }
+
+    /// The next process begins with nothing. There must be no process now.
+    pub fn begin_afresh(&mut self) {
+        self.life += 1;
+        self.signed_until = self.slot().next();
+    }
+
+    /// Waits until a node that knows nothing of the lives before it can sign nothing that one of them has signed.
+    pub async fn no_duty_is_shared(&self) {
+        // From the beginning of that slot on, its successor is what is built.
+        SystemClock.sleep_until(UnixTime::from(self.net.times().start_of(self.signed_until))).await;
+    }
+
+    /// The slot that is now.
+    #[must_use]
+    pub fn slot(&self) -> Slot {
+        self.net.times().slot_at_time(SystemClock.now())
+    }
+
+    /// What the follower has seen on L1 last.
+    #[must_use]
+    pub fn tip(&self) -> L1Tip {
+        self.control.node().workshop().chain.tip().borrow().unwrap_or_default()
+    }
+
+    fn launch(&mut self, changes: &[(&str, &str)], points: Option<&str>) -> Result<CrashNode> {
+        self.processes += 1;
+        let orders = self.net.data_dir(&format!("orders-{}", self.processes));
+        let order = match points {
+            Some(points) => Order::Now { points: points.to_owned(), orders },
+            None => Order::Later { orders },
+        };
+        let through_the_wire = [("l1.rpc_url", self.wire.url())];
+        let changes = [&through_the_wire, changes].concat();
+        CrashNode::begin(self.data_dir(), &self.net.settings(&self.name(), &changes), &order)
+    }
+
+    /// Starts the node, doomed: `points` are armed from its first moment on.
+    ///
+    /// # Errors
+    /// There is no binary.
+    pub fn doom(&mut self, points: &str) -> Result<CrashNode> {
+        self.doom_with(points, &[])
+    }
+
+    /// The same, with some keys set otherwise.
+    ///
+    /// # Errors
+    /// There is no binary.
+    pub fn doom_with(&mut self, points: &str, changes: &[(&str, &str)]) -> Result<CrashNode> {
+        self.launch(changes, Some(points))
+    }
+
+    /// Starts the node and waits until it serves. It can be armed later.
+    ///
+    /// # Errors
+    /// It ended, or took more than a minute.
+    pub async fn rise(&mut self) -> Result<Risen> {
+        self.rise_with(&[]).await
+    }
+
+    /// The same, with some keys set otherwise.
+    ///
+    /// # Errors
+    /// As [`Ground::rise`].
+    pub async fn rise_with(&mut self, changes: &[(&str, &str)]) -> Result<Risen> {
+        let node = self.launch(changes, None)?;
+        node.says("serving the admin RPC").await?;
+        Ok(Risen { node, slot: self.slot() })
+    }
+
+    /// Waits until a checkpoint of a slot after the one it rose in has landed, which must be within two slots.
+    ///
+    /// # Errors
+    /// None did; the error has the last words of the process.
+    pub async fn progressed(&self, risen: &Risen) -> Result<Slot> {
+        let Risen { node, slot } = risen;
+        let times = self.net.times();
+        let last = Slot(slot.0 + SLOTS_TO_RECOVER);
+        // The block that ends the last slot is followed a moment later.
+        let patience = UnixTime::from(times.end_of(last)) + 2 * times.ethereum_slot();
+        let mut tip = self.control.node().workshop().chain.tip();
+        let landed = async {
+            loop {
+                let archive = tip.borrow_and_update().unwrap_or_default().archive;
+                let proposes = self.wire.broadcasts()?.into_iter().flat_map(|sent| sent.proposes);
+                let of = proposes.into_iter().find(|propose| propose.archive == archive);
+                if let Some(propose) = of.filter(|propose| propose.header.slot > *slot) {
+                    return Ok(propose.header.slot);
+                }
+                tip.changed().await.context("the follower goes on")?;
+            }
+        };
+        let late = SystemClock.sleep_until(patience);
+        let told = || format!("it rose in slot {slot} and had no checkpoint by slot {last}; {}", node.told());
+        tokio::select! {
+            landed = landed => {
+                let landed = landed?;
+                ensure!(landed <= last, "{} (slot {landed} has one)", told());
+                Ok(landed)
+            }
+            () = late => bail!(told()),
+        }
+    }
+
+    /// Waits until the node has the same safe head as the follower, state root and all.
+    ///
+    /// # Errors
+    /// It has not after some slots, or has another block in the place of one of the follower's.
+    pub async fn agrees(&self, node: &CrashNode) -> Result<()> {
+        let safe = self.control.node().execution().reader().heads()?.safe;
+        let wanted = self.control.node().execution().reader().header(safe.hash)?.context("the follower has it")?;
+        let l2 = self.users.provider(&node.l2_url().await?)?;
+        let asked = async {
+            loop {
+                let number = format!("{:#x}", safe.number);
+                let block: Option<Value> = l2.raw_request("eth_getBlockByNumber".into(), (number, false)).await?;
+                let safe_now: Value = l2.raw_request("eth_getBlockByNumber".into(), ("safe", false)).await?;
+                let reached = quantity(&safe_now["number"]) >= Some(safe.number);
+                if let Some(block) = block.filter(|_| reached) {
+                    ensure!(block["hash"] == json!(safe.hash), "block {} is {block}, and {safe} on L1", safe.number);
+                    ensure!(block["stateRoot"] == json!(wanted.state_root), "the state after {safe} is another");
+                    return Ok(());
+                }
+                SystemClock.sleep(Duration::from_millis(50)).await;
+            }
+        };
+        let patience = 4 * self.net.times().slot();
+        tokio::time::timeout(patience, asked).await.with_context(|| format!("it did not get to {safe}"))?
+    }
+
+    /// What must hold of all that was sent and landed so far; and, where no process has the data directory, of its duties.
+    ///
+    /// # Errors
+    /// What does not hold.
+    pub async fn audit(&self) -> Result<Audit> {
+        Audit::of(&self.net, &self.wire).await
+    }
+
+    /// Looks into the signing store of the node, which must not run.
+    ///
+    /// # Errors
+    /// Something was sent that is not what is on record.
+    pub async fn audit_duties(&self) -> Result<usize> {
+        super::audit::duties(&self.net, &self.wire, &self.data_dir().join("signer"), self.life_began()).await
+    }
+
+    fn life_began(&self) -> Slot {
+        if self.life == 0 { Slot(0) } else { self.signed_until }
+    }
+
+    /// What an operator asked for last, as the node tells it.
+    ///
+    /// # Errors
+    /// It does not answer.
+    pub async fn desired(&self, node: &CrashNode) -> Result<Option<String>> {
+        let status: Value = node.admin().call("admin_status", json!({})).await?;
+        Ok(status["desired"]["state"].as_str().map(str::to_owned))
+    }
+
+    /// A node that begins with nothing now has the same chain from L1 alone: each block, and the state after the last. Every
+    /// transaction that users have sent is in it once. The process that runs is to be killed before.
+    ///
+    /// # Errors
+    /// What differs.
+    pub async fn finish(self) -> Result<Audit> {
+        let fresh = self.net.open_node_with("fresh", &[("node.roles", "follower")]).await?;
+        let tip = self.tip();
+        let mut followed = fresh.node().workshop().chain.tip();
+        let reached = followed.wait_for(|now| now.is_some_and(|now| now.number >= tip.number));
+        tokio::time::timeout(Duration::from_secs(60), reached).await.context("it syncs within a minute")??;
+        let (ours, theirs) = (self.control.node().execution().reader(), fresh.node().execution().reader());
+        let last = ours.header(tip.archive)?.context("the follower has what is on L1")?;
+        for number in 0..=last.number {
+            ensure!(ours.hash_at(number)? == theirs.hash_at(number)?, "block {number} from L1 alone is another");
+        }
+        let rebuilt = theirs.header(tip.archive)?.context("the fresh node has what is on L1")?;
+        ensure!(rebuilt.state_root == last.state_root, "the state from L1 alone is another");
+        let mut mined = Vec::new();
+        for number in 0..=last.number {
+            let block = ours.block(ours.hash_at(number)?.context("on the chain")?)?.context("it is stored")?;
+            mined.extend(block.transactions().iter().map(alloy::primitives::keccak256));
+        }
+        let once: BTreeSet<_> = mined.iter().collect();
+        ensure!(once.len() == mined.len(), "a transaction is in the chain twice");
+        let audit = self.audit().await?;
+        fresh.close().await?;
+        self.control.close().await?;
+        Ok(audit)
+    }
+}
+
+fn quantity(value: &Value) -> Option<u64> {
+    u64::from_str_radix(value.as_str()?.strip_prefix("0x")?, 16).ok()
+}

@@ -1,0 +1,5 @@
+//! Stories of nodes that die: one binary, a module a story.
+
+mod actions;
+mod arming;
+mod kills;
