@@ -15,7 +15,7 @@ mod wire;
 pub use audit::{Audit, doubly_signed, sent_twice, stale};
 pub use ground::{Ground, Risen, SLOTS_TO_RECOVER};
 pub use kills::{Kills, kill_at_random};
-pub use matrix::{Case, Story, run_matrix};
+pub use matrix::{Afterwards, Case, Story, run_matrix};
 pub use process::{CrashNode, Died};
 pub use users::Users;
 pub use wire::{Broadcast, Wire};

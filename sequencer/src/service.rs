@@ -242,7 +242,6 @@ fn admin_socket(node: &Node) -> Option<UnixListener> {
 async fn serve(node: &Node, metrics: PrometheusHandle) -> Result<(RpcServer, AdminServer), ServiceError> {
     let rpc = &node.config().rpc;
     let eth = fermata_execution::rpc::serve(rpc.listen, node.execution().reader().clone(), rpc.limits).await?;
-    tracing::info!(l2_rpc = %eth.local_addr(), "serving the L2 RPC");
     let context = AdminContext {
         engine: node.engine().clone(),
         status: Arc::new(node.status_source()),

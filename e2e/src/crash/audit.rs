@@ -9,8 +9,8 @@ use anyhow::{Result, bail, ensure};
 use fermata_primitives::{Slot, SlotTimes, UnixTime};
 use fermata_validator_signer::{Domain, Duty, DutyKind, NotSafe, SignerError, SlashingProtection, StoreOptions};
 
-use super::wire::Broadcast;
 use super::Wire;
+use super::wire::Broadcast;
 use crate::Net;
 
 /// What was found.
@@ -56,7 +56,8 @@ fn by_slot(sent: &[Broadcast]) -> BTreeMap<Slot, Vec<(&Broadcast, B256)>> {
 /// Slots of which two different checkpoints were sent.
 #[must_use]
 pub fn doubly_signed(sent: &[Broadcast]) -> Vec<Slot> {
-    let is_double = |sent: &[(&Broadcast, B256)]| sent.iter().map(|(_, digest)| digest).collect::<BTreeSet<_>>().len() > 1;
+    let is_double =
+        |sent: &[(&Broadcast, B256)]| sent.iter().map(|(_, digest)| digest).collect::<BTreeSet<_>>().len() > 1;
     by_slot(sent).into_iter().filter(|(_, sent)| is_double(sent)).map(|(slot, _)| slot).collect()
 }
 
@@ -98,7 +99,10 @@ async fn landed_once(net: &Net, sent: &[Broadcast]) -> Result<usize> {
     };
     let mut last = Slot(0);
     for ((event, _), number) in logs.iter().zip(1_u64..) {
-        ensure!(event.checkpointNumber.saturating_to::<u64>() == number, "checkpoint {number} landed twice, or not at all");
+        ensure!(
+            event.checkpointNumber.saturating_to::<u64>() == number,
+            "checkpoint {number} landed twice, or not at all"
+        );
         let Some(slot) = slot_of(event.archive) else { bail!("checkpoint {number} was never sent through the wire") };
         ensure!(slot > last, "slot {slot} landed after slot {last}");
         last = slot;
@@ -116,8 +120,7 @@ pub(crate) async fn duties(net: &Net, wire: &Wire, store: &Path, first: Slot) ->
         return Ok(0);
     }
     let deployment = &net.chain().deployment;
-    let domain =
-        Domain { l1_chain_id: deployment.addresses.l1_chain_id, rollup: deployment.addresses.rollup };
+    let domain = Domain { l1_chain_id: deployment.addresses.l1_chain_id, rollup: deployment.addresses.rollup };
     let store = SlashingProtection::open(store, domain, StoreOptions::default())?;
     let mut found = 0;
     for propose in proposes {
@@ -125,7 +128,8 @@ pub(crate) async fn duties(net: &Net, wire: &Wire, store: &Path, first: Slot) ->
             let duty = Duty { validator: *validator, slot: propose.header.slot, kind: DutyKind::Attestation };
             let other = B256::repeat_byte(0xee);
             match store.reserve(duty, other).await {
-                Err(SignerError::NotSafe(NotSafe::Conflict { on_record, .. })) if on_record == propose.payload_digest() => {}
+                Err(SignerError::NotSafe(NotSafe::Conflict { on_record, .. }))
+                    if on_record == propose.payload_digest() => {}
                 answer => bail!("{duty} was sent as {}, and the store says {answer:?}", propose.payload_digest()),
             }
             found += 1;

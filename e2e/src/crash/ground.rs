@@ -4,6 +4,7 @@ use std::collections::BTreeSet;
 use std::path::PathBuf;
 use std::time::Duration;
 
+use alloy::providers::Provider as _;
 use anyhow::{Context as _, Result, bail, ensure};
 use fermata_primitives::{Clock as _, Slot, SystemClock, UnixTime};
 use fermata_sequencer::pipeline::L1Tip;
@@ -157,16 +158,18 @@ impl Ground {
         Ok(Risen { node, slot: self.slot() })
     }
 
-    /// Waits until a checkpoint of a slot after the one it rose in has landed, which must be within two slots.
+    /// Waits until a checkpoint of a slot after the one it rose in has landed, which must be within two slots; the time in which
+    /// the process waited for a processor counts for nothing.
     ///
     /// # Errors
     /// None did; the error has the last words of the process.
     pub async fn progressed(&self, risen: &Risen) -> Result<Slot> {
         let Risen { node, slot } = risen;
         let times = self.net.times();
-        let last = Slot(slot.0 + SLOTS_TO_RECOVER);
+        let lost = || node.starved().as_secs().div_ceil(times.slot().as_secs());
+        let last = || Slot(slot.0 + SLOTS_TO_RECOVER + lost());
         // The block that ends the last slot is followed a moment later.
-        let patience = UnixTime::from(times.end_of(last)) + 2 * times.ethereum_slot();
+        let patience = || UnixTime::from(times.end_of(last())) + 2 * times.ethereum_slot();
         let mut tip = self.control.node().workshop().chain.tip();
         let landed = async {
             loop {
@@ -174,17 +177,21 @@ impl Ground {
                 let proposes = self.wire.broadcasts()?.into_iter().flat_map(|sent| sent.proposes);
                 let of = proposes.into_iter().find(|propose| propose.archive == archive);
                 if let Some(propose) = of.filter(|propose| propose.header.slot > *slot) {
-                    return Ok(propose.header.slot);
+                    return anyhow::Ok(propose.header.slot);
                 }
                 tip.changed().await.context("the follower goes on")?;
             }
         };
-        let late = SystemClock.sleep_until(patience);
-        let told = || format!("it rose in slot {slot} and had no checkpoint by slot {last}; {}", node.told());
+        let late = async {
+            while SystemClock.now() < patience() {
+                SystemClock.sleep_until(patience()).await;
+            }
+        };
+        let told = || format!("it rose in slot {slot} and had no checkpoint by slot {}; {}", last(), node.told());
         tokio::select! {
             landed = landed => {
                 let landed = landed?;
-                ensure!(landed <= last, "{} (slot {landed} has one)", told());
+                ensure!(landed <= last(), "{} (slot {landed} has one)", told());
                 Ok(landed)
             }
             () = late => bail!(told()),

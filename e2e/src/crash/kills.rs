@@ -79,7 +79,8 @@ pub async fn kill_at_random(mut ground: Ground, kills: u32, seed: u64) -> Result
     ground.audit_duties().await?;
     let sent = ground.wire().broadcasts()?;
     let lost = lost(&ground, &sent).await?;
-    let (signed_twice, sent_twice, stale) = (doubly_signed(&sent), sent_twice(&sent), stale(&sent, ground.net().times()));
+    let (signed_twice, sent_twice, stale) =
+        (doubly_signed(&sent), sent_twice(&sent), stale(&sent, ground.net().times()));
     let found = Kills { seed, kills, landed: 0, signed_twice, sent_twice, stale, lost };
     let landed = ground.finish().await?.landed;
     Ok(Kills { landed, ..found })
@@ -118,6 +119,7 @@ async fn was_in_time(ground: &Ground, broadcast: &Broadcast, slot: Slot) -> Resu
     let times = ground.net().times();
     let last_block = times.end_of(slot).minus_secs(times.ethereum_slot().as_secs());
     let sent = broadcast.at.floor_secs();
-    let head = ground.net().chain().provider.get_block(alloy::eips::BlockId::latest()).await?.context("L1 has blocks")?;
+    let head =
+        ground.net().chain().provider.get_block(alloy::eips::BlockId::latest()).await?.context("L1 has blocks")?;
     Ok(sent.plus_secs(1) < last_block && L1Timestamp(head.header.timestamp) >= last_block)
 }

@@ -244,7 +244,11 @@ fn complete(stories: &[Story], elsewhere: &[(&str, &str)]) -> Result<(), String>
         return Ok(());
     }
     let (left_out, unknown) = (all.difference(&rows), rows.difference(&all));
-    Err(format!("without a row: {:?}; no crash points: {:?}", left_out.collect::<Vec<_>>(), unknown.collect::<Vec<_>>()))
+    Err(format!(
+        "without a row: {:?}; no crash points: {:?}",
+        left_out.collect::<Vec<_>>(),
+        unknown.collect::<Vec<_>>()
+    ))
 }
 
 impl Matrix {
@@ -285,7 +289,11 @@ impl Matrix {
     fn print(&self) {
         let mut passed = lock(&self.passed).clone();
         passed.sort();
-        println!("crash points passed ({} of {} rows of the registry and their hits):", passed.len(), CRASH_POINTS.len());
+        println!(
+            "crash points passed ({} of {} rows of the registry and their hits):",
+            passed.len(),
+            CRASH_POINTS.len()
+        );
         for points in passed {
             println!("  {points}");
         }
@@ -306,24 +314,28 @@ fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
 
 /// Makes the `main` of a test binary without a harness of its own: a test of each crash point.
 ///
-/// ```ignore
+/// ```text
 /// crash_matrix! {
-///     first_start: ["data_dir.after_lock", "signer.after_pin@2"];
-///     elsewhere: [("sequencer.after_evidence", "the test that reaches it")];
+///     stories {
+///         first_start: ["data_dir.after_lock", "signer.after_pin@2"];
+///     }
+///     elsewhere {
+///         "sequencer.after_evidence": "the test that reaches it";
+///     }
 /// }
 ///
 /// async fn first_start(case: &mut Case) -> anyhow::Result<()> { .. }
 /// ```
 #[macro_export]
 macro_rules! crash_matrix {
-    ($($story:ident: [$($points:literal),* $(,)?];)* elsewhere: [$($elsewhere:expr),* $(,)?];) => {
+    (stories { $($story:ident: [$($points:literal),* $(,)?];)* } elsewhere { $($tag:literal: $test:literal;)* }) => {
         fn main() -> std::process::ExitCode {
             const STORIES: &[$crate::crash::Story] = &[$($crate::crash::Story {
                 name: stringify!($story),
                 points: &[$($points),*],
                 run: |case| Box::pin($story(case)),
             }),*];
-            $crate::crash::run_matrix(STORIES, &[$($elsewhere),*])
+            $crate::crash::run_matrix(STORIES, &[$(($tag, $test)),*])
         }
     };
 }

@@ -153,8 +153,8 @@ impl CrashNode {
     /// Its last words, for an error.
     #[must_use]
     pub fn told(&self) -> String {
-        let lines = self.log.lines();
-        let last: Vec<_> = lines.iter().skip(lines.len().saturating_sub(25)).cloned().collect();
+        let lines = self.log();
+        let last = &lines[lines.len().saturating_sub(25)..];
         format!("the crash points it passed: {:?}; its last words:\n{}", self.passed(), last.join("\n"))
     }
 
@@ -201,6 +201,17 @@ impl CrashNode {
         self.child.id()
     }
 
+    /// How long its threads have waited for a processor, all together; nothing where the system does not tell.
+    #[must_use]
+    pub fn starved(&self) -> Duration {
+        let tasks = self.pid().and_then(|pid| std::fs::read_dir(format!("/proc/{pid}/task")).ok());
+        let waited = |task: std::fs::DirEntry| {
+            let text = std::fs::read_to_string(task.path().join("schedstat")).ok()?;
+            Some(Duration::from_nanos(text.split_whitespace().nth(1)?.parse().ok()?))
+        };
+        tasks.into_iter().flatten().filter_map(Result::ok).filter_map(waited).sum()
+    }
+
     /// The way into its admin RPC.
     #[must_use]
     pub fn admin(&self) -> AdminDoor {
@@ -212,8 +223,8 @@ impl CrashNode {
     /// # Errors
     /// It ended before it had one.
     pub async fn l2_url(&self) -> Result<String> {
-        let line: serde_json::Value = serde_json::from_str(&self.says("serving the L2 RPC").await?)?;
-        Ok(format!("http://{}", line["fields"]["l2_rpc"].as_str().context("an address")?))
+        let line: serde_json::Value = serde_json::from_str(&self.says("serving the eth RPC").await?)?;
+        Ok(format!("http://{}", line["fields"]["local_addr"].as_str().context("an address")?))
     }
 }
 

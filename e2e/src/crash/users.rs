@@ -55,7 +55,8 @@ impl Users {
         for raw in &self.sent {
             let hash = keccak256(raw);
             if l2.get_transaction_by_hash(hash).await?.is_none() {
-                l2.send_raw_transaction(raw).await.with_context(|| format!("user transaction {hash}"))?;
+                let sent = l2.send_raw_transaction(raw).await;
+                drop(sent.with_context(|| format!("user transaction {hash}"))?);
             }
         }
         Ok(())

@@ -2,10 +2,11 @@
 
 use std::sync::{Arc, Mutex, PoisonError};
 
-use alloy::consensus::transaction::{PooledTransaction, SignerRecoverable as _};
-use alloy::consensus::Transaction as _;
+use alloy::consensus::transaction::SignerRecoverable as _;
+use alloy::consensus::{EthereumTxEnvelope, Transaction as _, TxEip4844};
 use alloy::eips::eip2718::Decodable2718 as _;
 use alloy::primitives::{Address, B256, Bytes};
+use alloy::rlp;
 use anyhow::{Context as _, Result};
 use fermata_primitives::{Clock as _, SystemClock, UnixTime};
 use fermata_rollup::{Propose, decode_proposes};
@@ -146,7 +147,7 @@ impl Seen {
 
     fn broadcast(&self, raw: &str) -> Result<Broadcast> {
         let raw: Bytes = raw.parse()?;
-        let tx = PooledTransaction::decode_2718_exact(&raw)?;
+        let tx = EthereumTxEnvelope::<TxEip4844>::decode_2718_exact(&without_blobs(&raw)?)?;
         let account = tx.recover_signer()?;
         Ok(Broadcast {
             at: SystemClock.now(),
@@ -157,6 +158,21 @@ impl Seen {
             proposes: decode_proposes(tx.input(), self.rollup)?,
         })
     }
+}
+
+/// The transaction as a block holds it. One with blobs travels as a list of itself, the blobs and their proofs, which are too
+/// large to be decoded for nothing.
+fn without_blobs(raw: &Bytes) -> Result<Bytes> {
+    let Some((3, mut list)) = raw.split_first().map(|(kind, rest)| (*kind, rest)) else { return Ok(raw.clone()) };
+    rlp::Header::decode(&mut list)?;
+    let mut rest = list;
+    let itself = rlp::Header::decode(&mut rest)?;
+    if !itself.list {
+        return Ok(raw.clone());
+    }
+    let length = list.len() - rest.len() + itself.payload_length;
+    let itself = list.get(..length).context("it is cut")?;
+    Ok([&[3], itself].concat().into())
 }
 
 #[cfg(test)]

@@ -2,4 +2,5 @@
 
 mod actions;
 mod arming;
+mod evidence;
 mod kills;

@@ -9,38 +9,40 @@ use fermata_primitives::{Clock as _, SystemClock, UnixTime};
 use serde_json::json;
 
 crash_matrix! {
-    first_start: [
-        "data_dir.after_lock", "data_dir.after_dirs",
-        "node_store.after_file", "node_store.after_schema", "node_store.after_manifest",
-        "execution.after_file", "execution.after_schema", "execution.before_write", "execution.after_genesis",
-        "publisher.after_file", "publisher.after_schema",
-        "signer.after_draft_store", "signer.after_draft", "signer.after_init", "sequencer.after_signing_store",
-        "node_store.before_write",
-        "data_dir.after_new_file", "data_dir.after_new_file@4", "data_dir.after_token", "data_dir.after_token@2",
-        "sequencer.after_token_hashes", "data_dir.after_socket", "data_dir.after_endpoint",
-    ];
-    slot: [
-        "execution.before_write@2", "execution.after_block", "execution.after_block@3",
-        "signer.before_pin", "signer.after_pin", "signer.after_pin@4", "signer.after_pin@7",
-        "signer.after_sign", "signer.after_sign@5",
-        "sequencer.after_block_proposal", "execution.after_heads", "execution.after_heads@4",
-        "sequencer.after_build", "sequencer.after_proposal", "sequencer.after_attest",
-        "publisher.before_record", "publisher.after_record", "publisher.after_broadcast", "publisher.after_sent",
-        "publisher.after_landing", "publisher.after_outcome", "publisher.after_outcome@2",
-    ];
-    in_time_again: ["publisher.after_doubt", "publisher.after_rebroadcast"];
-    too_late: ["publisher.after_expiry", "publisher.after_cancel_record", "publisher.after_cancel_broadcast"];
-    stop: ["sequencer.after_desired_state", "sequencer.after_drain", "sequencer.after_journal"];
-    stop_in_a_slot: ["execution.after_step_back"];
-    start: ["sequencer.after_desired_state@2"];
-    close: [
-        "signer.after_last_signatures", "sequencer.after_stores_closed", "data_dir.after_endpoint_removed",
-    ];
-    sync: ["execution.after_insert", "execution.after_insert@3", "sequencer.after_rebuild"];
-    elsewhere: [
+    stories {
+        first_start: [
+            "data_dir.after_lock", "data_dir.after_dirs",
+            "node_store.after_file", "node_store.after_schema", "node_store.after_manifest",
+            "execution.after_file", "execution.after_schema", "execution.before_write", "execution.after_genesis",
+            "publisher.after_file", "publisher.after_schema",
+            "signer.after_draft_store", "signer.after_draft", "signer.after_init", "sequencer.after_signing_store",
+            "node_store.before_write",
+            "data_dir.after_new_file", "data_dir.after_new_file@4", "data_dir.after_token", "data_dir.after_token@2",
+            "sequencer.after_token_hashes", "data_dir.after_socket", "data_dir.after_endpoint",
+        ];
+        slot: [
+            "execution.before_write@2", "execution.after_block", "execution.after_block@3",
+            "signer.before_pin", "signer.after_pin", "signer.after_pin@4", "signer.after_pin@7",
+            "signer.after_sign", "signer.after_sign@5",
+            "sequencer.after_block_proposal", "execution.after_heads", "execution.after_heads@4",
+            "sequencer.after_build", "sequencer.after_proposal", "sequencer.after_attest",
+            "publisher.before_record", "publisher.after_record", "publisher.after_broadcast", "publisher.after_sent",
+            "publisher.after_landing", "publisher.after_outcome", "publisher.after_outcome@2",
+        ];
+        in_time_again: ["publisher.after_doubt", "publisher.after_rebroadcast"];
+        too_late: ["publisher.after_expiry", "publisher.after_cancel_record", "publisher.after_cancel_broadcast"];
+        stop: ["sequencer.after_desired_state", "sequencer.after_drain", "sequencer.after_journal"];
+        stop_in_a_slot: ["execution.after_step_back"];
+        start: ["sequencer.after_desired_state@2"];
+        close: [
+            "signer.after_last_signatures", "sequencer.after_stores_closed", "data_dir.after_endpoint_removed",
+        ];
+        sync: ["execution.after_insert", "execution.after_insert@3", "sequencer.after_rebuild"];
+    }
+    elsewhere {
         // Nodes that are processes of their own do not hear one another.
-        ("sequencer.after_evidence", "two_proposals_are_on_record_before_anything_else_is_heard"),
-    ];
+        "sequencer.after_evidence": "two_proposals_are_on_record_before_anything_else_is_heard";
+    }
 }
 
 /// A node that is new to its data directory.

@@ -18,7 +18,9 @@ pub enum ArmError {
         tag: String,
     },
     /// Name one that there is.
-    #[error("{action:?} is nothing that a crash point can do; it is abort, exit:<0 to 255>, sigstop, panic, io-error or sleep:<milliseconds>")]
+    #[error(
+        "{action:?} is nothing that a crash point can do; it is abort, exit:<0 to 255>, sigstop, panic, io-error or sleep:<milliseconds>"
+    )]
     UnknownAction {
         /// What was named.
         action: String,

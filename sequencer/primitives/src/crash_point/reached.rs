@@ -113,7 +113,10 @@ fn act(armed: Armed) -> Option<io::Error> {
         Action::Panic => panic!("crash point {}", armed.tag),
         Action::IoError => Some(io::Error::other(format!("crash point {}", armed.tag))),
         Action::Sleep(span) => {
-            #[expect(clippy::disallowed_methods, reason = "a disk that is slow holds up its thread, whatever a clock says")]
+            #[expect(
+                clippy::disallowed_methods,
+                reason = "a disk that is slow holds up its thread, whatever a clock says"
+            )]
             std::thread::sleep(span);
             None
         }
