@@ -11,13 +11,16 @@ use fermata_sequencer::pipeline::L1Tip;
 use serde_json::{Value, json};
 
 use super::audit::Audit;
-use super::process::Order;
+use super::process::{Order, starved};
 use super::users::Users;
 use super::{CrashNode, Wire};
 use crate::{Net, NetNode, NetOptions};
 
 /// Slots after the one it was started in within which a node has a checkpoint on L1.
 pub const SLOTS_TO_RECOVER: u64 = 2;
+
+/// How long a node may take to get to where L1 is.
+const SYNC_PATIENCE: Duration = Duration::from_secs(180);
 
 /// An L1 with a rollup, a node that dies, and a follower in this process that has watched L1 all the time.
 #[derive(Debug)]
@@ -40,6 +43,8 @@ pub struct Risen {
     pub node: CrashNode,
     /// The slot in which it began to serve.
     pub slot: Slot,
+    /// How long L1 and this process had waited for a processor by then.
+    starved: Duration,
 }
 
 impl Ground {
@@ -143,7 +148,7 @@ impl Ground {
     /// Starts the node and waits until it serves. It can be armed later.
     ///
     /// # Errors
-    /// It ended, or took more than a minute.
+    /// It ended, or took more than three minutes.
     pub async fn rise(&mut self) -> Result<Risen> {
         self.rise_with(&[]).await
     }
@@ -155,18 +160,30 @@ impl Ground {
     pub async fn rise_with(&mut self, changes: &[(&str, &str)]) -> Result<Risen> {
         let node = self.launch(changes, None)?;
         node.says("serving the admin RPC").await?;
-        Ok(Risen { node, slot: self.slot() })
+        Ok(self.risen(node))
+    }
+
+    /// A process that begins to work now.
+    #[must_use]
+    pub fn risen(&self, node: CrashNode) -> Risen {
+        Risen { node, slot: self.slot(), starved: self.others_starved() }
+    }
+
+    /// How long L1 and this process have waited for a processor so far.
+    fn others_starved(&self) -> Duration {
+        self.net.chain().anvil.pid().map(starved).unwrap_or_default() + starved(std::process::id())
     }
 
     /// Waits until a checkpoint of a slot after the one it rose in has landed, which must be within two slots; the time in which
-    /// the process waited for a processor counts for nothing.
+    /// it, L1 or this process waited for a processor counts for nothing.
     ///
     /// # Errors
     /// None did; the error has the last words of the process.
     pub async fn progressed(&self, risen: &Risen) -> Result<Slot> {
-        let Risen { node, slot } = risen;
+        let Risen { node, slot, starved: before } = risen;
         let times = self.net.times();
-        let lost = || node.starved().as_secs().div_ceil(times.slot().as_secs());
+        let waited = || node.pid().map(starved).unwrap_or_default() + self.others_starved().saturating_sub(*before);
+        let lost = || waited().as_secs().div_ceil(times.slot().as_secs());
         let last = || Slot(slot.0 + SLOTS_TO_RECOVER + lost());
         // The block that ends the last slot is followed a moment later.
         let patience = || UnixTime::from(times.end_of(last())) + 2 * times.ethereum_slot();
@@ -220,8 +237,7 @@ impl Ground {
                 SystemClock.sleep(Duration::from_millis(50)).await;
             }
         };
-        let patience = 4 * self.net.times().slot();
-        tokio::time::timeout(patience, asked).await.with_context(|| format!("it did not get to {safe}"))?
+        tokio::time::timeout(SYNC_PATIENCE, asked).await.with_context(|| format!("it did not get to {safe}"))?
     }
 
     /// What must hold of all that was sent and landed so far; and, where no process has the data directory, of its duties.
@@ -263,7 +279,7 @@ impl Ground {
         let tip = self.tip();
         let mut followed = fresh.node().workshop().chain.tip();
         let reached = followed.wait_for(|now| now.is_some_and(|now| now.number >= tip.number));
-        tokio::time::timeout(Duration::from_secs(60), reached).await.context("it syncs within a minute")??;
+        tokio::time::timeout(SYNC_PATIENCE, reached).await.context("it syncs from L1 alone")??;
         let (ours, theirs) = (self.control.node().execution().reader(), fresh.node().execution().reader());
         let last = ours.header(tip.archive)?.context("the follower has what is on L1")?;
         for number in 0..=last.number {
