@@ -146,6 +146,12 @@ impl Net {
         L1 { net: self, anvil }
     }
 
+    /// What L1's blocks come by.
+    #[must_use]
+    pub const fn clock(&self) -> &Arc<L1FollowingClock> {
+        &self.clock
+    }
+
     /// The rollup's time model.
     #[must_use]
     pub const fn times(&self) -> &SlotTimes {

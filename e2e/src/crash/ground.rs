@@ -2,16 +2,17 @@
 
 use std::collections::BTreeSet;
 use std::path::PathBuf;
+use std::sync::Arc;
 use std::time::Duration;
 
 use alloy::providers::Provider as _;
 use anyhow::{Context as _, Result, bail, ensure};
-use fermata_primitives::{Clock as _, Slot, SystemClock, UnixTime};
+use fermata_primitives::{Clock as _, L1FollowingClock, Slot, SystemClock, UnixTime};
 use fermata_sequencer::pipeline::L1Tip;
 use serde_json::{Value, json};
 
 use super::audit::Audit;
-use super::process::{Order, starved};
+use super::process::Order;
 use super::users::Users;
 use super::{CrashNode, Wire};
 use crate::{Net, NetNode, NetOptions};
@@ -43,8 +44,6 @@ pub struct Risen {
     pub node: CrashNode,
     /// The slot in which it began to serve.
     pub slot: Slot,
-    /// How long L1 and this process had waited for a processor by then.
-    starved: Duration,
 }
 
 impl Ground {
@@ -54,7 +53,8 @@ impl Ground {
     /// L1 did not come up.
     pub async fn begin(slot_secs: u64) -> Result<Self> {
         let net = Net::start_with(NetOptions { slot_secs, ..NetOptions::default() }).await?;
-        let wire = Wire::start(&net.chain().anvil.url(), net.chain().deployment.addresses.rollup).await?;
+        let clock = Arc::<L1FollowingClock>::clone(net.clock());
+        let wire = Wire::start(&net.chain().anvil.url(), net.chain().deployment.addresses.rollup, clock).await?;
         let control = net.open_node_with("control", &[("node.roles", "follower")]).await?;
         let users = Users::new();
         Ok(Self { net, wire, control, users, life: 0, processes: 0, signed_until: Slot(0) })
@@ -102,13 +102,13 @@ impl Ground {
     /// Waits until a node that knows nothing of the lives before it can sign nothing that one of them has signed.
     pub async fn no_duty_is_shared(&self) {
         // From the beginning of that slot on, its successor is what is built.
-        SystemClock.sleep_until(UnixTime::from(self.net.times().start_of(self.signed_until))).await;
+        self.net.clock().sleep_until(UnixTime::from(self.net.times().start_of(self.signed_until))).await;
     }
 
     /// The slot that is now.
     #[must_use]
     pub fn slot(&self) -> Slot {
-        self.net.times().slot_at_time(SystemClock.now())
+        self.net.times().slot_at_time(self.net.clock().now())
     }
 
     /// What the follower has seen on L1 last.
@@ -166,27 +166,19 @@ impl Ground {
     /// A process that begins to work now.
     #[must_use]
     pub fn risen(&self, node: CrashNode) -> Risen {
-        Risen { node, slot: self.slot(), starved: self.others_starved() }
+        Risen { node, slot: self.slot() }
     }
 
-    /// How long L1 and this process have waited for a processor so far.
-    fn others_starved(&self) -> Duration {
-        self.net.chain().anvil.pid().map(starved).unwrap_or_default() + starved(std::process::id())
-    }
-
-    /// Waits until a checkpoint of a slot after the one it rose in has landed, which must be within two slots; the time in which
-    /// it, L1 or this process waited for a processor counts for nothing.
+    /// Waits until a checkpoint of a slot after the one it rose in has landed, which must be within two slots.
     ///
     /// # Errors
     /// None did; the error has the last words of the process.
     pub async fn progressed(&self, risen: &Risen) -> Result<Slot> {
-        let Risen { node, slot, starved: before } = risen;
+        let Risen { node, slot } = risen;
         let times = self.net.times();
-        let waited = || node.pid().map(starved).unwrap_or_default() + self.others_starved().saturating_sub(*before);
-        let lost = || waited().as_secs().div_ceil(times.slot().as_secs());
-        let last = || Slot(slot.0 + SLOTS_TO_RECOVER + lost());
+        let last = Slot(slot.0 + SLOTS_TO_RECOVER);
         // The block that ends the last slot is followed a moment later.
-        let patience = || UnixTime::from(times.end_of(last())) + 2 * times.ethereum_slot();
+        let patience = UnixTime::from(times.end_of(last)) + 2 * times.ethereum_slot();
         let mut tip = self.control.node().workshop().chain.tip();
         let landed = async {
             loop {
@@ -199,16 +191,12 @@ impl Ground {
                 tip.changed().await.context("the follower goes on")?;
             }
         };
-        let late = async {
-            while SystemClock.now() < patience() {
-                SystemClock.sleep_until(patience()).await;
-            }
-        };
-        let told = || format!("it rose in slot {slot} and had no checkpoint by slot {}; {}", last(), node.told());
+        let late = self.net.clock().sleep_until(patience);
+        let told = || format!("it rose in slot {slot} and had no checkpoint by slot {}; {}", last, node.told());
         tokio::select! {
             landed = landed => {
                 let landed = landed?;
-                ensure!(landed <= last(), "{} (slot {landed} has one)", told());
+                ensure!(landed <= last, "{} (slot {landed} has one)", told());
                 Ok(landed)
             }
             () = late => bail!(told()),

@@ -6,7 +6,7 @@ use std::time::Duration;
 use alloy::primitives::{B256, keccak256};
 use alloy::providers::Provider as _;
 use anyhow::{Context as _, Result};
-use fermata_primitives::{Clock as _, L1Timestamp, Slot, SystemClock};
+use fermata_primitives::{Clock as _, L1Timestamp, Slot};
 
 use super::{Broadcast, Ground, doubly_signed, sent_twice, stale};
 
@@ -66,7 +66,7 @@ pub async fn kill_at_random(mut ground: Ground, kills: u32, seed: u64) -> Result
         if let Ok(url) = risen.node.l2_url().await {
             ground.users().send(&url).await?;
         }
-        SystemClock.sleep(life(&ground, seed, kill)).await;
+        ground.net().clock().sleep(life(&ground, seed, kill)).await;
         risen.node.kill().await?;
         ground.audit_duties().await.with_context(|| format!("after {} kills", kill + 1))?;
     }

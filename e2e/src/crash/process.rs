@@ -17,6 +17,7 @@ use tokio_util::task::TaskTracker;
 
 use crate::AdminDoor;
 use crate::child::command;
+use crate::pace::Counted;
 
 /// How long a process may take to say what it is to say, or to end.
 const PATIENCE: Duration = Duration::from_secs(180);
@@ -46,6 +47,7 @@ pub struct CrashNode {
     data_dir: PathBuf,
     orders: PathBuf,
     log: Arc<Log>,
+    _counted: Option<Counted>,
 }
 
 #[derive(Debug)]
@@ -97,7 +99,8 @@ impl CrashNode {
         let pipe = child.stderr.take().context("stderr is piped")?;
         let log = Arc::new(Log { lines: Mutex::default(), count: Mutex::new(Some(watch::Sender::new(0))) });
         TaskTracker::new().spawn(Arc::clone(&log).read(pipe));
-        Ok(Self { child, data_dir, orders: orders.clone(), log })
+        let counted = child.id().map(Counted::process);
+        Ok(Self { child, data_dir, orders: orders.clone(), log, _counted: counted })
     }
 
     /// Arms it from now on: `tag[=action][@n]`. Once in a process's life.
@@ -215,16 +218,6 @@ impl CrashNode {
         let line: serde_json::Value = serde_json::from_str(&self.says("serving the eth RPC").await?)?;
         Ok(format!("http://{}", line["fields"]["local_addr"].as_str().context("an address")?))
     }
-}
-
-/// How long the threads of a process have waited for a processor, all together; nothing where the system does not tell.
-pub(crate) fn starved(pid: u32) -> Duration {
-    let waited = |task: std::fs::DirEntry| {
-        let text = std::fs::read_to_string(task.path().join("schedstat")).ok()?;
-        Some(Duration::from_nanos(text.split_whitespace().nth(1)?.parse().ok()?))
-    };
-    let tasks = std::fs::read_dir(format!("/proc/{pid}/task")).into_iter().flatten();
-    tasks.filter_map(Result::ok).filter_map(waited).sum()
 }
 
 /// What a process is to fail at, and since when.

@@ -8,7 +8,7 @@ use alloy::eips::eip2718::Decodable2718 as _;
 use alloy::primitives::{Address, B256, Bytes};
 use alloy::rlp;
 use anyhow::{Context as _, Result};
-use fermata_primitives::{Clock as _, SystemClock, UnixTime};
+use fermata_primitives::{SharedClock, UnixTime};
 use fermata_rollup::{Propose, decode_proposes};
 use serde_json::Value;
 use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
@@ -19,7 +19,7 @@ use tokio_util::task::TaskTracker;
 /// A transaction that was sent.
 #[derive(Clone, Debug)]
 pub struct Broadcast {
-    /// When, by the machine's clock.
+    /// When, by the clock that L1's blocks come by.
     pub at: UnixTime,
     /// Its hash.
     pub hash: B256,
@@ -44,21 +44,22 @@ pub struct Wire {
 #[derive(Debug)]
 struct Seen {
     rollup: Address,
+    clock: SharedClock,
     broadcasts: Mutex<Vec<Broadcast>>,
     /// What could not be read: then nothing can be said about what was sent.
     unread: Mutex<Vec<String>>,
 }
 
 impl Wire {
-    /// A proxy in front of `url`.
+    /// A proxy in front of `url`, whose blocks come by `clock`.
     ///
     /// # Errors
     /// No port is free.
-    pub async fn start(url: &str, rollup: Address) -> Result<Self> {
+    pub async fn start(url: &str, rollup: Address, clock: SharedClock) -> Result<Self> {
         let listener = TcpListener::bind("127.0.0.1:0").await?;
         let here = format!("http://{}", listener.local_addr()?);
         let there = url.trim_start_matches("http://").trim_end_matches('/').to_owned();
-        let seen = Arc::new(Seen { rollup, broadcasts: Mutex::default(), unread: Mutex::default() });
+        let seen = Arc::new(Seen { rollup, clock, broadcasts: Mutex::default(), unread: Mutex::default() });
         let ended = CancellationToken::new();
         let accepting = accept(listener, there, Arc::clone(&seen), ended.clone());
         TaskTracker::new().spawn(ended.clone().run_until_cancelled_owned(accepting));
@@ -150,7 +151,7 @@ impl Seen {
         let tx = EthereumTxEnvelope::<TxEip4844>::decode_2718_exact(&without_blobs(&raw)?)?;
         let account = tx.recover_signer()?;
         Ok(Broadcast {
-            at: SystemClock.now(),
+            at: self.clock.now(),
             hash: *tx.tx_hash(),
             account,
             nonce: tx.nonce(),

@@ -5,7 +5,7 @@ use std::time::Duration;
 use anyhow::{Result, bail, ensure};
 use fermata_e2e::crash::{Afterwards, Case};
 use fermata_e2e::crash_matrix;
-use fermata_primitives::{Clock as _, SystemClock, UnixTime};
+use fermata_primitives::{Clock as _, UnixTime};
 use serde_json::json;
 
 crash_matrix! {
@@ -79,7 +79,7 @@ async fn in_time_again(case: &mut Case) -> Result<()> {
 async fn too_late(case: &mut Case) -> Result<()> {
     case.died_before_at("publisher.after_record").await?;
     let over = case.ground.net().times().end_of(case.ground.slot().next());
-    SystemClock.sleep_until(UnixTime::from(over)).await;
+    case.ground.net().clock().sleep_until(UnixTime::from(over)).await;
     case.doom()?;
     case.dies_there().await
 }
