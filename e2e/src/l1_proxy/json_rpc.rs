@@ -61,12 +61,14 @@ pub(super) struct Calls {
 impl Calls {
     /// `None` for what is no JSON-RPC.
     pub(super) fn parse(body: &[u8]) -> Option<Self> {
-        match serde_json::from_slice(body).ok()? {
-            Value::Array(calls) if !calls.is_empty() => {
-                Some(Self { list: calls.into_iter().map(Call::of).collect::<Option<_>>()?, form: Form::Batch })
-            }
-            single => Some(Self { list: vec![Call::of(single)?], form: Form::Single }),
-        }
+        let told: Value = serde_json::from_slice(body).ok()?;
+        let (calls, form) = match told {
+            Value::Array(ref calls) if !calls.is_empty() => (calls.clone(), Form::Batch),
+            // An empty batch is refused as a call that is none.
+            Value::Array(_) | Value::Object(_) => (vec![told], Form::Single),
+            Value::Null | Value::Bool(_) | Value::Number(_) | Value::String(_) => return None,
+        };
+        Some(Self { list: calls.into_iter().map(Call::of).collect::<Option<_>>()?, form })
     }
 
     /// These calls alone, in the form in which all came.

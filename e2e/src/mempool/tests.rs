@@ -83,14 +83,11 @@ impl Case {
     }
 }
 
-/// A rule of a transaction by itself.
-fn of_itself() -> Vec<Case> {
-    use PoolRule::{
-        BlobCount, BlockGas, FeeCap, NoBlobs, ProtocolFloor, Sidecar, Size, TipAboveFeeCap, TipFloor, TxGas,
-    };
-    use RefusalClass::{Format, NodeFeeCap, Shape, Underpriced};
+/// A rule about how large a transaction is.
+fn of_its_size() -> Vec<Case> {
+    use PoolRule::{BlobCount, BlockGas, NoBlobs, Size, TxGas};
+    use RefusalClass::Shape;
     let too_long = "oversized data: transaction size 131073, limit 131072";
-    let tip = "max priority fee per gas higher than max fee per gas";
     let none = "blobless blob transaction";
     vec![
         Case::new("a byte too many", Size, PooledTx { size: MAX_TX_SIZE + 1, ..plain(5, 1) }, Shape)
@@ -127,6 +124,15 @@ fn of_itself() -> Vec<Case> {
                 "exceeds block gas limit",
             )
         },
+    ]
+}
+
+/// A rule about what a transaction offers, and in which form its blobs come.
+fn of_its_fees_and_sidecar() -> Vec<Case> {
+    use PoolRule::{FeeCap, ProtocolFloor, Sidecar, TipAboveFeeCap, TipFloor};
+    use RefusalClass::{Format, NodeFeeCap, Shape, Underpriced};
+    let tip = "max priority fee per gas higher than max fee per gas";
+    vec![
         Case::new("a tip above the cap", TipAboveFeeCap, PooledTx { tip: 11 * GWEI, ..plain(5, 1) }, Shape)
             .says(tip, -32_003, tip),
         Case::new("too small a tip", TipFloor, PooledTx { tip: 1, ..plain(5, 1) }, Underpriced).says(
@@ -188,17 +194,18 @@ fn of_itself() -> Vec<Case> {
 
 /// A rule about a transaction and its account.
 fn of_the_account() -> Vec<Case> {
-    use PoolRule::{AccountSlots, AlreadyKnown, BlobNonceGap, CumulativeFunds, Funds, NonceTooLow, OneKindPerAccount};
-    use RefusalClass::{AccountLimit, InsufficientFunds, NonceTooHigh, NonceTooLow as Low, OtherTypePooled, PoolFull};
+    use PoolRule::{AccountSlots, AlreadyKnown, BlobNonceGap, NonceTooLow, OneKindPerAccount};
+    use RefusalClass::{AccountLimit, NonceTooHigh, NonceTooLow as Low, OtherTypePooled, PoolFull};
     let low = "nonce too low: next nonce 5, tx nonce 4";
     let reserved = "address already reserved";
-    let poor = AccountView { balance: U256::from(1_500_000 * GWEI), ..view() };
     vec![
         Case {
             classes: [None; 2],
-            ..Case::new("known", AlreadyKnown, plain(5, 1), Low)
-                .pooled([plain(5, 1)])
-                .says("already known", -32_000, "already known")
+            ..Case::new("known", AlreadyKnown, plain(5, 1), Low).pooled([plain(5, 1)]).says(
+                "already known",
+                -32_000,
+                "already known",
+            )
         },
         Case::new("used", NonceTooLow, plain(4, 1), Low).says(low, -32_000, low),
         Case::new("a gap before blobs", BlobNonceGap, blob(7, 1), NonceTooHigh).pooled([blob(5, 1)]).says(
@@ -206,6 +213,32 @@ fn of_the_account() -> Vec<Case> {
             -32_000,
             "nonce too high",
         ),
+        Case {
+            classes: [Some(AccountLimit), Some(PoolFull)],
+            ..Case::new("a seventeenth with blobs", AccountSlots, blob(21, 1), AccountLimit)
+                .pooled((5..21).map(|nonce| blob(nonce, 1)))
+                .says("account limit exceeded: pooled 16 txs", -32_003, "txpool is full")
+        },
+        Case {
+            reth: Some((-32_003, "txpool is full")),
+            ..Case::new("a seventeenth", AccountSlots, plain(21, 1), PoolFull)
+                .pooled((5..21).map(|nonce| plain(nonce, 1)))
+        },
+        Case::new("blobs after none", OneKindPerAccount, blob(5, 9), OtherTypePooled)
+            .pooled([plain(5, 1)])
+            .says(reserved, -32_000, reserved),
+        Case::new("none after blobs", OneKindPerAccount, plain(6, 1), OtherTypePooled)
+            .pooled([blob(5, 1)])
+            .says(reserved, -32_000, reserved),
+    ]
+}
+
+/// A rule about what the account can pay.
+fn of_its_funds() -> Vec<Case> {
+    use PoolRule::{CumulativeFunds, Funds};
+    use RefusalClass::InsufficientFunds;
+    let poor = AccountView { balance: U256::from(1_500_000 * GWEI), ..view() };
+    vec![
         Case {
             view: AccountView { balance: U256::from(7), ..view() },
             ..Case::new("poor", Funds, plain(5, 1), InsufficientFunds).says(
@@ -242,23 +275,6 @@ fn of_the_account() -> Vec<Case> {
                     "insufficient funds for gas * price + value: have 1131072000000001 want 2262144000000000",
                 )
         },
-        Case {
-            classes: [Some(AccountLimit), Some(PoolFull)],
-            ..Case::new("a seventeenth with blobs", AccountSlots, blob(21, 1), AccountLimit)
-                .pooled((5..21).map(|nonce| blob(nonce, 1)))
-                .says("account limit exceeded: pooled 16 txs", -32_003, "txpool is full")
-        },
-        Case {
-            reth: Some((-32_003, "txpool is full")),
-            ..Case::new("a seventeenth", AccountSlots, plain(21, 1), PoolFull)
-                .pooled((5..21).map(|nonce| plain(nonce, 1)))
-        },
-        Case::new("blobs after none", OneKindPerAccount, blob(5, 9), OtherTypePooled)
-            .pooled([plain(5, 1)])
-            .says(reserved, -32_000, reserved),
-        Case::new("none after blobs", OneKindPerAccount, plain(6, 1), OtherTypePooled)
-            .pooled([blob(5, 1)])
-            .says(reserved, -32_000, reserved),
     ]
 }
 
@@ -299,7 +315,8 @@ fn of_replacements() -> Vec<Case> {
 }
 
 fn cases() -> impl Iterator<Item = Case> {
-    of_itself().into_iter().chain(of_the_account()).chain(of_replacements())
+    let of_itself = of_its_size().into_iter().chain(of_its_fees_and_sidecar());
+    of_itself.chain(of_the_account()).chain(of_its_funds()).chain(of_replacements())
 }
 
 #[test]

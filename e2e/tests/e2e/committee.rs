@@ -8,13 +8,14 @@ use fermata_primitives::Slot;
 use fermata_sequencer::events::SequencerEvent;
 use fermata_sequencer::lifecycle::Drain;
 use fermata_sequencer::network::{LinkSettings, NodeId, Share};
+use futures::FutureExt as _;
+use futures::future::select_ok;
 
-use crate::nodes::{FOUR, Nodes, publishes};
+use crate::nodes::{FOUR, Nodes, publishes, story_slots};
 
-/// Goes on by so many checkpoints at every node, or by as many as `STORY_SLOTS` asks for.
+/// Goes on by so many checkpoints at every node, or by as many as are asked for.
 async fn go_on(all: &mut Nodes, usually: u64) -> Result<()> {
-    let asked = std::env::var("STORY_SLOTS").ok().and_then(|asked| asked.parse().ok());
-    let (mut left, every): (u64, Vec<usize>) = (asked.unwrap_or(usually), (0..all.nodes.len()).collect());
+    let (mut left, every): (u64, Vec<usize>) = (story_slots(usually), (0..all.nodes.len()).collect());
     while left > 0 {
         let some = left.min(10);
         all.go_on_by(some, &every).await?;
@@ -28,11 +29,26 @@ async fn its_turn(watch: &mut Watch) -> Result<Slot> {
     watch.until("turn", |event| event.slot().filter(|_| matches!(event, SequencerEvent::BlockProposed { .. }))).await
 }
 
-/// Waits until the node has heard another's block, and will be asked to attest.
-async fn anothers_turn(watch: &mut Watch) -> Result<Slot> {
-    watch
-        .until("another's turn", |event| event.slot().filter(|_| matches!(event, SequencerEvent::BlockHeard { .. })))
-        .await
+/// Whether an event is the moment that is waited for.
+type Moment = fn(&SequencerEvent) -> bool;
+
+/// The node at which such an event comes first, from now on.
+async fn first_with(all: &mut Nodes, wanted: Moment) -> Result<usize> {
+    all.watches.iter_mut().for_each(Watch::catch_up);
+    let waiting = all.watches.iter_mut().enumerate().map(|(at, watch)| {
+        let found = async move { watch.until("turn", |event| wanted(event).then_some(at)).await };
+        found.boxed()
+    });
+    Ok(select_ok(waiting).await?.0)
+}
+
+const fn proposes(event: &SequencerEvent) -> bool {
+    matches!(event, SequencerEvent::BlockProposed { .. })
+}
+
+/// It has heard another's block, and will be asked to attest.
+const fn attests(event: &SequencerEvent) -> bool {
+    matches!(event, SequencerEvent::BlockHeard { .. })
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -98,22 +114,25 @@ async fn a_node_that_is_stopped_while_it_proposes_or_attests_stops_nobody_else_a
     let options = NetOptions { slot_secs: 4, ..NetOptions::default() };
     let mut all = Nodes::start(options, &FOUR, &[]).await?;
     all.go_on_by(1, &[0, 1, 2, 3]).await?;
-    for (at, drain, is_proposing) in
-        [(0, Drain::Graceful, true), (1, Drain::Interrupt, false), (2, Drain::Interrupt, true)]
-    {
-        let watch = &mut all.watches[at];
-        if is_proposing {
-            its_turn(watch).await?
-        } else {
-            anothers_turn(watch).await?
-        };
+    let mut stopped = Vec::new();
+    let moments: [(Drain, Moment); 3] =
+        [(Drain::Graceful, proposes), (Drain::Interrupt, attests), (Drain::Interrupt, proposes)];
+    for (drain, moment) in moments {
+        let at = first_with(&mut all, moment).await?;
         let report = all.nodes[at].stop(drain).await?.expect("it ran");
         assert!(report.failures.is_empty(), "{report:?}");
         let others: Vec<usize> = (0..FOUR.len()).filter(|other| *other != at).collect();
-        all.go_on_by(2, &others).await?;
+        all.go_on_by(1, &others).await?;
         all.watches[at] = all.net.watch(&all.nodes[at]);
         all.nodes[at].start().await?;
-        publishes(&mut all.watches[at]).await?;
+        stopped.push(at);
+    }
+    for at in stopped {
+        all.watches[at].catch_up();
+        let published = |event: &SequencerEvent| matches!(event, SequencerEvent::CheckpointPublished { .. });
+        if !all.watches[at].seen().iter().any(published) {
+            publishes(&mut all.watches[at]).await?;
+        }
     }
     all.assert_one_chain().await?;
     all.assert_nobody_signed_twice();

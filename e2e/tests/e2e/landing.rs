@@ -9,6 +9,8 @@ use fermata_sequencer::dev::prefunded_accounts;
 use fermata_sequencer::events::SequencerEvent;
 use fermata_sequencer::lifecycle::Drain;
 
+use crate::nodes::story_slots;
+
 type Result<T = ()> = anyhow::Result<T>;
 
 /// Slots of the checkpoints that landed, in order, with how many blocks each had.
@@ -23,13 +25,12 @@ fn landed(watch: &fermata_e2e::Watch) -> Vec<(Slot, usize)> {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn thirty_slots_in_a_row_land_a_checkpoint_of_several_blocks_and_a_fresh_node_rebuilds_them_from_l1_alone()
--> Result {
+async fn slots_in_a_row_land_a_checkpoint_of_several_blocks_and_a_fresh_node_rebuilds_them_from_l1_alone() -> Result {
     let net = Net::start().await?;
     let node = net.open_node("a").await?;
     let mut watch = net.watch(&node);
     node.start().await?;
-    watch.checkpoint(30).await?;
+    watch.checkpoint(story_slots(12)).await?;
     watch.assert_no_failures();
     let slots = landed(&watch);
     let consecutive = slots.windows(2).all(|pair| pair[0].0.next() == pair[1].0);

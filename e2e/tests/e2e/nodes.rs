@@ -13,6 +13,11 @@ use futures::{FutureExt as _, TryFutureExt as _};
 
 pub(crate) const FOUR: [&str; 4] = ["a", "b", "c", "d"];
 
+/// How many slots a long story goes on: as many as `STORY_SLOTS` asks for, or so many.
+pub(crate) fn story_slots(usually: u64) -> u64 {
+    std::env::var("STORY_SLOTS").ok().and_then(|asked| asked.parse().ok()).unwrap_or(usually)
+}
+
 /// Nodes that hear one another, and what each has done since it was started.
 pub(crate) struct Nodes {
     pub(crate) net: Net,

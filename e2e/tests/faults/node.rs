@@ -37,13 +37,13 @@ fn lies(l1: &L1Proxy) -> usize {
 
 /// A head far ahead of L1's.
 fn lying_head(result: Value) -> Value {
-    match result {
+    match result.clone() {
         Value::Object(mut block) => {
             block.insert("number".to_owned(), json!("0xf4240"));
             Value::Object(block)
         }
         Value::String(_) => json!("0xf4240"),
-        other => other,
+        Value::Null | Value::Bool(_) | Value::Number(_) | Value::Array(_) => result,
     }
 }
 

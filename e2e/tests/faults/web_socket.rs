@@ -28,10 +28,9 @@ impl Client {
     }
 
     async fn text(&mut self) -> Result<String> {
-        match self.0.next().await.context("the stream has ended")?? {
-            Message::Text(text) => Ok(text.to_string()),
-            other => bail!("{other:?}"),
-        }
+        let message = self.0.next().await.context("the stream has ended")??;
+        let Message::Text(text) = &message else { bail!("{message:?}") };
+        Ok(text.to_string())
     }
 
     async fn json(&mut self) -> Result<Value> {
