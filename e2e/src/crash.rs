@@ -13,7 +13,7 @@ mod users;
 mod wire;
 
 pub use audit::{Audit, doubly_signed, sent_twice, stale};
-pub use ground::{Ground, Risen, SLOTS_TO_RECOVER};
+pub use ground::{Ground, SLOTS_TO_RECOVER};
 pub use kills::{Kills, kill_at_random};
 pub use matrix::{Afterwards, Case, Story, run_matrix};
 pub use process::{CrashNode, Died};

@@ -1,22 +1,7 @@
 //! A way between a node and its L1 on which things go wrong.
 //!
 //! An [`L1Proxy`] stands before an L1 endpoint, speaks HTTP and WebSocket on one port, and understands the JSON-RPC that comes by.
-//! A [`Rule`] says which calls meet which [`Fault`], and how often:
-//!
-//! ```no_run
-//! # async fn story(url: &str) -> anyhow::Result<()> {
-//! use std::time::Duration;
-//! use fermata_e2e::{BROADCAST, CutAt, Fault, L1Proxy, Rule, Stage};
-//!
-//! let l1 = L1Proxy::start(url).await?;
-//! // The next two broadcasts reach L1, and nobody hears of it.
-//! l1.set([Rule::on(BROADCAST, Fault::Hang(CutAt::Answer(0))).next(2)]);
-//! l1.wait_for(BROADCAST, 2).await?;
-//! // One after the other, each for some calls; then all goes through again.
-//! let busy = Fault::RateLimit { retry_after: Duration::from_secs(1) };
-//! l1.play([Stage::of([Rule::all(Fault::Garbage)]).for_calls(5), Stage::of([Rule::all(busy)]).for_calls(5)]);
-//! # Ok(()) }
-//! ```
+//! A [`Rule`] says which calls meet which [`Fault`], and how often.
 //!
 //! With [`L1ProxyOptions::mempool`] it also judges what is broadcast as the pool of a real client would.
 
@@ -68,6 +53,23 @@ pub struct L1ProxyOptions {
 /// A proxy in front of an L1 endpoint.
 ///
 /// Dropped, it closes every connection and frees its port soon; [`L1Proxy::close`] says when that is done.
+///
+/// A [`Rule`] says which calls meet which [`Fault`], and how often:
+///
+/// ```no_run
+/// # async fn story(url: &str) -> anyhow::Result<()> {
+/// use std::time::Duration;
+/// use fermata_e2e::{BROADCAST, CutAt, Fault, L1Proxy, Rule, Stage};
+///
+/// let l1 = L1Proxy::start(url).await?;
+/// // The next two broadcasts reach L1, and nobody hears of it.
+/// l1.set([Rule::on(BROADCAST, Fault::Hang(CutAt::Answer(0))).next(2)]);
+/// l1.wait_for(BROADCAST, 2).await?;
+/// // One after the other, each for some calls; then all goes through again.
+/// let busy = Fault::RateLimit { retry_after: Duration::from_secs(1) };
+/// l1.play([Stage::of([Rule::all(Fault::Garbage)]).for_calls(5), Stage::of([Rule::all(busy)]).for_calls(5)]);
+/// # Ok(()) }
+/// ```
 #[derive(Debug)]
 pub struct L1Proxy {
     url: String,

@@ -2,16 +2,16 @@
 //!
 //! ```no_run
 //! # async fn story() -> anyhow::Result<()> {
-//! use fermata_e2e::Net;
+//! use fermata_e2e::{Checkpoint, Net};
 //!
-//! let net = Net::start().await?;
-//! let node = net.open_node("a").await?;
-//! let mut watch = net.watch(&node);
-//! node.start().await?;
-//! watch.checkpoint(2).await?;
-//! watch.assert_no_failures();
+//! let net = Net::builder().nodes(3).validators(4).build().await?;
+//! let begun = net.mark();
+//! net.wait(Checkpoint(2)).await?;
+//! net.assert_no_failures_since(begun).await;
 //! # Ok(()) }
 //! ```
+//!
+//! `docs/first-test.md` explains a first test line by line, `docs/verbs.md` lists every verb.
 //!
 //! L1 time jumps while the sequencers stand still: see [`Net::warp_with_sequencers_stopped`].
 //!

@@ -115,6 +115,24 @@ fn the_first_test_of_the_page_is_one_that_runs_and_is_no_longer_than_promised() 
     assert!(lines <= 15, "{lines} lines");
 }
 
+#[test]
+fn every_verb_of_the_harness_that_the_page_names_exists() {
+    let page = std::fs::read_to_string(root().join("e2e/docs/verbs.md")).expect("it is there");
+    let code = page.split('`').skip(1).step_by(2);
+    let is_name = |c: char| c.is_ascii_lowercase() || c == '_';
+    let verbs: BTreeSet<_> = code
+        .filter_map(|code| code.trim_start_matches(['.', ':']).split_once('(')?.0.rsplit(['.', ':']).next())
+        .collect();
+    let verbs: Vec<_> = verbs.into_iter().filter(|verb| verb.chars().all(is_name)).collect();
+    assert!(verbs.len() > 30, "{verbs:?}");
+    let harness = |path: &&PathBuf| ["e2e/src", "anvil/src"].iter().any(|room| path.starts_with(root().join(room)));
+    let read = |path: &PathBuf| std::fs::read_to_string(path).expect("a source can be read");
+    let text: String = sources().iter().filter(harness).map(read).collect();
+    for verb in verbs {
+        assert!(["(", "<"].iter().any(|after| text.contains(&format!("fn {verb}{after}"))), "{verb}");
+    }
+}
+
 /// The rows of the table in `sequencer/docs/lifecycle.md`: number, statement, tests, remark.
 fn statements(text: &str) -> Vec<[&str; 4]> {
     let rows = text.lines().filter_map(|line| line.strip_prefix("| ")?.strip_suffix('|'));

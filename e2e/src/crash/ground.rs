@@ -17,7 +17,7 @@ use super::users::Users;
 use super::{CrashNode, Wire};
 use crate::{Net, NetNode, NetOptions};
 
-/// Slots after the one it was started in within which a node has a checkpoint on L1.
+/// Slots after the one that is built when it runs within which a node has a checkpoint on L1.
 pub const SLOTS_TO_RECOVER: u64 = 2;
 
 /// How long a node may take to get to where L1 is.
@@ -35,15 +35,6 @@ pub struct Ground {
     processes: u32,
     /// The last slot that a life before this one may have signed for.
     signed_until: Slot,
-}
-
-/// A process that serves, and when it began to.
-#[derive(Debug)]
-pub struct Risen {
-    /// The process.
-    pub node: CrashNode,
-    /// The slot in which it began to serve.
-    pub slot: Slot,
 }
 
 impl Ground {
@@ -149,7 +140,7 @@ impl Ground {
     ///
     /// # Errors
     /// It ended, or took more than three minutes.
-    pub async fn rise(&mut self) -> Result<Risen> {
+    pub async fn rise(&mut self) -> Result<CrashNode> {
         self.rise_with(&[]).await
     }
 
@@ -157,24 +148,20 @@ impl Ground {
     ///
     /// # Errors
     /// As [`Ground::rise`].
-    pub async fn rise_with(&mut self, changes: &[(&str, &str)]) -> Result<Risen> {
+    pub async fn rise_with(&mut self, changes: &[(&str, &str)]) -> Result<CrashNode> {
         let node = self.launch(changes, None)?;
         node.says("serving the admin RPC").await?;
-        Ok(self.risen(node))
+        Ok(node)
     }
 
-    /// A process that begins to work now.
-    #[must_use]
-    pub fn risen(&self, node: CrashNode) -> Risen {
-        Risen { node, slot: self.slot() }
-    }
-
-    /// Waits until a checkpoint of a slot after the one it rose in has landed, which must be within two slots.
+    /// Waits until the process runs, and a checkpoint of a slot has landed that it can have built as a whole, which must be
+    /// within two such slots: the slot whose build frame is open when it runs may be one that it has signed for before.
     ///
     /// # Errors
     /// None did; the error has the last words of the process.
-    pub async fn progressed(&self, risen: &Risen) -> Result<Slot> {
-        let Risen { node, slot } = risen;
+    pub async fn progressed(&self, node: &CrashNode) -> Result<Slot> {
+        node.says(r#""to":"running""#).await?;
+        let slot = self.control.node().timetable().target_slot(self.net.clock().now());
         let times = self.net.times();
         let last = Slot(slot.0 + SLOTS_TO_RECOVER);
         // The block that ends the last slot is followed a moment later.
@@ -185,14 +172,15 @@ impl Ground {
                 let archive = tip.borrow_and_update().unwrap_or_default().archive;
                 let proposes = self.wire.broadcasts()?.into_iter().flat_map(|sent| sent.proposes);
                 let of = proposes.into_iter().find(|propose| propose.archive == archive);
-                if let Some(propose) = of.filter(|propose| propose.header.slot > *slot) {
+                if let Some(propose) = of.filter(|propose| propose.header.slot > slot) {
                     return anyhow::Ok(propose.header.slot);
                 }
                 tip.changed().await.context("the follower goes on")?;
             }
         };
         let late = self.net.clock().sleep_until(patience);
-        let told = || format!("it rose in slot {slot} and had no checkpoint by slot {}; {}", last, node.told());
+        let told =
+            || format!("it ran while slot {slot} was built, and had no checkpoint by slot {}; {}", last, node.told());
         tokio::select! {
             landed = landed => {
                 let landed = landed?;

@@ -63,19 +63,19 @@ impl fmt::Display for Kills {
 pub async fn kill_at_random(mut ground: Ground, kills: u32, seed: u64) -> Result<Kills> {
     for kill in 0..kills {
         let risen = ground.rise().await.with_context(|| format!("after {kill} kills"))?;
-        if let Ok(url) = risen.node.l2_url().await {
+        if let Ok(url) = risen.l2_url().await {
             ground.users().send(&url).await?;
         }
         ground.net().clock().sleep(life(&ground, seed, kill)).await;
-        risen.node.kill().await?;
+        risen.kill().await?;
         ground.audit_duties().await.with_context(|| format!("after {} kills", kill + 1))?;
     }
     let risen = ground.rise().await?;
-    let url = risen.node.l2_url().await?;
+    let url = risen.l2_url().await?;
     ground.users().send_again(&url).await?;
     ground.progressed(&risen).await?;
-    ground.agrees(&risen.node).await?;
-    risen.node.kill().await?;
+    ground.agrees(&risen).await?;
+    risen.kill().await?;
     ground.audit_duties().await?;
     let sent = ground.wire().broadcasts()?;
     let lost = lost(&ground, &sent).await?;

@@ -11,7 +11,7 @@ use futures::future::BoxFuture;
 use libtest_mimic::{Arguments, Failed, Trial};
 use serde_json::{Value, json};
 
-use super::{CrashNode, Died, Ground, Risen};
+use super::{CrashNode, Died, Ground};
 
 /// How long a process may take to come by the point it is to die at.
 const TO_REACH: Duration = Duration::from_secs(180);
@@ -74,7 +74,7 @@ impl Case {
         if self.node.is_none() {
             let risen = self.ground.rise().await?;
             self.ground.progressed(&risen).await?;
-            self.node = Some(risen.node);
+            self.node = Some(risen);
         }
         let node = self.node.as_ref().context("it was just put there")?;
         let url = node.l2_url().await?;
@@ -170,14 +170,13 @@ impl Case {
         let changes = if self.afterwards == Afterwards::Follows { Self::FOLLOWER } else { &[] };
         let risen = self.ground.rise_with(changes).await?;
         match self.afterwards {
-            Afterwards::Follows => self.ground.agrees(&risen.node).await?,
+            Afterwards::Follows => self.ground.agrees(&risen).await?,
             Afterwards::Runs => self.works_again(risen).await?,
             Afterwards::StaysStopped => {
-                ensure!(self.ground.desired(&risen.node).await?.as_deref() == Some("stopped"), "its wish is lost");
-                let status: Value = risen.node.admin().call("admin_status", json!({})).await?;
+                ensure!(self.ground.desired(&risen).await?.as_deref() == Some("stopped"), "its wish is lost");
+                let status: Value = risen.admin().call("admin_status", json!({})).await?;
                 ensure!(status["actual"]["lifecycle"] == "idle", "it runs against its operator's wish: {status}");
-                let _: Value = risen.node.admin().call("admin_start", json!({})).await?;
-                let risen = self.ground.risen(risen.node);
+                let _: Value = risen.admin().call("admin_start", json!({})).await?;
                 self.works_again(risen).await?;
             }
         }
@@ -185,14 +184,14 @@ impl Case {
         Ok(())
     }
 
-    async fn works_again(&mut self, risen: Risen) -> Result<()> {
-        let url = risen.node.l2_url().await?;
+    async fn works_again(&mut self, risen: CrashNode) -> Result<()> {
+        let url = risen.l2_url().await?;
         self.ground.users().send_again(&url).await?;
         self.ground.progressed(&risen).await?;
-        self.ground.agrees(&risen.node).await?;
-        let desired = self.ground.desired(&risen.node).await?;
+        self.ground.agrees(&risen).await?;
+        let desired = self.ground.desired(&risen).await?;
         ensure!(desired.as_deref() != Some("stopped"), "it is to run, and says that it is to be stopped");
-        self.node = Some(risen.node);
+        self.node = Some(risen);
         Ok(())
     }
 }

@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use anyhow::{Context as _, Result};
-use fermata_e2e::crash::{Died, Ground, Risen};
+use fermata_e2e::crash::{CrashNode, Died, Ground};
 use rustix::process::Signal;
 use serde_json::{Value, json};
 
@@ -11,22 +11,22 @@ use serde_json::{Value, json};
 const SOON: Duration = Duration::from_secs(30);
 
 /// A node at work that is told to do this.
-async fn told(points: &str) -> Result<(Ground, Risen)> {
+async fn told(points: &str) -> Result<(Ground, CrashNode)> {
     let mut ground = Ground::begin(3).await?;
     let risen = ground.rise().await?;
-    risen.node.arm(points)?;
+    risen.arm(points)?;
     Ok((ground, risen))
 }
 
 /// Waits until it has done as told, and works all the same.
-async fn works_on(ground: &Ground, risen: &Risen, points: &str) -> Result<()> {
+async fn works_on(ground: &Ground, risen: &CrashNode, points: &str) -> Result<()> {
     let tag = points.split('=').next().unwrap_or_default();
-    risen.node.says(&format!("crash point {tag} reached")).await?;
+    risen.says(&format!("crash point {tag} reached")).await?;
     let now = ground.slot();
     let mut tip = ground.control().node().workshop().chain.tip();
     let before = ground.tip().number;
     let landed = tip.wait_for(|tip| tip.is_some_and(|tip| tip.number.0 > before.0 + 1));
-    let failed = || format!("no checkpoint after slot {now}; {}", risen.node.told());
+    let failed = || format!("no checkpoint after slot {now}; {}", risen.told());
     tokio::time::timeout(SOON, landed).await.with_context(failed)??;
     ground.audit().await?;
     Ok(())
@@ -35,7 +35,7 @@ async fn works_on(ground: &Ground, risen: &Risen, points: &str) -> Result<()> {
 #[tokio::test(flavor = "multi_thread")]
 async fn an_exit_ends_the_process_with_its_code_and_the_next_goes_on() -> Result<()> {
     let (mut ground, mut risen) = told("publisher.after_record=exit:7").await?;
-    assert_eq!(risen.node.died().await?, Died::Exit(7), "{}", risen.node.told());
+    assert_eq!(risen.died().await?, Died::Exit(7), "{}", risen.told());
     let risen = ground.rise().await?;
     ground.progressed(&risen).await?;
     ground.audit().await?;
@@ -45,8 +45,8 @@ async fn an_exit_ends_the_process_with_its_code_and_the_next_goes_on() -> Result
 #[tokio::test(flavor = "multi_thread")]
 async fn a_process_that_is_stopped_between_record_and_broadcast_goes_on_when_it_is_told_to() -> Result<()> {
     let (ground, risen) = told("publisher.after_record=sigstop").await?;
-    risen.node.says("crash point publisher.after_record reached").await?;
-    let pid = risen.node.pid().context("it lives")?;
+    risen.says("crash point publisher.after_record reached").await?;
+    let pid = risen.pid().context("it lives")?;
     let is_stopped = || Ok::<_, anyhow::Error>(std::fs::read_to_string(format!("/proc/{pid}/stat"))?.contains(") T "));
     // It says so a moment before it does so.
     while !is_stopped()? {
@@ -58,24 +58,24 @@ async fn a_process_that_is_stopped_between_record_and_broadcast_goes_on_when_it_
         tip.changed().await?;
     }
     assert_eq!(ground.wire().broadcasts()?.len(), sent, "a stopped process sends nothing");
-    risen.node.signal(Signal::CONT)?;
+    risen.signal(Signal::CONT)?;
     works_on(&ground, &risen, "publisher.after_record").await
 }
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_panic_in_a_tick_stops_the_run_and_not_the_process_and_a_start_begins_a_new_one() -> Result<()> {
     let (ground, risen) = told("sequencer.after_build=panic").await?;
-    risen.node.says("a tick panicked").await?;
-    let status: Value = risen.node.admin().call("admin_waitFor", json!({ "state": "stopped" })).await?;
+    risen.says("a tick panicked").await?;
+    let status: Value = risen.admin().call("admin_waitFor", json!({ "state": "stopped" })).await?;
     assert_eq!(status["actual"]["lifecycle"], "stopped", "{status}");
-    let _: Value = risen.node.admin().call("admin_start", json!({})).await?;
+    let _: Value = risen.admin().call("admin_start", json!({})).await?;
     works_on(&ground, &risen, "sequencer.after_build").await
 }
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_panic_in_the_execution_engine_costs_its_block_and_nothing_else() -> Result<()> {
     let (ground, risen) = told("execution.after_block=panic").await?;
-    risen.node.says("execution panicked").await?;
+    risen.says("execution panicked").await?;
     works_on(&ground, &risen, "execution.after_block").await
 }
 
@@ -89,8 +89,8 @@ async fn a_slow_disk_before_a_record_costs_at_most_its_slot() -> Result<()> {
 async fn a_transaction_whose_record_fails_is_not_sent() -> Result<()> {
     let (ground, risen) = told("publisher.before_record=io-error").await?;
     let sent = ground.wire().broadcasts()?.len();
-    risen.node.says("crash point publisher.before_record reached").await?;
-    risen.node.says("the checkpoint was given up").await?;
+    risen.says("crash point publisher.before_record reached").await?;
+    risen.says("the checkpoint was given up").await?;
     assert_eq!(ground.wire().broadcasts()?.len(), sent, "what is not on record is not sent");
     works_on(&ground, &risen, "publisher.before_record").await
 }
@@ -99,10 +99,10 @@ async fn a_transaction_whose_record_fails_is_not_sent() -> Result<()> {
 async fn a_duty_whose_record_fails_is_not_signed_and_the_signer_refuses_until_it_is_opened_anew() -> Result<()> {
     let (mut ground, risen) = told("signer.before_pin=io-error").await?;
     let sent = ground.wire().broadcasts()?.len();
-    risen.node.says("the signing store has failed").await?;
-    risen.node.says("no checkpoint for our slot").await?;
+    risen.says("the signing store has failed").await?;
+    risen.says("no checkpoint for our slot").await?;
     assert_eq!(ground.wire().broadcasts()?.len(), sent, "nothing is sent that is not signed");
-    risen.node.kill().await?;
+    risen.kill().await?;
     let risen = ground.rise().await?;
     ground.progressed(&risen).await?;
     ground.audit().await?;
@@ -112,7 +112,7 @@ async fn a_duty_whose_record_fails_is_not_signed_and_the_signer_refuses_until_it
 #[tokio::test(flavor = "multi_thread")]
 async fn a_wish_that_cannot_be_recorded_is_answered_as_such() -> Result<()> {
     let (_ground, risen) = told("node_store.before_write=io-error").await?;
-    let answer = risen.node.admin().call::<Value>("admin_stop", json!({ "mode": "now" })).await;
+    let answer = risen.admin().call::<Value>("admin_stop", json!({ "mode": "now" })).await;
     let error = answer.expect_err("the wish is not on record").to_string();
     assert!(error.contains("NOT_RECORDED"), "{error}");
     Ok(())

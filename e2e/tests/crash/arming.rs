@@ -48,9 +48,9 @@ fn nothing_is_armed_without_an_order() {
 async fn a_process_that_is_told_nonsense_while_it_runs_ends_and_says_so() -> Result<()> {
     let mut ground = fermata_e2e::crash::Ground::begin(3).await?;
     let mut risen = ground.rise().await?;
-    risen.node.arm("nowhere.at_all")?;
-    assert_eq!(risen.node.died().await?, fermata_e2e::crash::Died::Exit(2), "{}", risen.node.told());
-    risen.node.says("there is no crash point \"nowhere.at_all\"").await?;
+    risen.arm("nowhere.at_all")?;
+    assert_eq!(risen.died().await?, fermata_e2e::crash::Died::Exit(2), "{}", risen.told());
+    risen.says("there is no crash point \"nowhere.at_all\"").await?;
     Ok(())
 }
 

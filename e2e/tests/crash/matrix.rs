@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use anyhow::{Result, bail, ensure};
+use anyhow::{Context as _, Result, bail, ensure};
 use fermata_e2e::crash::{Afterwards, Case};
 use fermata_e2e::crash_matrix;
 use fermata_primitives::{Clock as _, UnixTime};
@@ -100,14 +100,23 @@ async fn stop_in_a_slot(case: &mut Case) -> Result<()> {
     let points = case.points.clone();
     case.running().await?.arm(&points)?;
     for _ in 0..10 {
+        a_block_more(case).await?;
         let _ = case.verb("admin_stop", json!({ "mode": "now" })).await?;
         if case.dies_there_within(Duration::from_secs(1)).await? {
             return Ok(());
         }
-        // It had built nothing yet.
+        // What it had built was on L1 already.
         let _ = case.verb("admin_start", json!({})).await?;
     }
-    bail!("{points} was not reached: ten stops found nothing that was built")
+    bail!("{points} was not reached: ten stops found nothing that loses its place")
+}
+
+/// Waits until the node has built, and so is in the middle of a slot.
+async fn a_block_more(case: &mut Case) -> Result<()> {
+    let status = case.verb("admin_status", json!({})).await??;
+    let head = status["head"]["unsafe"]["number"].as_u64().context("a status tells the head")?;
+    case.verb("admin_waitFor", json!({ "block": head + 1 })).await??;
+    Ok(())
 }
 
 /// An operator starts the node.

@@ -37,7 +37,7 @@ pub(crate) async fn play(pass: impl AsyncFnOnce(&Net, Epoch) -> Result<Duration>
     let from = SystemClock.monotonic();
     let slot = Duration::from_secs(4);
     let latency = Duration::from_millis(50);
-    let net = Net::builder().nodes(4).validators(4).slot(slot).latency(latency).epochs(32, 1).build().await?;
+    let net = Net::builder().nodes(4).validators(4).slot(slot).latency(latency).epochs(48, 1).build().await?;
     net.wait(Checkpoint(1)).await?;
     let withholding = next_proposer(&net).await?;
     set_publishing(withholding, "no")?;
