@@ -22,6 +22,9 @@ fn small() -> DevChainConfig {
     DevChainConfig { deploy, validators: 2, ..DevChainConfig::default() }
 }
 
+/// The pool keeps but some idle anvils: tests that want a certain one back, and those that bring others, come one at a time.
+static ALONE: tokio::sync::Mutex<()> = tokio::sync::Mutex::const_new(());
+
 async fn ask(provider: &DynProvider, method: &'static str, params: Value) -> Value {
     provider.raw_request(method.into(), params).await.expect("an answer")
 }
@@ -52,6 +55,7 @@ async fn lease_of(pid: Option<u32>) -> (LeasedAnvil, DynProvider) {
 
 #[tokio::test]
 async fn the_rollup_stands_its_validators_are_in_and_it_is_the_same_each_time() {
+    let _alone = ALONE.lock().await;
     let clock = system_clock();
     let mut heads = Vec::new();
     for _ in 0..3 {
@@ -70,6 +74,7 @@ async fn the_rollup_stands_its_validators_are_in_and_it_is_the_same_each_time() 
 
 #[tokio::test]
 async fn a_restored_chain_has_a_committee_and_opens_a_frame_when_a_node_can_be_there() {
+    let _alone = ALONE.lock().await;
     let clock = Arc::new(L1FollowingClock::new());
     let config = small();
     let chain = DevChain::restore(config.clone(), clock.clone()).await.expect("a chain");
@@ -90,6 +95,7 @@ async fn a_restored_chain_has_a_committee_and_opens_a_frame_when_a_node_can_be_t
 
 #[tokio::test]
 async fn whatever_one_has_changed_the_next_one_finds_an_anvil_as_new() {
+    let _alone = ALONE.lock().await;
     let (anvil, provider) = lease().await;
     let (pid, genesis) = (anvil.pid(), block(&provider, "latest").await);
     let (cheats, l1_clock) =
@@ -136,6 +142,7 @@ async fn whatever_one_has_changed_the_next_one_finds_an_anvil_as_new() {
 
 #[tokio::test]
 async fn who_still_has_the_address_of_a_lease_that_is_over_reaches_nobody() {
+    let _alone = ALONE.lock().await;
     let (anvil, provider) = lease().await;
     provider.get_block_number().await.expect("an answer");
     let (pid, url) = (anvil.pid(), anvil.url());
@@ -147,6 +154,7 @@ async fn who_still_has_the_address_of_a_lease_that_is_over_reaches_nobody() {
 
 #[tokio::test]
 async fn a_killed_anvil_does_not_come_back_and_a_frozen_one_does() {
+    let _alone = ALONE.lock().await;
     let (killed, _) = lease().await;
     let (frozen, provider) = lease().await;
     let (dead, cold) = (killed.pid(), frozen.pid());
@@ -164,6 +172,7 @@ async fn a_killed_anvil_does_not_come_back_and_a_frozen_one_does() {
 
 #[test]
 fn an_anvil_outlives_the_runtime_of_the_test_that_began_with_it() {
+    let _alone = ALONE.blocking_lock();
     let runtime = || tokio::runtime::Builder::new_current_thread().enable_all().build().expect("a runtime");
     let pid = runtime().block_on(async { lease().await.0.pid() });
     runtime().block_on(async {
@@ -174,6 +183,7 @@ fn an_anvil_outlives_the_runtime_of_the_test_that_began_with_it() {
 
 #[tokio::test]
 async fn a_configuration_that_cannot_be_is_refused_before_anything_starts() {
+    let _alone = ALONE.lock().await;
     let config = DevChainConfig { validators: 1, ..small() };
     let error = TestL1::start(&config, system_clock()).await.expect_err("one for two seats");
     assert!(matches!(error, AnvilError::InvalidConfig { key: "validators", .. }), "{error}");

@@ -11,11 +11,19 @@
 //! # Ok(()) }
 //! ```
 //!
-//! `docs/first-test.md` explains a first test line by line, `docs/verbs.md` lists every verb.
+//! [`guide::first_test`] explains a first test line by line, [`guide::verbs`] lists every verb.
 //!
 //! L1 time jumps while the sequencers stand still: see [`Net::warp_with_sequencers_stopped`].
 //!
 //! Nothing here sleeps: one waits for events, with a deadline in slots.
+
+/// Pages for test writers.
+pub mod guide {
+    #[doc = include_str!("../docs/first-test.md")]
+    pub mod first_test {}
+    #[doc = include_str!("../docs/verbs.md")]
+    pub mod verbs {}
+}
 
 mod builder;
 mod child;
@@ -33,7 +41,10 @@ mod wait;
 mod warp;
 mod watch;
 
+pub use fermata_primitives::{CheckpointNumber, Epoch, L1Timestamp, Slot};
 pub use fermata_sequencer::dev::Seat;
+pub use fermata_sequencer::events::SequencerEvent;
+pub use fermata_sequencer::lifecycle::{Drain, Lifecycle};
 
 pub use builder::{NetBuilder, UnfitNet};
 pub use child::{AdminDoor, ChildNode, run};

@@ -1,7 +1,6 @@
 //! The test that the page `docs/first-test.md` shows.
 
-use fermata_e2e::{Checkpoint, Net, Pruned, WarpOptions};
-use fermata_primitives::Epoch;
+use fermata_e2e::{Checkpoint, Epoch, Net, Pruned, WarpOptions};
 
 #[tokio::test(flavor = "multi_thread")]
 async fn what_nobody_proves_is_pruned_while_the_sequencers_stand_still() -> anyhow::Result<()> {

@@ -27,7 +27,7 @@ struct Sighting {
 }
 
 /// Where no L1 block comes, L1's time stands still, and the clock does so as many blocks after the last.
-const AHEAD_AT_MOST: u32 = 2;
+const AHEAD_AT_MOST: u32 = 3;
 
 /// A clock ahead of L1's by less than this, at a pace that is nearly the machine's, is well.
 const WELL: (Duration, u64) = (Duration::from_millis(150), 900);

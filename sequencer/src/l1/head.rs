@@ -78,9 +78,12 @@ impl HeadMonitor {
                 Err(error) => tracing::warn!(error = %chain(&error), "the L1 head could not be read"),
             }
             let wake = self.next_look(backoff.wait());
+            // A clock that stands still, for want of a head, must not keep anyone from looking for one.
+            let span = wake.since(self.clock.now());
             tokio::select! {
                 () = ended.cancelled() => {}
                 () = self.clock.sleep_until(wake) => {}
+                () = self.clock.sleep(span) => {}
             }
         }
     }
