@@ -1,13 +1,14 @@
 //! An L1 with a rollup on it, one node that dies again and again, and those who watch it.
 
 use std::collections::BTreeSet;
+use std::future::IntoFuture as _;
 use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;
 
 use alloy::providers::Provider as _;
 use anyhow::{Context as _, Result, bail, ensure};
-use fermata_primitives::{Clock as _, L1FollowingClock, Slot, SystemClock, UnixTime};
+use fermata_primitives::{Clock as _, L1FollowingClock, Slot};
 use fermata_sequencer::pipeline::L1Tip;
 use serde_json::{Value, json};
 
@@ -15,7 +16,7 @@ use super::audit::Audit;
 use super::process::Order;
 use super::users::Users;
 use super::{CrashNode, Wire};
-use crate::{Net, NetNode, NetOptions};
+use crate::{Net, NetNode, NetOptions, SlotBegins};
 
 /// Slots after the one that is built when it runs within which a node has a checkpoint on L1.
 pub const SLOTS_TO_RECOVER: u64 = 2;
@@ -91,9 +92,13 @@ impl Ground {
     }
 
     /// Waits until a node that knows nothing of the lives before it can sign nothing that one of them has signed.
-    pub async fn no_duty_is_shared(&self) {
+    ///
+    /// # Errors
+    /// L1 does not get there.
+    pub async fn no_duty_is_shared(&self) -> Result<()> {
         // From the beginning of that slot on, its successor is what is built.
-        self.net.clock().sleep_until(UnixTime::from(self.net.times().start_of(self.signed_until))).await;
+        self.net.wait(SlotBegins(self.signed_until)).await?;
+        Ok(())
     }
 
     /// The slot that is now.
@@ -162,10 +167,7 @@ impl Ground {
     pub async fn progressed(&self, node: &CrashNode) -> Result<Slot> {
         node.says(r#""to":"running""#).await?;
         let slot = self.control.node().timetable().target_slot(self.net.clock().now());
-        let times = self.net.times();
         let last = Slot(slot.0 + SLOTS_TO_RECOVER);
-        // The block that ends the last slot is followed a moment later.
-        let patience = UnixTime::from(times.end_of(last)) + 2 * times.ethereum_slot();
         let mut tip = self.control.node().workshop().chain.tip();
         let landed = async {
             loop {
@@ -178,7 +180,8 @@ impl Ground {
                 tip.changed().await.context("the follower goes on")?;
             }
         };
-        let late = self.net.clock().sleep_until(patience);
+        // What landed in the last slot is followed a moment later.
+        let late = self.net.wait(SlotBegins(last.next().next())).into_future();
         let told =
             || format!("it ran while slot {slot} was built, and had no checkpoint by slot {}; {}", last, node.told());
         tokio::select! {
@@ -187,7 +190,7 @@ impl Ground {
                 ensure!(landed <= last, "{} (slot {landed} has one)", told());
                 Ok(landed)
             }
-            () = late => bail!(told()),
+            _ = late => bail!(told()),
         }
     }
 
@@ -199,6 +202,7 @@ impl Ground {
         let safe = self.control.node().execution().reader().heads()?.safe;
         let wanted = self.control.node().execution().reader().header(safe.hash)?.context("the follower has it")?;
         let l2 = self.users.provider(&node.l2_url().await?)?;
+        let mut heads = self.net.chain().l1_clock.heads();
         let asked = async {
             loop {
                 let number = format!("{:#x}", safe.number);
@@ -210,7 +214,7 @@ impl Ground {
                     ensure!(block["stateRoot"] == json!(wanted.state_root), "the state after {safe} is another");
                     return Ok(());
                 }
-                SystemClock.sleep(Duration::from_millis(50)).await;
+                heads.changed().await.context("L1 goes on")?;
             }
         };
         tokio::time::timeout(SYNC_PATIENCE, asked).await.with_context(|| format!("it did not get to {safe}"))?

@@ -166,7 +166,7 @@ impl Case {
     /// Starts the process again, and looks at what it does.
     async fn comes_back(&mut self) -> Result<()> {
         self.ground.audit_duties().await?;
-        self.ground.no_duty_is_shared().await;
+        self.ground.no_duty_is_shared().await?;
         let changes = if self.afterwards == Afterwards::Follows { Self::FOLLOWER } else { &[] };
         let risen = self.ground.rise_with(changes).await?;
         match self.afterwards {

@@ -4,8 +4,7 @@ use std::time::Duration;
 
 use anyhow::{Context as _, Result, bail, ensure};
 use fermata_e2e::crash::{Afterwards, Case};
-use fermata_e2e::crash_matrix;
-use fermata_primitives::{Clock as _, UnixTime};
+use fermata_e2e::{SlotBegins, crash_matrix};
 use serde_json::json;
 
 crash_matrix! {
@@ -78,8 +77,8 @@ async fn in_time_again(case: &mut Case) -> Result<()> {
 /// A node that has recorded a transaction and never sent it comes back when the slot has passed.
 async fn too_late(case: &mut Case) -> Result<()> {
     case.died_before_at("publisher.after_record").await?;
-    let over = case.ground.net().times().end_of(case.ground.slot().next());
-    case.ground.net().clock().sleep_until(UnixTime::from(over)).await;
+    let over = case.ground.slot().next().next();
+    case.ground.net().wait(SlotBegins(over)).await?;
     case.doom()?;
     case.dies_there().await
 }
