@@ -9,9 +9,9 @@ use tracing::{info, warn};
 
 use crate::bundle_simulation::{Setting, Simulated, capped, simulate};
 use crate::core::Core;
-use crate::plan::{Window, pause, wait_for_window, with_cause};
-use crate::send::prepared;
+use crate::front::prepared;
 use crate::simulate::MAX_TX_GAS;
+use crate::window::{Window, pause, wait_for_window, with_cause};
 use crate::{
     Bundle, BundleEntry, BundleOutcome, EntryOutcome, Error, InvalidRequest, L1Request, MinedTx, Outcome,
     PublisherManager, RejectReason, RequestBlobs,

@@ -9,10 +9,10 @@ use fermata_primitives::L1Timestamp;
 use futures::future::try_join_all;
 
 use crate::core::Core;
+use crate::front::prepared;
 use crate::l1::is_unsupported;
-use crate::plan::Window;
-use crate::send::prepared;
 use crate::simulate::{MAX_TX_GAS, call_of, run_at};
+use crate::window::Window;
 use crate::{Error, L1HeadInfo, L1Request};
 
 /// What a simulation showed.

@@ -124,6 +124,15 @@ pub(crate) fn classify(answer: Result<B256, TransportError>, sent: B256) -> Verd
 }
 
 impl Verdict {
+    /// The kind of refusal, if it is one.
+    #[must_use]
+    pub const fn class(&self) -> Option<RefusalClass> {
+        match self {
+            Self::Refused { class, .. } => Some(*class),
+            Self::Accepted | Self::Ambiguous { .. } => None,
+        }
+    }
+
     /// What the text of an error answer says, its data included.
     #[must_use]
     pub fn of_text(text: &str) -> Self {

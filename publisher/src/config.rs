@@ -18,12 +18,14 @@ pub struct PublisherConfig {
     pub fees: FeeConfig,
     /// Longest wait for one answer of L1.
     pub rpc_timeout: Duration,
+    /// Blocks that must hold a transaction, its own included, before its end is believed; at least 1.
+    pub confirmations: u64,
     /// How many settled transactions the store keeps.
     pub keep_settled: usize,
 }
 
 impl PublisherConfig {
-    /// A configuration with the usual fees, 5 s for an answer, and the last 32 settled transactions kept.
+    /// A configuration with the usual fees, 5 s for an answer, one confirmation, and the last 32 settled transactions kept.
     #[must_use]
     pub fn new(chain_id: u64, ethereum_slot: Duration, data_dir: impl Into<PathBuf>) -> Self {
         Self {
@@ -32,6 +34,7 @@ impl PublisherConfig {
             data_dir: data_dir.into(),
             fees: FeeConfig::default(),
             rpc_timeout: Duration::from_secs(5),
+            confirmations: 1,
             keep_settled: 32,
         }
     }

@@ -61,6 +61,13 @@ pub struct Fees {
 }
 
 impl Fees {
+    /// True when they pay for the block after the one that `market` is of.
+    pub(crate) fn pays(&self, market: &FeeMarket) -> bool {
+        let pays_gas = self.max_fee_per_gas >= grow(market.base_fee, BASE_FEE_GROWTH, 1);
+        let next_blob_fee = market.blob_base_fee.map(|base| grow(base, BLOB_FEE_GROWTH, 1));
+        pays_gas && self.max_fee_per_blob_gas.is_none_or(|bid| next_blob_fee.is_none_or(|next| bid >= next))
+    }
+
     /// The most a transaction with these fees can cost besides its value.
     #[must_use]
     pub fn max_cost(&self, gas_limit: u64, blobs: usize) -> U256 {

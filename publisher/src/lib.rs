@@ -4,7 +4,7 @@
 //! may land in, and how success is recognised in the receipt. What a request means is the caller's business.
 //!
 //! ```text
-//! L1Request -> AccountLease -> Plan (nonce, fees) -> signed -> recorded durably -> broadcast -> followed -> Outcome
+//! L1Request -> the desk's machine decides (account, nonce, fees) -> signed -> recorded durably -> broadcast -> followed -> Outcome
 //! ```
 //!
 //! A [`Bundle`] becomes one such request: several calls in one transaction, each simulated, judged and told by itself.
@@ -15,38 +15,36 @@
 //! - a nonce is freed only when its transaction was definitely rejected;
 //! - a stop or a crash judges nothing: the next start reconciles every unsettled transaction before it takes work.
 
-mod accounts;
 mod blobs;
 mod broadcast_gate;
 mod bundle;
 mod bundle_send;
 mod bundle_simulation;
-mod cancel;
 mod classify;
 mod config;
 mod core;
+mod desk;
 mod error;
 mod fees;
-mod flight;
+mod front;
 mod l1;
+mod machine;
 mod manager;
 mod nonces;
 mod outcome;
-mod plan;
-mod publisher;
 mod receipts;
 mod reconcile;
 mod records;
 mod redact;
 mod request;
 mod run;
-mod send;
 mod simulate;
 mod status;
 mod store;
 mod store_open;
 mod tx;
 mod tx_state;
+mod window;
 
 pub use alloy::providers::MULTICALL3_ADDRESS;
 pub use blobs::PreparedBlobs;

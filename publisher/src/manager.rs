@@ -15,9 +15,9 @@ use tracing::info;
 
 use crate::broadcast_gate::BroadcastGate;
 use crate::core::Core;
-use crate::reconcile::reconcile;
-use crate::run::{Caller, Run};
-use crate::send::SendJob;
+use crate::front::Front;
+use crate::reconcile::{reconcile, signers_of};
+use crate::run::Run;
 use crate::status::{InFlightTx, PublisherStatus, SettledTx, StartReport};
 use crate::store::Store;
 use crate::{
@@ -88,19 +88,17 @@ impl PublisherManager {
             Gate::Running(_) => return Ok(StartReport::default()),
             Gate::Closed => return Err(Error::Closed),
         };
+        let signers = signers_of(&self.signers);
+        let order = self.signers.iter().map(PrivateKeySigner::address).collect();
         let stopped = CancellationToken::new();
         *self.starting.lock().unwrap_or_else(PoisonError::into_inner) = stopped.clone();
         let reconciled = tokio::select! {
             biased;
             () = stopped.cancelled() => return Err(Error::Interrupted),
-            reconciled = reconcile(&core, &self.signers) => reconciled?,
+            reconciled = reconcile(&core, &signers, order) => reconciled?,
         };
-        let run = Arc::new(Run { core, pool: reconciled.pool, stopped, tasks: TaskTracker::new() });
-        for flight in reconciled.flights {
-            let mut nobody = Caller::nobody(run.stopped.clone());
-            run.tasks.spawn(async move { flight.follow(&mut nobody).await });
-        }
-        let report = reconciled.report;
+        let report = reconciled.report.clone();
+        let run = Arc::new(Run::begin(core, signers, reconciled, stopped));
         info!(accounts = self.signers.len(), settled = report.settled.len(), resumed = report.resumed.len(), "started");
         *self.gate() = Gate::Running(run);
         Ok(report)
@@ -123,9 +121,17 @@ impl PublisherManager {
         let (answer, answered) = oneshot::channel();
         let stopped = {
             let run = self.run()?;
-            let caller = Caller::new(run.stopped.clone(), interrupt.clone(), Arc::clone(&gate), answer);
-            let job = SendJob { core: Arc::clone(&run.core), pool: Arc::clone(&run.pool), request, caller };
-            run.tasks.spawn(job.run());
+            let front = Front {
+                core: Arc::clone(&run.core),
+                desk: run.desk.clone(),
+                id: run.next_job(),
+                request,
+                gate: Arc::clone(&gate),
+                interrupt: interrupt.clone(),
+                answer,
+            };
+            let stopped = run.stopped.clone();
+            run.tasks.spawn(async move { stopped.run_until_cancelled(front.run()).await });
             run.stopped.clone()
         };
         let interrupted = || Ok(Outcome::Interrupted { sent: gate.close() });
@@ -204,12 +210,13 @@ impl PublisherManager {
         for signer in &self.signers {
             let address = signer.address();
             let stored = core.on_store(move |store| store.account(address)).await?;
-            let live = run.as_ref().and_then(|run| run.pool.all().iter().find(|live| live.address() == address));
-            let mine = unsettled.iter().filter(|tx| tx.intent.account == address);
+            let live = run.as_ref().and_then(|run| run.desk.accounts().remove(&address));
+            let in_flight = unsettled.iter().filter(|tx| !tx.intent.state.is_settled());
+            let mine = in_flight.filter(|tx| tx.intent.account == address);
             accounts.push(AccountStatus {
                 address,
-                next_nonce: live.map_or(stored.next_nonce, |live| live.next_nonce()),
-                balance: live.and_then(|live| live.last_balance()),
+                next_nonce: live.as_ref().map_or(stored.next_nonce, |live| live.next_nonce),
+                balance: live.and_then(|live| live.balance),
                 in_flight: mine.map(|tx| InFlightTx::of(tx, core.clock.now())).collect(),
             });
         }

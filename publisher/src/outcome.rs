@@ -70,6 +70,9 @@ pub struct MinedTx {
     pub effective_gas_price: u128,
     /// Blob gas used; none without blobs.
     pub blob_gas_used: Option<u64>,
+    /// True when it reverted.
+    #[serde(default)]
+    pub reverted: bool,
     /// True when it did not revert and its [`crate::SuccessRule`] holds.
     pub succeeded: bool,
     /// What it reverted with, where a replay on its block told.

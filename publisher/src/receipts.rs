@@ -5,23 +5,11 @@ use alloy::providers::bindings::IMulticall3;
 use alloy::rpc::types::TransactionReceipt;
 use alloy::sol_types::SolCall;
 use fermata_primitives::L1Timestamp;
-use futures::future::try_join_all;
 
 use crate::core::Core;
-use crate::records::{AttemptRecord, StoredTx};
+use crate::records::AttemptRecord;
 use crate::tx::SignedTx;
 use crate::{Error, L1HeadInfo, MinedEntry, MinedTx, SuccessRule};
-
-/// The attempt that is in a block, with its receipt; `None` when none is.
-pub(crate) async fn find(core: &Core, tx: &StoredTx) -> Result<Option<(AttemptRecord, TransactionReceipt)>, Error> {
-    let lookups = tx.attempts.iter().map(|attempt| core.l1.receipt(attempt.hash));
-    let receipts = try_join_all(lookups).await?;
-    let found = tx.attempts.iter().zip(receipts).find_map(|(attempt, receipt)| {
-        let receipt = receipt.filter(|receipt| receipt.block_hash.is_some())?;
-        Some((attempt.clone(), receipt))
-    });
-    Ok(found)
-}
 
 /// The receipt in short. `head` spares a look-up when it is the receipt's block.
 pub(crate) async fn summarize(
@@ -49,6 +37,7 @@ pub(crate) async fn summarize(
         gas_used: receipt.gas_used,
         effective_gas_price: receipt.effective_gas_price,
         blob_gas_used: receipt.blob_gas_used,
+        reverted: !receipt.status(),
         succeeded: holds(rule, receipt),
         revert_data,
         entries,

@@ -1,73 +1,54 @@
 //! A start's first work: what became of the transactions of earlier runs.
 
-use std::collections::HashMap;
+use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use alloy::primitives::Address;
-use alloy::signers::local::PrivateKeySigner;
-use tokio_util::sync::CancellationToken;
 use tracing::{info, warn};
 
-use crate::accounts::{AccountLease, AccountPool};
 use crate::core::Core;
-use crate::flight::Flight;
-use crate::publisher::{Publisher, at_start};
+use crate::desk::{Signers, commit, look_at, rules};
+use crate::machine::Machine;
+use crate::machine::news::News;
+use crate::machine::step::Effect;
 use crate::records::StoredTx;
-use crate::run::Caller;
 use crate::status::{InFlightTx, SettledTx};
 use crate::{Error, StartReport};
 
-/// The accounts of a new run, and the transactions it has to follow.
+/// What a new run begins with.
 pub(crate) struct Reconciled {
-    pub(crate) pool: Arc<AccountPool>,
-    pub(crate) flights: Vec<Flight>,
+    pub(crate) machine: Machine,
+    /// What was made durable, and is done once the run stands.
+    pub(crate) effects: Vec<Effect>,
     pub(crate) report: StartReport,
 }
 
-/// Compares the records with L1. Nothing is broadcast here: the flights do that, once the run stands.
-pub(crate) async fn reconcile(core: &Arc<Core>, signers: &[PrivateKeySigner]) -> Result<Reconciled, Error> {
+/// Compares the records with L1. Nothing is broadcast here: that is done once the run stands.
+pub(crate) async fn reconcile(core: &Arc<Core>, signers: &Signers, order: Vec<Address>) -> Result<Reconciled, Error> {
     check_chain(core).await?;
-    let unsettled = core.on_store(|store| store.unsettled()).await?;
-    let mut publishers = Vec::with_capacity(signers.len());
-    for signer in signers {
-        publishers.push(Arc::new(load(core, signer.clone(), &unsettled).await?));
+    let (mut machine, unsettled) = load(core, order).await?;
+    let look = look_at(core, &machine.every_question(), &machine.head, &machine.stored_txs()).await?;
+    machine.observe(News::Looked(look));
+    check_accounts(&machine)?;
+    let mut effects = Vec::new();
+    while let Some(step) = machine.decide(&rules(core, signers)) {
+        effects.extend(commit(core, &mut machine, step).await.map_err(|(_, error)| error)?);
     }
-    let pool = Arc::new(AccountPool::new(publishers));
-    let mut leases: HashMap<Address, Arc<AccountLease>> = HashMap::new();
-    let mut reconciled = Reconciled { pool: Arc::clone(&pool), flights: Vec::new(), report: StartReport::default() };
-    for tx in unsettled {
-        let account = tx.intent.account;
-        if let Some(lease) = pool.take(account) {
-            leases.insert(account, Arc::new(lease));
-        }
-        match leases.get(&account) {
-            Some(lease) => reconciled.take_up(core, Arc::clone(lease), tx).await?,
-            None => {
-                warn!(%account, label = tx.intent.label, "no key for the account of a transaction that may be live");
-                reconciled.report.left.push(InFlightTx::of(&tx, core.clock.now()));
-            }
-        }
-    }
-    Ok(reconciled)
+    let report = report(core, signers, &machine, unsettled).await?;
+    Ok(Reconciled { machine, effects, report })
 }
 
-impl Reconciled {
-    /// Settles a transaction that is in a block; any other will be followed.
-    async fn take_up(&mut self, core: &Arc<Core>, lease: Arc<AccountLease>, tx: StoredTx) -> Result<(), Error> {
-        let intent = tx.intent.clone();
-        let blobs = core.on_store(move |store| store.blobs(&intent)).await?;
-        let mut flight = Flight::resume(Arc::clone(core), lease, tx, blobs);
-        let mut nobody = Caller::nobody(CancellationToken::new());
-        if flight.settle_if_mined(&mut nobody).await? {
-            info!(label = flight.tx().intent.label, "landed while nobody looked");
-            self.report.settled.push(SettledTx::of(flight.tx()));
-        } else {
-            flight.doubt().await?;
-            self.report.resumed.push(InFlightTx::of(flight.tx(), core.clock.now()));
-            self.flights.push(flight);
-        }
-        Ok(())
-    }
+/// The records as a machine, and the transactions that were in flight.
+async fn load(core: &Arc<Core>, addresses: Vec<Address>) -> Result<(Machine, Vec<StoredTx>), Error> {
+    let (accounts, stored, next_id) = core
+        .on_store(move |store| {
+            let accounts: Result<Vec<_>, Error> =
+                addresses.into_iter().map(|address| Ok((address, store.account(address)?))).collect();
+            Ok((accounts?, store.unsettled()?, store.next_id()?))
+        })
+        .await?;
+    let in_flight = stored.iter().filter(|tx| !tx.intent.state.is_settled()).cloned().collect();
+    Ok((Machine::load(core.head(), accounts, stored, next_id), in_flight))
 }
 
 async fn check_chain(core: &Core) -> Result<(), Error> {
@@ -78,16 +59,50 @@ async fn check_chain(core: &Core) -> Result<(), Error> {
     }
 }
 
-/// An account as L1 and the records have it.
-async fn load(core: &Core, signer: PrivateKeySigner, unsettled: &[StoredTx]) -> Result<Publisher, Error> {
-    let address = signer.address();
-    let stored = core.on_store(move |store| store.account(address)).await?;
-    let latest = core.l1.latest_nonce(address).await?;
-    let pending = core.l1.pending_nonce(address).await?.max(latest);
-    let publisher = at_start(signer, pending, stored)?;
-    for tx in unsettled.iter().filter(|tx| tx.intent.account == address) {
-        publisher.resume_nonce(tx.intent.nonce);
+/// The chain's counts and the store's records must fit each other.
+fn check_accounts(machine: &Machine) -> Result<(), Error> {
+    for (address, account) in &machine.accounts {
+        let chain = account.sight.map_or(0, |sight| sight.pending_nonce.unwrap_or_default().max(sight.latest_nonce));
+        if chain < account.settled_nonce {
+            return Err(Error::ChainRewound { account: *address, chain, recorded: account.settled_nonce });
+        }
     }
-    publisher.note_balance(core.head().number, core.l1.balance(address).await?);
-    Ok(publisher)
+    Ok(())
+}
+
+/// What became of what was in flight.
+async fn report(
+    core: &Arc<Core>,
+    signers: &Signers,
+    machine: &Machine,
+    unsettled: Vec<StoredTx>,
+) -> Result<StartReport, Error> {
+    let mut report = StartReport::default();
+    for before in unsettled {
+        let (account, hash) = (before.intent.account, before.attempts.first().map(|attempt| attempt.hash));
+        if !signers.contains_key(&account) {
+            warn!(%account, label = before.intent.label, "no key for the account of a transaction that may be live");
+            report.left.push(InFlightTx::of(&before, core.clock.now()));
+            continue;
+        }
+        let now = match (machine.txs.get(&before.intent.id), hash) {
+            (Some(tx), _) => Some(tx.stored.clone()),
+            (None, Some(hash)) => core.on_store(move |store| store.by_hash(hash)).await?,
+            (None, None) => None,
+        };
+        match now {
+            Some(tx) if tx.intent.state.is_settled() => {
+                info!(label = tx.intent.label, "landed while nobody looked");
+                report.settled.push(SettledTx::of(&tx));
+            }
+            Some(tx) => report.resumed.push(InFlightTx::of(&tx, core.clock.now())),
+            None => {}
+        }
+    }
+    Ok(report)
+}
+
+/// Keys by their addresses.
+pub(crate) fn signers_of(signers: &[alloy::signers::local::PrivateKeySigner]) -> Signers {
+    Arc::new(signers.iter().map(|signer| (signer.address(), signer.clone())).collect::<BTreeMap<_, _>>())
 }

@@ -27,6 +27,26 @@ pub(crate) struct IntentRecord {
     pub(crate) success: SuccessRule,
     pub(crate) recorded_at: UnixTime,
     pub(crate) mined: Option<MinedTx>,
+    /// How far the block that holds it is believed. What earlier versions called settled was.
+    #[serde(default = "Finality::of_old_records")]
+    pub(crate) finality: Finality,
+}
+
+/// How far the block that holds a transaction is believed.
+#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Debug, Serialize, Deserialize)]
+pub(crate) enum Finality {
+    /// No block holds it, or too few blocks lie on top of it.
+    Open,
+    /// Deep enough to act upon.
+    Confirmed,
+    /// L1 never takes it back.
+    Final,
+}
+
+impl Finality {
+    const fn of_old_records() -> Self {
+        Self::Final
+    }
 }
 
 impl IntentRecord {
@@ -48,6 +68,7 @@ impl IntentRecord {
             success: request.success.clone(),
             recorded_at: at,
             mined: None,
+            finality: Finality::Open,
         }
     }
 
@@ -56,8 +77,20 @@ impl IntentRecord {
         self.dedup_key.iter().chain(self.success.entry_keys())
     }
 
-    /// Those of its dedup keys whose effect it certainly did not have.
+    /// True once nothing more can happen to it.
+    pub(crate) fn is_final(&self) -> bool {
+        match self.state {
+            L1TxState::Leased | L1TxState::Live | L1TxState::Cancelling => false,
+            L1TxState::Included | L1TxState::Reverted | L1TxState::Cancelled => self.finality == Finality::Final,
+            L1TxState::Superseded | L1TxState::Rejected | L1TxState::Withdrawn => true,
+        }
+    }
+
+    /// Those of its dedup keys whose effect it certainly did not have: its end is believed, and shows none.
     pub(crate) fn ineffective_keys(&self) -> Vec<&String> {
+        if !self.is_final() && self.finality < Finality::Confirmed {
+            return Vec::new();
+        }
         if self.state.had_no_effect() {
             return self.dedup_keys().collect();
         }
@@ -72,6 +105,8 @@ impl IntentRecord {
 pub(crate) enum AttemptKind {
     /// The first for its intent.
     Initial,
+    /// The same with a higher bid.
+    SpeedUp,
     /// A no-op with the same nonce.
     Cancel,
 }

@@ -6,7 +6,7 @@ use fermata_primitives::L1Timestamp;
 use serde::{Deserialize, Serialize};
 
 use crate::PreparedBlobs;
-use crate::plan::Window;
+use crate::window::Window;
 
 /// Most blobs one transaction may carry (EIP-7594).
 pub const MAX_BLOBS: usize = 6;

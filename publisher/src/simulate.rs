@@ -8,7 +8,7 @@ use alloy::rpc::types::{BlockOverrides, TransactionRequest};
 use fermata_primitives::L1Timestamp;
 
 use crate::core::Core;
-use crate::send::prepared;
+use crate::front::prepared;
 use crate::{Error, L1Request, PreparedBlobs};
 
 /// Most gas a transaction may have (EIP-7825).

@@ -5,12 +5,13 @@
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
-use alloy::primitives::{Address, B256, Bytes};
+use alloy::primitives::{Address, B256};
 use fermata_primitives::crash_point;
 use heed::{Env, EnvClosingEvent, RoTxn, RwTxn, WithoutTls};
 use serde::Serialize;
 use serde::de::DeserializeOwned;
 
+use crate::machine::step::{Change, Committed, Lease, Step};
 use crate::records::{AccountRecord, AttemptRecord, IntentId, IntentRecord, StoredTx};
 use crate::store_open::{Databases, DirLock, RawDb, damaged, open_env};
 use crate::tx::SignedTx;
@@ -26,16 +27,6 @@ pub(crate) struct Store {
     file: PathBuf,
     keep_settled: usize,
     _lock: DirLock,
-}
-
-/// What becomes durable before the first broadcast of an intent.
-#[derive(Debug)]
-pub(crate) struct NewTx {
-    pub(crate) intent: IntentRecord,
-    pub(crate) attempt: AttemptRecord,
-    pub(crate) calldata: Bytes,
-    pub(crate) blobs: Option<PreparedBlobs>,
-    pub(crate) account: AccountRecord,
 }
 
 impl Store {
@@ -63,69 +54,85 @@ impl Store {
         Ok(self.get(&txn, self.db.accounts, account.as_slice())?.unwrap_or_default())
     }
 
-    /// Records an intent with its first attempt; answers the id it got.
-    pub(crate) fn begin(&self, mut new: NewTx) -> Result<IntentId, Error> {
+    /// The number of the next intent.
+    pub(crate) fn next_id(&self) -> Result<IntentId, Error> {
+        let txn = self.read()?;
+        Ok(self.get(&txn, self.db.meta, NEXT_ID_KEY)?.unwrap_or(0))
+    }
+
+    /// Makes a step durable, in one transaction; nothing is written for what is not.
+    ///
+    /// # Errors
+    /// [`Error::Store`]: the step has not happened, and comes back.
+    pub(crate) fn commit_step(&self, step: Step) -> Result<Committed, (Step, Error)> {
+        step.commit(|changes| match changes.iter().any(Change::is_durable) {
+            true => self.write_changes(changes),
+            false => Ok(()),
+        })
+    }
+
+    fn write_changes(&self, changes: &[Change]) -> Result<(), Error> {
         let mut txn = self.write()?;
-        let id: IntentId = self.get(&txn, self.db.meta, NEXT_ID_KEY)?.unwrap_or(0);
-        new.intent.id = id;
-        self.put(&mut txn, self.db.meta, NEXT_ID_KEY, &(id + 1))?;
-        self.put_raw(&mut txn, self.db.payloads, &id.to_be_bytes(), &new.calldata)?;
-        for index in 0..new.blobs.as_ref().map_or(0, PreparedBlobs::len) {
-            let stored = new.blobs.as_ref().map(|blobs| blobs.stored(index)).unwrap_or_default();
-            self.put_raw(&mut txn, self.db.blobs, &numbered(id, index), &stored)?;
+        for change in changes {
+            match change {
+                Change::Lease(lease) => self.write_lease(&mut txn, lease)?,
+                Change::Attempt { intent, number, attempt } => self.put_attempt(&mut txn, *intent, *number, attempt)?,
+                Change::Move { intent, account } => self.write_move(&mut txn, intent, account)?,
+                Change::Hold { .. }
+                | Change::AskGas { .. }
+                | Change::Blocked { .. }
+                | Change::Resend { .. }
+                | Change::Drop { .. }
+                | Change::Requeue { .. }
+                | Change::Broke { .. }
+                | Change::DoubtNonce { .. } => {}
+            }
         }
-        for key in new.intent.dedup_keys() {
-            self.put_raw(&mut txn, self.db.dedup, &dedup_hash(key), &id.to_be_bytes())?;
+        self.commit(txn)
+    }
+
+    /// An intent with its first attempt and its payload.
+    fn write_lease(&self, txn: &mut RwTxn<'_>, lease: &Lease) -> Result<(), Error> {
+        let (id, blobs) = (lease.intent.id, lease.job.blobs.as_ref());
+        self.put(txn, self.db.meta, NEXT_ID_KEY, &(id + 1))?;
+        self.put_raw(txn, self.db.payloads, &id.to_be_bytes(), &lease.job.request.calldata)?;
+        for index in 0..blobs.map_or(0, PreparedBlobs::len) {
+            let stored = blobs.map(|blobs| blobs.stored(index)).unwrap_or_default();
+            self.put_raw(txn, self.db.blobs, &numbered(id, index), &stored)?;
         }
-        self.put_attempt(&mut txn, id, 0, &new.attempt)?;
-        self.put_intent(&mut txn, &new.intent)?;
-        self.put(&mut txn, self.db.accounts, new.intent.account.as_slice(), &new.account)?;
+        for key in lease.intent.dedup_keys() {
+            self.put_raw(txn, self.db.dedup, &dedup_hash(key), &id.to_be_bytes())?;
+        }
+        self.put_attempt(txn, id, 0, &lease.attempt)?;
+        self.put_intent(txn, &lease.intent)?;
+        self.put(txn, self.db.accounts, lease.intent.account.as_slice(), &lease.account)?;
         crash_point!("publisher.before_record", |error| self.failed(heed::Error::Io(error)));
-        self.commit(txn)?;
-        Ok(id)
+        Ok(())
     }
 
-    /// Records attempt `number` of an intent, and the intent as it stands now.
-    pub(crate) fn add_attempt(
-        &self,
-        intent: &IntentRecord,
-        number: usize,
-        attempt: &AttemptRecord,
-    ) -> Result<(), Error> {
-        let mut txn = self.write()?;
-        self.put_attempt(&mut txn, intent.id, number, attempt)?;
-        self.put_intent(&mut txn, intent)?;
-        self.commit(txn)
-    }
-
-    /// Records an intent as it stands now.
-    pub(crate) fn save(&self, intent: &IntentRecord) -> Result<(), Error> {
-        let mut txn = self.write()?;
-        self.put_intent(&mut txn, intent)?;
-        self.commit(txn)
-    }
-
-    /// Records the end of an intent and its account's nonces, gives those dedup keys free that had no effect, and drops the
-    /// oldest settled ones beyond those that are kept.
-    pub(crate) fn settle(&self, intent: &IntentRecord, account: &AccountRecord) -> Result<(), Error> {
-        let mut txn = self.write()?;
-        self.put_intent(&mut txn, intent)?;
-        self.put(&mut txn, self.db.accounts, intent.account.as_slice(), account)?;
+    /// An intent as it stands now, with its account; gives those dedup keys free that had no effect, and drops the oldest
+    /// final ones beyond those that are kept.
+    fn write_move(&self, txn: &mut RwTxn<'_>, intent: &IntentRecord, account: &AccountRecord) -> Result<(), Error> {
+        self.put_intent(txn, intent)?;
+        self.put(txn, self.db.accounts, intent.account.as_slice(), account)?;
         for key in intent.ineffective_keys() {
-            self.free_dedup_key(&mut txn, intent.id, key)?;
+            self.free_dedup_key(txn, intent.id, key)?;
         }
-        let all = self.intents(&txn)?;
-        let settled: Vec<_> = all.iter().filter(|intent| intent.state.is_settled()).collect();
-        for old in &settled[..settled.len().saturating_sub(self.keep_settled)] {
-            self.prune(&mut txn, old)?;
+        if !intent.is_final() {
+            return Ok(());
         }
-        self.commit(txn)
+        let all = self.intents(txn)?;
+        let last: Vec<_> = all.iter().filter(|intent| intent.is_final()).collect();
+        for old in &last[..last.len().saturating_sub(self.keep_settled)] {
+            self.prune(txn, old)?;
+        }
+        Ok(())
     }
 
-    /// Every transaction that is not settled, oldest first, its attempts checked against their hashes.
+    /// Every transaction that is not final, oldest first, its attempts checked against their hashes.
     pub(crate) fn unsettled(&self) -> Result<Vec<StoredTx>, Error> {
         let txn = self.read()?;
-        let intents = self.intents(&txn)?.into_iter().filter(|intent| !intent.state.is_settled());
+        let intents = self.intents(&txn)?.into_iter().filter(|intent| !intent.is_final());
         intents.map(|intent| self.with_attempts(&txn, intent)).collect()
     }
 
@@ -293,133 +300,4 @@ fn dedup_hash(key: &str) -> [u8; 32] {
 }
 
 #[cfg(test)]
-mod tests {
-    use alloy::primitives::U256;
-    use alloy::signers::local::PrivateKeySigner;
-    use fermata_primitives::{L1Timestamp, UnixTime};
-
-    use super::*;
-    use crate::records::AttemptKind;
-    use crate::tx::TxBody;
-    use crate::{Fees, L1Request, L1TxState, RequestBlobs, SuccessRule};
-
-    const FEES: Fees = Fees { max_fee_per_gas: 10, tip: 1, max_fee_per_blob_gas: Some(3) };
-
-    fn new_tx(signer: &PrivateKeySigner, nonce: u64, key: &str) -> NewTx {
-        let blobs = PreparedBlobs::one_empty();
-        let request = L1Request {
-            label: "propose".into(),
-            dedup_key: Some(key.into()),
-            to: Address::repeat_byte(1),
-            calldata: Bytes::from_static(b"call"),
-            value: U256::ZERO,
-            blobs: RequestBlobs::Prepared(blobs.clone()),
-            gas_limit: Some(50_000),
-            not_before: L1Timestamp(1),
-            deadline: L1Timestamp(9),
-            success: SuccessRule::Status,
-        };
-        let body = TxBody {
-            chain_id: 1,
-            nonce,
-            to: request.to,
-            value: request.value,
-            calldata: request.calldata.clone(),
-            gas_limit: 50_000,
-            fees: FEES,
-            versioned_hashes: blobs.versioned_hashes(),
-        };
-        let signed = SignedTx::sign(body, signer).unwrap();
-        NewTx {
-            intent: IntentRecord::new(&request, (signer.address(), nonce), 50_000, UnixTime::default()),
-            attempt: AttemptRecord {
-                kind: AttemptKind::Initial,
-                fees: FEES,
-                hash: signed.hash(),
-                signed: signed.canonical(),
-            },
-            calldata: request.calldata,
-            blobs: Some(blobs),
-            account: AccountRecord { next_nonce: nonce + 1, settled_nonce: nonce },
-        }
-    }
-
-    fn reopen(store: Store, dir: &Path) -> Store {
-        Arc::new(store).closing().wait();
-        Store::open(dir, 1, 2).unwrap()
-    }
-
-    fn settle(store: &Store, id: IntentId, state: L1TxState) {
-        let all = store.unsettled().unwrap();
-        let mut intent = all.into_iter().find(|tx| tx.intent.id == id).unwrap().intent;
-        intent.state = state;
-        store.settle(&intent, &AccountRecord { next_nonce: 9, settled_nonce: 9 }).unwrap();
-    }
-
-    #[test]
-    fn what_was_recorded_is_there_after_reopening() {
-        let dir = tempfile::tempdir().unwrap();
-        let store = Store::open(dir.path(), 1, 2).unwrap();
-        let signer = PrivateKeySigner::random();
-        let new = new_tx(&signer, 7, "slot 1");
-        let (hash, blobs) = (new.attempt.hash, new.blobs.clone());
-        let id = store.begin(new).unwrap();
-        let store = reopen(store, dir.path());
-        let found = store.unsettled().unwrap();
-        assert_eq!((found.len(), found[0].intent.id, found[0].intent.nonce), (1, id, 7));
-        assert_eq!(found[0].attempts[0].hash, hash);
-        assert_eq!(store.blobs(&found[0].intent).unwrap(), blobs);
-        assert_eq!(store.by_hash(hash).unwrap().as_ref(), Some(&found[0]));
-        assert_eq!(store.dedup_holder("slot 1").unwrap().as_ref(), Some(&found[0]));
-        assert_eq!(store.account(signer.address()).unwrap().next_nonce, 8);
-    }
-
-    #[test]
-    fn a_dedup_key_is_held_by_what_landed_and_freed_by_what_had_no_effect() {
-        let dir = tempfile::tempdir().unwrap();
-        let store = Store::open(dir.path(), 1, 8).unwrap();
-        let signer = PrivateKeySigner::random();
-        for (nonce, state, held) in [
-            (0, L1TxState::Included, true),
-            (1, L1TxState::Cancelled, false),
-            (2, L1TxState::Rejected, false),
-            (3, L1TxState::Reverted, false),
-        ] {
-            let key = format!("slot {nonce}");
-            let id = store.begin(new_tx(&signer, nonce, &key)).unwrap();
-            assert!(store.dedup_holder(&key).unwrap().is_some());
-            settle(&store, id, state);
-            assert_eq!(store.dedup_holder(&key).unwrap().is_some(), held, "{state:?}");
-        }
-    }
-
-    #[test]
-    fn only_the_last_settled_transactions_are_kept_and_nothing_of_the_others_stays() {
-        let dir = tempfile::tempdir().unwrap();
-        let store = Store::open(dir.path(), 1, 2).unwrap();
-        let signer = PrivateKeySigner::random();
-        let mut hashes = Vec::new();
-        for nonce in 0..5 {
-            let new = new_tx(&signer, nonce, &format!("slot {nonce}"));
-            hashes.push(new.attempt.hash);
-            let id = store.begin(new).unwrap();
-            settle(&store, id, L1TxState::Included);
-        }
-        let kept: Vec<_> = hashes.iter().map(|hash| store.by_hash(*hash).unwrap().is_some()).collect();
-        assert_eq!(kept, [false, false, false, true, true]);
-        let txn = store.env.read_txn().unwrap();
-        for db in [store.db.intents, store.db.payloads, store.db.blobs, store.db.attempts, store.db.dedup] {
-            assert_eq!(db.len(&txn).unwrap(), 2);
-        }
-    }
-
-    #[test]
-    fn an_attempt_that_was_tampered_with_is_reported_as_damage() {
-        let dir = tempfile::tempdir().unwrap();
-        let store = Store::open(dir.path(), 1, 2).unwrap();
-        let mut new = new_tx(&PrivateKeySigner::random(), 0, "slot 0");
-        new.attempt.hash = B256::repeat_byte(9);
-        store.begin(new).unwrap();
-        assert!(matches!(store.unsettled(), Err(Error::StoreDamaged { .. })));
-    }
-}
+mod tests;

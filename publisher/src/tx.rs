@@ -57,6 +57,20 @@ impl SignedTx {
         self.0.recover_signer().ok()
     }
 
+    /// The same with other fees, to be signed anew.
+    pub(crate) fn body_with(&self, chain_id: u64, fees: Fees) -> TxBody {
+        TxBody {
+            chain_id,
+            nonce: self.0.nonce(),
+            to: self.0.to().unwrap_or_default(),
+            value: self.0.value(),
+            calldata: self.0.input().clone(),
+            gas_limit: self.0.gas_limit(),
+            fees,
+            versioned_hashes: self.0.blob_versioned_hashes().map(<[B256]>::to_vec).unwrap_or_default(),
+        }
+    }
+
     /// The call it makes, to be replayed.
     pub(crate) fn as_call(&self) -> TransactionRequest {
         let mut call = TransactionRequest {

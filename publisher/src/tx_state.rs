@@ -28,7 +28,7 @@ pub enum L1TxState {
 }
 
 impl L1TxState {
-    /// True once nothing more can happen to it.
+    /// True once it came to an end; one that is in a block may be live again when its block is removed.
     #[must_use]
     pub const fn is_settled(self) -> bool {
         !matches!(self, Self::Leased | Self::Live | Self::Cancelling)
@@ -84,6 +84,8 @@ pub enum L1TxEvent {
     CancelMined,
     /// The chain's nonce passed it, and no block holds any of its attempts.
     ForeignNonce,
+    /// A block held it or its cancel, and is no part of the chain any more.
+    Removed,
     /// The publisher stops.
     Stopped,
 }
@@ -107,62 +109,29 @@ impl std::error::Error for IllegalMove {}
 
 /// The state after `event`.
 ///
-/// | | Leased | Live | Cancelling | settled |
-/// |---|---|---|---|---|
-/// | Accepted | Live | same | same | illegal |
-/// | Ambiguous | Live | same | same | illegal |
-/// | Refused | Rejected | same | same | illegal |
-/// | Withdrawn | Withdrawn | illegal | illegal | illegal |
-/// | DeadlinePassed | Cancelling | Cancelling | same | illegal |
-/// | Mined | Included | Included | Included | illegal |
-/// | MinedReverted | Reverted | Reverted | Reverted | illegal |
-/// | CancelMined | illegal | illegal | Cancelled | illegal |
-/// | ForeignNonce | Superseded | Superseded | Superseded | illegal |
-/// | Stopped | same | same | same | same |
+/// | | Leased | Live | Cancelling | Included, Reverted | Cancelled | settled otherwise |
+/// |---|---|---|---|---|---|---|
+/// | Accepted | Live | same | same | illegal | illegal | illegal |
+/// | Ambiguous | Live | same | same | illegal | illegal | illegal |
+/// | Refused | Rejected | same | same | illegal | illegal | illegal |
+/// | Withdrawn | Withdrawn | illegal | illegal | illegal | illegal | illegal |
+/// | DeadlinePassed | Cancelling | Cancelling | same | illegal | illegal | illegal |
+/// | Mined | Included | Included | Included | illegal | illegal | illegal |
+/// | MinedReverted | Reverted | Reverted | Reverted | illegal | illegal | illegal |
+/// | CancelMined | Cancelled | Cancelled | Cancelled | illegal | illegal | illegal |
+/// | ForeignNonce | Superseded | Superseded | Superseded | illegal | illegal | illegal |
+/// | Removed | illegal | illegal | illegal | Live | Cancelling | illegal |
+/// | Stopped | same | same | same | same | same | same |
 ///
-/// A refusal frees a nonce only in `Leased`: once a pool may have the transaction, a later refusal proves nothing.
+/// A cancel that was removed with its block can land again while its transaction counts as live. A refusal frees a nonce only in `Leased`: once a pool may have the transaction, a later refusal proves nothing.
 ///
 /// # Errors
 /// [`IllegalMove`] for the pairs above; the transaction stays as it is.
 pub const fn next(from: L1TxState, event: L1TxEvent) -> Result<L1TxState, IllegalMove> {
     match from {
-        L1TxState::Leased => match event {
-            L1TxEvent::Accepted | L1TxEvent::Ambiguous => Ok(L1TxState::Live),
-            L1TxEvent::Refused => Ok(L1TxState::Rejected),
-            L1TxEvent::Withdrawn => Ok(L1TxState::Withdrawn),
-            L1TxEvent::DeadlinePassed => Ok(L1TxState::Cancelling),
-            L1TxEvent::Mined => Ok(L1TxState::Included),
-            L1TxEvent::MinedReverted => Ok(L1TxState::Reverted),
-            L1TxEvent::CancelMined => Err(IllegalMove { from, event }),
-            L1TxEvent::ForeignNonce => Ok(L1TxState::Superseded),
-            L1TxEvent::Stopped => Ok(from),
-        },
-        L1TxState::Live => match event {
-            L1TxEvent::Accepted | L1TxEvent::Ambiguous | L1TxEvent::Refused | L1TxEvent::Stopped => Ok(from),
-            L1TxEvent::DeadlinePassed => Ok(L1TxState::Cancelling),
-            L1TxEvent::Mined => Ok(L1TxState::Included),
-            L1TxEvent::MinedReverted => Ok(L1TxState::Reverted),
-            L1TxEvent::ForeignNonce => Ok(L1TxState::Superseded),
-            L1TxEvent::Withdrawn | L1TxEvent::CancelMined => Err(IllegalMove { from, event }),
-        },
-        L1TxState::Cancelling => match event {
-            L1TxEvent::Accepted
-            | L1TxEvent::Ambiguous
-            | L1TxEvent::Refused
-            | L1TxEvent::DeadlinePassed
-            | L1TxEvent::Stopped => Ok(from),
-            L1TxEvent::Mined => Ok(L1TxState::Included),
-            L1TxEvent::MinedReverted => Ok(L1TxState::Reverted),
-            L1TxEvent::CancelMined => Ok(L1TxState::Cancelled),
-            L1TxEvent::ForeignNonce => Ok(L1TxState::Superseded),
-            L1TxEvent::Withdrawn => Err(IllegalMove { from, event }),
-        },
-        L1TxState::Included
-        | L1TxState::Reverted
-        | L1TxState::Cancelled
-        | L1TxState::Superseded
-        | L1TxState::Rejected
-        | L1TxState::Withdrawn => match event {
+        L1TxState::Leased | L1TxState::Live | L1TxState::Cancelling => next_in_flight(from, event),
+        L1TxState::Included | L1TxState::Reverted | L1TxState::Cancelled => next_in_block(from, event),
+        L1TxState::Superseded | L1TxState::Rejected | L1TxState::Withdrawn => match event {
             L1TxEvent::Stopped => Ok(from),
             L1TxEvent::Accepted
             | L1TxEvent::Ambiguous
@@ -172,8 +141,42 @@ pub const fn next(from: L1TxState, event: L1TxEvent) -> Result<L1TxState, Illega
             | L1TxEvent::Mined
             | L1TxEvent::MinedReverted
             | L1TxEvent::CancelMined
-            | L1TxEvent::ForeignNonce => Err(IllegalMove { from, event }),
+            | L1TxEvent::ForeignNonce
+            | L1TxEvent::Removed => Err(IllegalMove { from, event }),
         },
+    }
+}
+
+const fn next_in_flight(from: L1TxState, event: L1TxEvent) -> Result<L1TxState, IllegalMove> {
+    let is_leased = matches!(from, L1TxState::Leased);
+    match event {
+        L1TxEvent::Accepted | L1TxEvent::Ambiguous if is_leased => Ok(L1TxState::Live),
+        L1TxEvent::Refused if is_leased => Ok(L1TxState::Rejected),
+        L1TxEvent::Withdrawn if is_leased => Ok(L1TxState::Withdrawn),
+        L1TxEvent::Accepted | L1TxEvent::Ambiguous | L1TxEvent::Refused | L1TxEvent::Stopped => Ok(from),
+        L1TxEvent::DeadlinePassed => Ok(L1TxState::Cancelling),
+        L1TxEvent::Mined => Ok(L1TxState::Included),
+        L1TxEvent::MinedReverted => Ok(L1TxState::Reverted),
+        L1TxEvent::CancelMined => Ok(L1TxState::Cancelled),
+        L1TxEvent::ForeignNonce => Ok(L1TxState::Superseded),
+        L1TxEvent::Withdrawn | L1TxEvent::Removed => Err(IllegalMove { from, event }),
+    }
+}
+
+const fn next_in_block(from: L1TxState, event: L1TxEvent) -> Result<L1TxState, IllegalMove> {
+    match event {
+        L1TxEvent::Stopped => Ok(from),
+        L1TxEvent::Removed if matches!(from, L1TxState::Cancelled) => Ok(L1TxState::Cancelling),
+        L1TxEvent::Removed => Ok(L1TxState::Live),
+        L1TxEvent::Accepted
+        | L1TxEvent::Ambiguous
+        | L1TxEvent::Refused
+        | L1TxEvent::Withdrawn
+        | L1TxEvent::DeadlinePassed
+        | L1TxEvent::Mined
+        | L1TxEvent::MinedReverted
+        | L1TxEvent::CancelMined
+        | L1TxEvent::ForeignNonce => Err(IllegalMove { from, event }),
     }
 }
 
@@ -183,7 +186,7 @@ mod tests {
     use super::L1TxState as S;
     use super::*;
 
-    const EVENTS: [E; 10] = [
+    const EVENTS: [E; 11] = [
         E::Accepted,
         E::Ambiguous,
         E::Refused,
@@ -193,71 +196,30 @@ mod tests {
         E::MinedReverted,
         E::CancelMined,
         E::ForeignNonce,
+        E::Removed,
         E::Stopped,
     ];
-    const SETTLED: [S; 6] = [S::Included, S::Reverted, S::Cancelled, S::Superseded, S::Rejected, S::Withdrawn];
+    const IN_FLIGHT: [S; 3] = [S::Leased, S::Live, S::Cancelling];
 
-    /// The doc's table, a row a state, in the order of `EVENTS`; `None` is illegal.
-    const TABLE: [(S, [Option<S>; 10]); 3] = [
-        (
-            S::Leased,
-            [
-                Some(S::Live),
-                Some(S::Live),
-                Some(S::Rejected),
-                Some(S::Withdrawn),
-                Some(S::Cancelling),
-                Some(S::Included),
-                Some(S::Reverted),
-                None,
-                Some(S::Superseded),
-                Some(S::Leased),
-            ],
-        ),
-        (
-            S::Live,
-            [
-                Some(S::Live),
-                Some(S::Live),
-                Some(S::Live),
-                None,
-                Some(S::Cancelling),
-                Some(S::Included),
-                Some(S::Reverted),
-                None,
-                Some(S::Superseded),
-                Some(S::Live),
-            ],
-        ),
-        (
-            S::Cancelling,
-            [
-                Some(S::Cancelling),
-                Some(S::Cancelling),
-                Some(S::Cancelling),
-                None,
-                Some(S::Cancelling),
-                Some(S::Included),
-                Some(S::Reverted),
-                Some(S::Cancelled),
-                Some(S::Superseded),
-                Some(S::Cancelling),
-            ],
-        ),
+    /// The doc's table: its columns are states, its rows events, in the order of `EVENTS`; `None` is illegal.
+    #[rustfmt::skip]
+    const TABLE: [(S, [Option<S>; 11]); 9] = [
+        (S::Leased, [Some(S::Live), Some(S::Live), Some(S::Rejected), Some(S::Withdrawn), Some(S::Cancelling), Some(S::Included), Some(S::Reverted), Some(S::Cancelled), Some(S::Superseded), None, Some(S::Leased)]),
+        (S::Live, [Some(S::Live), Some(S::Live), Some(S::Live), None, Some(S::Cancelling), Some(S::Included), Some(S::Reverted), Some(S::Cancelled), Some(S::Superseded), None, Some(S::Live)]),
+        (S::Cancelling, [Some(S::Cancelling), Some(S::Cancelling), Some(S::Cancelling), None, Some(S::Cancelling), Some(S::Included), Some(S::Reverted), Some(S::Cancelled), Some(S::Superseded), None, Some(S::Cancelling)]),
+        (S::Included, [None, None, None, None, None, None, None, None, None, Some(S::Live), Some(S::Included)]),
+        (S::Reverted, [None, None, None, None, None, None, None, None, None, Some(S::Live), Some(S::Reverted)]),
+        (S::Cancelled, [None, None, None, None, None, None, None, None, None, Some(S::Cancelling), Some(S::Cancelled)]),
+        (S::Superseded, [None, None, None, None, None, None, None, None, None, None, Some(S::Superseded)]),
+        (S::Rejected, [None, None, None, None, None, None, None, None, None, None, Some(S::Rejected)]),
+        (S::Withdrawn, [None, None, None, None, None, None, None, None, None, None, Some(S::Withdrawn)]),
     ];
 
     #[test]
     fn every_pair_of_state_and_event_is_as_the_table_says() {
         for (from, row) in TABLE {
-            assert!(!from.is_settled());
+            assert_eq!(from.is_settled(), !IN_FLIGHT.contains(&from));
             for (event, expected) in EVENTS.into_iter().zip(row) {
-                assert_eq!(next(from, event).ok(), expected, "{from:?} {event:?}");
-            }
-        }
-        for from in SETTLED {
-            assert!(from.is_settled());
-            for event in EVENTS {
-                let expected = (event == E::Stopped).then_some(from);
                 assert_eq!(next(from, event).ok(), expected, "{from:?} {event:?}");
             }
         }
@@ -265,14 +227,14 @@ mod tests {
 
     #[test]
     fn a_stop_judges_nothing() {
-        for from in TABLE.map(|(state, _)| state).into_iter().chain(SETTLED) {
+        for (from, _) in TABLE {
             assert_eq!(next(from, E::Stopped), Ok(from));
         }
     }
 
     #[test]
     fn a_nonce_is_freed_only_where_nothing_can_have_been_sent() {
-        for from in TABLE.map(|(state, _)| state) {
+        for from in IN_FLIGHT {
             for event in EVENTS {
                 let freed = next(from, event).is_ok_and(S::freed_its_nonce);
                 assert_eq!(freed, from == S::Leased && matches!(event, E::Refused | E::Withdrawn));

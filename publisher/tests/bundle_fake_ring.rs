@@ -236,6 +236,9 @@ async fn an_entry_that_no_event_tells_and_blobs_of_two_entries_are_refused() {
     }
     assert_eq!(
         fake.call_count(),
-        fake.calls("eth_chainId") + fake.calls("eth_getTransactionCount") + fake.calls("eth_getBalance")
+        ["eth_chainId", "eth_maxPriorityFeePerGas", "eth_getTransactionCount", "eth_getBalance"]
+            .map(|method| fake.calls(method))
+            .iter()
+            .sum::<usize>()
     );
 }

@@ -18,6 +18,8 @@ use fermata_publisher::{
 
 const SEND: &str = "eth_sendRawTransaction";
 const RECEIPT: &str = "eth_getTransactionReceipt";
+/// With one account, each look at L1 asks for one balance.
+const LOOK: &str = "eth_getBalance";
 
 /// A request for the next six blocks.
 fn soon(label: &str) -> L1Request {
@@ -74,15 +76,16 @@ async fn fees_that_are_set_while_it_runs_bind_the_next_bid_and_leave_the_one_in_
 async fn one_look_a_head_and_no_polling_between_heads() {
     let (fake, dir) = (FakeL1::new(), tempfile::tempdir().unwrap());
     let manager = started(&fake, dir.path(), 1).await;
-    let sending = Sending::begin(&manager, soon("propose"));
+    let sending = Sending::begin(&manager, request("propose", GENESIS, GENESIS + 999 * ETHEREUM_SLOT));
     fake.until_called(SEND, 1).await;
-    for looks in 1..=3 {
+    // A start looks once.
+    for looks in 2..=4 {
         fake.mine_empty();
-        fake.until_called(RECEIPT, looks).await;
+        fake.until_called(LOOK, looks).await;
     }
     fake.mine();
     mined(sending.outcome().await);
-    assert_eq!(fake.calls(RECEIPT), 4);
+    assert_eq!((fake.calls(LOOK), fake.calls(RECEIPT)), (5, 1));
 }
 
 #[tokio::test(start_paused = true)]
@@ -165,11 +168,11 @@ async fn an_expired_blob_transaction_is_cancelled_by_the_pools_rule_and_its_acco
 async fn a_transaction_that_wins_against_its_cancel_is_recorded_as_included() {
     let (fake, dir) = (FakeL1::new(), tempfile::tempdir().unwrap());
     let manager = started(&fake, dir.path(), 1).await;
-    let sending = Sending::begin(&manager, soon("propose"));
+    let sending = Sending::begin(&manager, request("propose", GENESIS, GENESIS + 2 * ETHEREUM_SLOT));
     fake.until_called(SEND, 1).await;
     // The cancel is lost on its way, so the original stays in the pool.
     fake.on_send([OnSend::LoseAndHang]);
-    for _ in 0..6 {
+    for _ in 0..2 {
         fake.mine_empty();
         tokio::task::yield_now().await;
     }
@@ -325,7 +328,7 @@ async fn a_transaction_no_node_has_is_sent_again_with_the_same_bytes() {
     let sending = Sending::begin(&manager, soon("propose"));
     fake.until_called(SEND, 1).await;
     fake.mine_empty();
-    fake.until_called(RECEIPT, 1).await;
+    fake.until_called(LOOK, 2).await;
     fake.mine_empty();
     fake.until_called(SEND, 2).await;
     fake.mine();
@@ -391,21 +394,20 @@ async fn a_dedup_key_is_held_in_flight_and_after_landing_and_freed_by_a_revert()
 }
 
 #[tokio::test(start_paused = true)]
-async fn two_sends_get_two_accounts_and_a_third_waits_its_turn() {
+async fn two_sends_get_two_accounts_and_the_next_two_line_up_behind_them() {
     let (fake, dir) = (FakeL1::new(), tempfile::tempdir().unwrap());
     let manager = started(&fake, dir.path(), 2).await;
     let sends: Vec<_> = ["a", "b"].map(|label| Sending::begin(&manager, soon(label))).into();
     fake.until_called(SEND, 2).await;
     let third = Sending::begin(&manager, soon("c"));
     let fourth = Sending::begin(&manager, soon("d"));
-    tokio::task::yield_now().await;
+    fake.until_called(SEND, 4).await;
     assert_ne!(fake.broadcasts()[0].from, fake.broadcasts()[1].from);
+    assert_ne!(fake.broadcasts()[2].from, fake.broadcasts()[3].from);
     fake.mine();
     for send in sends {
         mined(send.outcome().await);
     }
-    fake.until_called(SEND, 4).await;
-    fake.mine();
     mined(third.outcome().await);
     mined(fourth.outcome().await);
     let mut order: Vec<_> = fake.broadcasts().iter().map(|seen| seen.tx.nonce()).collect();
@@ -414,24 +416,21 @@ async fn two_sends_get_two_accounts_and_a_third_waits_its_turn() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn waiting_sends_are_served_in_order() {
+async fn sends_of_one_account_get_consecutive_nonces_in_the_order_they_came() {
     let (fake, dir) = (FakeL1::new(), tempfile::tempdir().unwrap());
     let manager = started(&fake, dir.path(), 1).await;
     let mut sends = Vec::new();
     for (index, label) in ["a", "b", "c"].into_iter().enumerate() {
         sends.push(Sending::begin(&manager, request(label, GENESIS, GENESIS + 999)));
-        // One tip is asked for by each send before it queues.
-        fake.until_called("eth_maxPriorityFeePerGas", index + 1).await;
+        fake.until_called(SEND, index + 1).await;
     }
-    for count in 1..=3 {
-        fake.until_called(SEND, count).await;
-        fake.mine();
-    }
+    fake.mine();
     for send in sends {
         mined(send.outcome().await);
     }
     let labels: Vec<_> = fake.mined().iter().map(|seen| seen.tx.input().to_vec()).collect();
     assert_eq!(labels, [b"a", b"b", b"c"]);
+    assert_eq!(fake.mined().iter().map(|seen| seen.tx.nonce()).collect::<Vec<_>>(), [0, 1, 2]);
 }
 
 #[tokio::test(start_paused = true)]
@@ -446,8 +445,8 @@ async fn a_nonce_used_elsewhere_is_skipped_and_one_taken_under_a_live_transactio
     assert_eq!(fake.broadcasts()[1].tx.nonce(), 1);
     fake.empty_pool();
     fake.use_nonce_elsewhere(signer(0).address());
-    // The second head asks a node for it, the third confirms that the nonce is gone.
-    for looks in 1..=3 {
+    // One head shows that the nonce is gone, the next confirms it.
+    for looks in 1..=2 {
         fake.mine_empty();
         fake.until_called(RECEIPT, looks).await;
     }
@@ -498,9 +497,9 @@ async fn fees_above_the_ceiling_are_waited_out_and_named_at_the_deadline() {
     let manager = started(&fake, dir.path(), 1).await;
     fake.set_base_fee(5_000_000_000_000);
     let sending = Sending::begin(&manager, request("dear", GENESIS, GENESIS + 3 * ETHEREUM_SLOT));
-    fake.until_called("eth_maxPriorityFeePerGas", 1).await;
+    fake.until_called(LOOK, 2).await;
     fake.mine();
-    fake.until_called("eth_maxPriorityFeePerGas", 2).await;
+    fake.until_called(LOOK, 3).await;
     fake.mine();
     let outcome = sending.outcome().await;
     assert!(matches!(outcome, Outcome::Rejected { reason: RejectReason::FeeCeiling(_) }), "{outcome:?}");
@@ -508,7 +507,7 @@ async fn fees_above_the_ceiling_are_waited_out_and_named_at_the_deadline() {
 
     let deadline = fake.head().timestamp.0 + 9 * ETHEREUM_SLOT;
     let sending = Sending::begin(&manager, request("cheaper", GENESIS, deadline));
-    fake.until_called("eth_maxPriorityFeePerGas", 3).await;
+    fake.until_called(LOOK, 4).await;
     fake.set_base_fee(1_000_000_000);
     fake.until_called(SEND, 1).await;
     fake.mine();
@@ -571,6 +570,10 @@ async fn a_chain_that_was_rewound_below_what_landed_is_refused() {
     fake.until_called(SEND, 1).await;
     fake.mine();
     mined(sending.outcome().await);
+    // Finality is seen at the next head, before anything new is sent.
+    fake.mine();
+    let _next = Sending::begin(&manager, request("next", GENESIS, GENESIS + 999));
+    fake.until_called(SEND, 2).await;
     manager.close().await.unwrap();
     let other = FakeL1::new();
     let manager = open(&other, dir.path(), 1);

@@ -14,7 +14,8 @@ use tempfile::TempDir;
 use tokio_util::sync::CancellationToken;
 
 const SEND: &str = "eth_sendRawTransaction";
-const RECEIPT: &str = "eth_getTransactionReceipt";
+/// Each look at L1 asks for the balance of every account.
+const LOOK: &str = "eth_getBalance";
 
 /// A request with a deadline that no test reaches.
 fn lasting(label: &str) -> L1Request {
@@ -33,15 +34,15 @@ async fn stopped_with_pending(fake: &FakeL1, dir: &TempDir, keys: u8) -> Arc<Pub
     manager
 }
 
-/// How many looks at receipts the next two L1 blocks lead to, each.
+/// How many accounts are looked at for each of the next two L1 blocks.
 async fn looks_a_head(fake: &FakeL1) -> usize {
-    let before = fake.calls(RECEIPT);
+    let before = fake.calls(LOOK);
     for heads in 1..=2 {
         fake.mine_empty();
-        fake.until_called(RECEIPT, before + heads).await;
+        fake.until_called(LOOK, before + heads).await;
         settle().await;
     }
-    let looks = fake.calls(RECEIPT) - before;
+    let looks = fake.calls(LOOK) - before;
     assert_eq!(looks % 2, 0, "one head led to more looks than the other");
     looks / 2
 }
@@ -67,10 +68,10 @@ async fn a_manager_without_an_account_runs_and_says_what_it_lacks_when_it_is_to_
 async fn work_is_refused_until_a_start_has_loaded_and_reconciled_everything() {
     let (fake, dir) = (FakeL1::new(), tempfile::tempdir().unwrap());
     let manager = stopped_with_pending(&fake, &dir, 1).await;
-    let looks = fake.calls(RECEIPT);
-    fake.hold(RECEIPT);
+    let looks = fake.calls(LOOK);
+    fake.hold(LOOK);
     let (report, ()) = tokio::join!(manager.start(), async {
-        fake.until_called(RECEIPT, looks + 1).await;
+        fake.until_called(LOOK, looks + 1).await;
         let early = manager.send(lasting("early"), CancellationToken::new()).await;
         assert!(matches!(early, Err(Error::NotRunning)), "{early:?}");
         assert!(!manager.status().await.unwrap().running);
@@ -89,12 +90,12 @@ async fn work_is_refused_until_a_start_has_loaded_and_reconciled_everything() {
 async fn starts_of_a_running_manager_and_starts_at_once_load_once_and_watch_nothing_twice() {
     let (fake, dir) = (FakeL1::new(), tempfile::tempdir().unwrap());
     let manager = stopped_with_pending(&fake, &dir, 1).await;
-    let (chain_ids, looks) = (fake.calls("eth_chainId"), fake.calls(RECEIPT));
+    let (chain_ids, looks) = (fake.calls("eth_chainId"), fake.calls(LOOK));
     let (first, second) = tokio::join!(manager.start(), manager.start());
     let again = manager.start().await.unwrap();
     let resumed = [first.unwrap(), second.unwrap(), again].map(|report| report.resumed.len());
     assert_eq!(resumed, [1, 0, 0]);
-    fake.until_called(RECEIPT, looks + 2).await;
+    fake.until_called(LOOK, looks + 1).await;
     settle().await;
     assert_eq!(fake.calls("eth_chainId"), chain_ids + 1, "it was loaded more than once");
     assert_eq!(looks_a_head(&fake).await, 1);
@@ -130,7 +131,7 @@ async fn a_transaction_pending_at_a_stop_is_watched_by_one_monitor_after_each_re
 async fn a_start_that_failed_while_loading_leaves_no_monitor_and_the_next_makes_one_for_each() {
     let (fake, dir) = (FakeL1::new(), tempfile::tempdir().unwrap());
     let manager = stopped_with_pending(&fake, &dir, 2).await;
-    for method in ["eth_getTransactionCount", RECEIPT] {
+    for method in ["eth_getTransactionCount", LOOK] {
         fake.make_dead(method);
         assert!(matches!(manager.start().await, Err(Error::L1Unreachable { .. })));
         assert!(!manager.status().await.unwrap().running);

@@ -483,7 +483,13 @@ impl tower::Service<RequestPacket> for FakeL1 {
         Box::pin(async move {
             match packet {
                 RequestPacket::Single(request) => this.answer(request).await.map(ResponsePacket::Single),
-                RequestPacket::Batch(_) => panic!("the publisher sends no batches"),
+                RequestPacket::Batch(requests) => {
+                    let mut answers = Vec::with_capacity(requests.len());
+                    for request in requests {
+                        answers.push(this.clone().answer(request).await?);
+                    }
+                    Ok(ResponsePacket::Batch(answers))
+                }
             }
         })
     }

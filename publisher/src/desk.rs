@@ -1,0 +1,343 @@
+//! The one task that owns the machine: it takes news in, makes steps durable, and lets them happen.
+//!
+//! ```text
+//! mail -> observe -> decide -> commit -> apply -> effects -> ... until nothing is left to do -> look at L1 -> mail
+//! ```
+
+pub(crate) mod caller;
+mod log;
+pub(crate) mod look;
+mod mark;
+mod sending;
+
+use std::collections::{BTreeMap, HashMap};
+use std::sync::Arc;
+
+use alloy::primitives::{Address, U256};
+use alloy::signers::local::PrivateKeySigner;
+use fermata_primitives::{Backoff, UnixTime, crash_point};
+use tokio::sync::{mpsc, watch};
+use tokio_util::sync::CancellationToken;
+use tokio_util::task::TaskTracker;
+use tracing::warn;
+
+use crate::core::Core;
+use crate::desk::caller::Caller;
+use crate::desk::mark::{Ended, Mark};
+use crate::machine::job::{Job, JobId};
+use crate::machine::news::News;
+use crate::machine::step::{Change, Effect, Step};
+use crate::machine::{Machine, Rules};
+use crate::records::{AttemptKind, IntentId};
+use crate::window::next_head;
+use crate::{CeilingExceeded, Error, L1TxState};
+
+pub(crate) use look::look_at;
+
+/// Letters that may lie in the inbox; who writes more waits.
+const INBOX: usize = 256;
+
+/// The keys of a run.
+pub(crate) type Signers = Arc<BTreeMap<Address, PrivateKeySigner>>;
+
+/// What reaches the desk.
+#[derive(Debug)]
+pub(crate) enum Mail {
+    News(News),
+    /// A request, and whom to tell about it.
+    Submit(Arc<Job>, Caller),
+    /// L1 could not be looked at.
+    LookFailed(Error),
+}
+
+/// What others see of an account.
+#[derive(Clone, PartialEq, Eq, Debug, Default)]
+pub(crate) struct AccountView {
+    pub(crate) next_nonce: u64,
+    pub(crate) balance: Option<U256>,
+    /// Transactions whose bid cannot be raised, by nonce.
+    pub(crate) blocked: BTreeMap<u64, CeilingExceeded>,
+}
+
+/// The way to the desk.
+#[derive(Clone, Debug)]
+pub(crate) struct DeskHandle {
+    mail: mpsc::Sender<Mail>,
+    accounts: watch::Receiver<BTreeMap<Address, AccountView>>,
+}
+
+impl DeskHandle {
+    /// Hands something in. When the desk has ended, nobody needs it.
+    pub(crate) async fn post(&self, mail: Mail) {
+        let _ = self.mail.send(mail).await;
+    }
+
+    pub(crate) fn accounts(&self) -> BTreeMap<Address, AccountView> {
+        self.accounts.borrow().clone()
+    }
+}
+
+/// The desk of a run.
+#[derive(Debug)]
+pub(crate) struct Desk {
+    core: Arc<Core>,
+    machine: Machine,
+    signers: Signers,
+    callers: HashMap<JobId, Caller>,
+    inbox: mpsc::Receiver<Mail>,
+    handle: DeskHandle,
+    shown: watch::Sender<BTreeMap<Address, AccountView>>,
+    /// Where sends, looks and estimates run.
+    tasks: TaskTracker,
+    stopped: CancellationToken,
+    is_looking: bool,
+    backoff: Backoff,
+    /// Nothing is tried again before: the disk or L1 failed.
+    rest_until: Option<UnixTime>,
+}
+
+/// What the machine goes by now.
+pub(crate) fn rules<'a>(core: &Core, signers: &'a Signers) -> Rules<'a> {
+    Rules {
+        chain_id: core.config.chain_id,
+        ethereum_slot: core.config.ethereum_slot,
+        confirmations: core.config.confirmations,
+        fees: core.fees(),
+        signers,
+        time: core.clock.now(),
+    }
+}
+
+impl Desk {
+    pub(crate) fn new(
+        core: Arc<Core>,
+        machine: Machine,
+        signers: Signers,
+        (tasks, stopped): (TaskTracker, CancellationToken),
+    ) -> (Self, DeskHandle) {
+        let (mail, inbox) = mpsc::channel(INBOX);
+        let (shown, accounts) = watch::channel(BTreeMap::new());
+        let handle = DeskHandle { mail, accounts };
+        let backoff = Backoff::new(std::time::Duration::from_millis(100), core.config.ethereum_slot);
+        let desk = Self {
+            core,
+            machine,
+            signers,
+            callers: HashMap::new(),
+            inbox,
+            handle: handle.clone(),
+            shown,
+            tasks,
+            stopped,
+            is_looking: false,
+            backoff,
+            rest_until: None,
+        };
+        desk.show();
+        (desk, handle)
+    }
+
+    /// Works until the run stops. `effects` are what its start has made durable and not done.
+    pub(crate) async fn run(mut self, effects: Vec<Effect>) {
+        let stopped = self.stopped.clone();
+        let work = async {
+            for effect in effects {
+                self.carry_out(effect);
+            }
+            self.work().await;
+        };
+        tokio::select! {
+            biased;
+            () = stopped.cancelled() => {}
+            () = work => {}
+        }
+    }
+
+    async fn work(&mut self) {
+        let mut heads = self.core.heads.clone();
+        let head = *heads.borrow_and_update();
+        if head != self.machine.head {
+            self.take_in(Mail::News(News::Head(head)));
+        }
+        loop {
+            if !self.is_resting() {
+                self.settle().await;
+                self.ask_l1();
+            }
+            self.show();
+            let wake = self.wake_at();
+            let core = Arc::clone(&self.core);
+            let mail = tokio::select! {
+                Some(mail) = self.inbox.recv() => mail,
+                () = next_head(&mut heads) => Mail::News(News::Head(*heads.borrow_and_update())),
+                () = until(&core, wake) => continue,
+            };
+            self.take_in(mail);
+            // What has come together is looked at together.
+            while let Ok(mail) = self.inbox.try_recv() {
+                self.take_in(mail);
+            }
+        }
+    }
+
+    fn is_resting(&self) -> bool {
+        self.rest_until.is_some_and(|until| self.core.clock.now() < until)
+    }
+
+    fn wake_at(&self) -> Option<UnixTime> {
+        let rest = self.rest_until.filter(|until| *until > self.core.clock.now());
+        let wake = self.machine.wake_at(&rules(&self.core, &self.signers));
+        rest.into_iter().chain(wake).min()
+    }
+
+    fn rest(&mut self) {
+        self.rest_until = Some(self.core.clock.now() + self.backoff.wait());
+    }
+
+    fn take_in(&mut self, mail: Mail) {
+        match mail {
+            Mail::News(news) => self.take_news(news),
+            Mail::Submit(job, caller) => {
+                self.callers.insert(job.id, caller);
+                self.machine.observe(News::Submitted(job));
+            }
+            Mail::LookFailed(error) => {
+                self.is_looking = false;
+                warn!(error = crate::window::with_cause(&error), "a look at L1 failed");
+                self.machine.note_unusable(&crate::window::with_cause(&error));
+                self.rest();
+            }
+        }
+    }
+
+    fn take_news(&mut self, news: News) {
+        match &news {
+            News::Head(_) => self.rest_until = None,
+            News::Looked(_) => {
+                self.is_looking = false;
+                self.backoff.reset();
+            }
+            News::Interrupted(job) => drop(self.callers.remove(job)),
+            News::Submitted(_) | News::Estimated(..) | News::EstimateFailed(..) | News::Sent(..) | News::NotSent(_) => {
+            }
+        }
+        self.machine.observe(news);
+    }
+
+    /// Does all that is to be done. When the disk fails, what could not be written is decided again later.
+    async fn settle(&mut self) {
+        while let Some(step) = self.machine.decide(&rules(&self.core, &self.signers)) {
+            match commit(&self.core, &mut self.machine, step).await {
+                Ok(effects) => effects.into_iter().for_each(|effect| self.carry_out(effect)),
+                Err((leased, error)) => {
+                    warn!(error = crate::window::with_cause(&error), "a step could not be made durable");
+                    match leased {
+                        Some(job) => self.give_up(job, error),
+                        None => return self.rest(),
+                    }
+                }
+            }
+        }
+    }
+
+    /// A job whose record cannot be written is its caller's again: nothing of it was sent.
+    fn give_up(&mut self, job: JobId, error: Error) {
+        self.machine.apply(Change::Drop { job });
+        self.answer(job, Err(error));
+    }
+
+    fn carry_out(&mut self, effect: Effect) {
+        match effect {
+            Effect::Send(intent, attempt) => self.send(intent, attempt),
+            Effect::Estimate { job, account, fees } => {
+                let estimate = sending::estimate(Arc::clone(&self.core), job, account, fees);
+                self.spawn(async { Mail::News(estimate.await) });
+            }
+            Effect::Answer(job, answer) => self.answer(job, answer),
+        }
+    }
+
+    fn answer(&mut self, job: JobId, answer: Result<crate::Outcome, Error>) {
+        if let Some(caller) = self.callers.remove(&job) {
+            caller.answer(answer);
+        }
+    }
+
+    fn send(&self, intent: IntentId, number: usize) {
+        let Some(tx) = self.machine.txs.get(&intent) else { return };
+        let Some(attempt) = tx.stored.attempts.get(number).cloned() else { return };
+        let gate = match attempt.kind {
+            AttemptKind::Initial | AttemptKind::SpeedUp => tx.job.as_ref().map(|job| job.gate.clone()),
+            AttemptKind::Cancel => None,
+        };
+        let sending = sending::Sending {
+            core: Arc::clone(&self.core),
+            intent: tx.stored.intent.clone(),
+            number,
+            attempt,
+            is_first: tx.state() == L1TxState::Leased,
+            blobs: tx.job.as_ref().and_then(|job| job.blobs.clone()),
+            gate,
+            interrupt: tx.job.as_ref().map(|job| job.interrupt.clone()).unwrap_or_default(),
+        };
+        self.spawn(async { Mail::News(sending.run().await) });
+    }
+
+    fn ask_l1(&mut self) {
+        if self.is_looking {
+            return;
+        }
+        let Some(questions) = self.machine.questions(&rules(&self.core, &self.signers)) else { return };
+        self.is_looking = true;
+        let (core, head) = (Arc::clone(&self.core), self.machine.head);
+        let known = self.machine.stored_txs();
+        self.spawn(async move {
+            match look_at(&core, &questions, &head, &known).await {
+                Ok(look) => Mail::News(News::Looked(look)),
+                Err(error) => Mail::LookFailed(error),
+            }
+        });
+    }
+
+    /// Runs `work` beside, until the run stops, and posts what it gives.
+    fn spawn(&self, work: impl Future<Output = Mail> + Send + 'static) {
+        let (handle, stopped) = (self.handle.clone(), self.stopped.clone());
+        self.tasks.spawn(async move {
+            let posted = async { handle.post(work.await).await };
+            let _ = stopped.run_until_cancelled(posted).await;
+        });
+    }
+
+    fn show(&self) {
+        self.shown.send_replace(self.machine.views());
+    }
+}
+
+async fn until(core: &Core, wake: Option<UnixTime>) {
+    match wake {
+        Some(wake) => core.clock.sleep_until(wake).await,
+        None => std::future::pending().await,
+    }
+}
+
+/// Makes a step durable and lets the machine know; its effects are the caller's to carry out.
+pub(crate) async fn commit(
+    core: &Core,
+    machine: &mut Machine,
+    step: Step,
+) -> Result<Vec<Effect>, (Option<JobId>, Error)> {
+    let marks = Mark::all(machine, step.changes());
+    if marks.contains(&Mark::Ended(Ended::InBlock)) {
+        crash_point!("publisher.after_landing");
+    }
+    let leased = step.leased_job();
+    let committed = core.on_store(move |store| Ok(store.commit_step(step))).await;
+    let committed = committed.map_err(|error| (leased, error))?.map_err(|(_, error)| (leased, error))?;
+    let (changes, effects) = committed.into_parts();
+    for change in changes {
+        log::tell(machine, &change);
+        machine.apply(change);
+    }
+    marks.into_iter().for_each(Mark::reach);
+    Ok(effects)
+}

@@ -1,0 +1,54 @@
+//! A line a transition, for the operator.
+
+use tracing::{info, warn};
+
+use crate::L1TxState;
+use crate::machine::Machine;
+use crate::machine::step::Change;
+use crate::records::{AttemptKind, IntentRecord};
+
+/// Tells what has changed, before the machine knows.
+pub(super) fn tell(machine: &Machine, change: &Change) {
+    match change {
+        Change::Lease(lease) => {
+            let (intent, fees) = (&lease.intent, &lease.attempt.fees);
+            let (label, account, nonce, hash) = (&intent.label, intent.account, intent.nonce, lease.attempt.hash);
+            info!(label, %account, nonce, %hash, max_fee = fees.max_fee_per_gas, tip = fees.tip, "recorded");
+        }
+        Change::Attempt { intent, attempt, .. } => {
+            let label = machine.txs.get(intent).map(|tx| tx.stored.intent.label.as_str()).unwrap_or_default();
+            let (hash, max_fee) = (attempt.hash, attempt.fees.max_fee_per_gas);
+            match attempt.kind {
+                AttemptKind::Cancel => info!(label, %hash, max_fee, "it is being cancelled"),
+                AttemptKind::Initial | AttemptKind::SpeedUp => info!(label, %hash, max_fee, "its bid is raised"),
+            }
+        }
+        Change::Move { intent, .. } => tell_move(machine, intent),
+        Change::Blocked { by, .. } => warn!(%by, "its bid cannot be raised: the one before stays"),
+        Change::Requeue { job, reason, .. } => warn!(label = job.request.label, %reason, "the node refused it"),
+        Change::Resend { intent, .. } => info!(intent, "no node has it: the same bytes go out again"),
+        Change::Hold { .. }
+        | Change::AskGas { .. }
+        | Change::Drop { .. }
+        | Change::Broke { .. }
+        | Change::DoubtNonce { .. } => {}
+    }
+}
+
+fn tell_move(machine: &Machine, intent: &IntentRecord) {
+    let Some(tx) = machine.txs.get(&intent.id) else { return };
+    let (label, account, nonce, state) = (&intent.label, intent.account, intent.nonce, intent.state.word());
+    if tx.state() == intent.state {
+        return;
+    }
+    match (&intent.mined, intent.state) {
+        (Some(mined), _) => {
+            info!(label, %account, nonce, state, block = mined.block_number, succeeded = mined.succeeded, "in a block");
+        }
+        (None, L1TxState::Cancelling) => {
+            warn!(label, %account, nonce, "its deadline passed and it is in no block: it is being cancelled");
+        }
+        (None, _) if tx.state().is_settled() => warn!(label, %account, nonce, "its block was removed from the chain"),
+        (None, _) => info!(label, %account, nonce, state, "moved"),
+    }
+}

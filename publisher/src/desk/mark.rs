@@ -1,0 +1,76 @@
+//! The crash points between the durable writes of the desk.
+
+use fermata_primitives::crash_point;
+
+use crate::L1TxState;
+use crate::machine::Machine;
+use crate::machine::step::Change;
+use crate::machine::tx::FirstAnswer;
+use crate::records::{AttemptKind, IntentRecord};
+
+/// What has become durable.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub(super) enum Mark {
+    Recorded,
+    CancelRecorded,
+    Sent,
+    Doubted,
+    Expired,
+    Ended(Ended),
+}
+
+/// How a transaction ended.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub(super) enum Ended {
+    InBlock,
+    Otherwise,
+}
+
+impl Mark {
+    /// What `changes` will make durable.
+    pub(super) fn all(machine: &Machine, changes: &[Change]) -> Vec<Self> {
+        changes.iter().filter_map(|change| Self::of(machine, change)).collect()
+    }
+
+    fn of(machine: &Machine, change: &Change) -> Option<Self> {
+        match change {
+            Change::Lease(_) => Some(Self::Recorded),
+            Change::Attempt { attempt, .. } => (attempt.kind == AttemptKind::Cancel).then_some(Self::CancelRecorded),
+            Change::Move { intent, .. } => Self::of_move(machine, intent),
+            Change::Hold { .. }
+            | Change::AskGas { .. }
+            | Change::Blocked { .. }
+            | Change::Resend { .. }
+            | Change::Drop { .. }
+            | Change::Requeue { .. }
+            | Change::Broke { .. }
+            | Change::DoubtNonce { .. } => None,
+        }
+    }
+
+    fn of_move(machine: &Machine, intent: &IntentRecord) -> Option<Self> {
+        let tx = machine.txs.get(&intent.id)?;
+        if tx.state() == intent.state {
+            return None;
+        }
+        match intent.state {
+            L1TxState::Live if tx.seen.first_answer == Some(FirstAnswer::Unknown) => Some(Self::Doubted),
+            L1TxState::Live => (tx.state() == L1TxState::Leased).then_some(Self::Sent),
+            L1TxState::Cancelling => (!tx.state().is_settled()).then_some(Self::Expired),
+            L1TxState::Included | L1TxState::Reverted | L1TxState::Cancelled => Some(Self::Ended(Ended::InBlock)),
+            L1TxState::Superseded | L1TxState::Rejected | L1TxState::Withdrawn => Some(Self::Ended(Ended::Otherwise)),
+            L1TxState::Leased => None,
+        }
+    }
+
+    pub(super) fn reach(self) {
+        match self {
+            Self::Recorded => crash_point!("publisher.after_record"),
+            Self::CancelRecorded => crash_point!("publisher.after_cancel_record"),
+            Self::Sent => crash_point!("publisher.after_sent"),
+            Self::Doubted => crash_point!("publisher.after_doubt"),
+            Self::Expired => crash_point!("publisher.after_expiry"),
+            Self::Ended(_) => crash_point!("publisher.after_outcome"),
+        }
+    }
+}

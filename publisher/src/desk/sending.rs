@@ -1,0 +1,131 @@
+//! Handing bytes to L1, and asking it what a call needs.
+
+use std::sync::Arc;
+
+use alloy::network::TransactionBuilder;
+use alloy::primitives::{Address, TxKind};
+use alloy::rpc::types::TransactionRequest;
+use fermata_primitives::crash_point;
+use tokio_util::sync::CancellationToken;
+use tracing::info;
+
+use crate::broadcast_gate::BroadcastGate;
+use crate::classify::Verdict;
+use crate::core::Core;
+use crate::machine::job::Job;
+use crate::machine::news::News;
+use crate::records::{AttemptKind, AttemptRecord, IntentRecord};
+use crate::tx::SignedTx;
+use crate::window::with_cause;
+use crate::{Error, Fees, PreparedBlobs};
+
+/// One attempt on its way. Its record is on disk.
+pub(super) struct Sending {
+    pub(super) core: Arc<Core>,
+    pub(super) intent: IntentRecord,
+    pub(super) number: usize,
+    pub(super) attempt: AttemptRecord,
+    /// Nothing of its transaction was handed to L1 before.
+    pub(super) is_first: bool,
+    /// The blobs of the request, where it came in this run.
+    pub(super) blobs: Option<PreparedBlobs>,
+    /// Asked for every attempt but a cancel.
+    pub(super) gate: Option<Arc<BroadcastGate>>,
+    pub(super) interrupt: CancellationToken,
+}
+
+impl Sending {
+    /// Hands the bytes over; answers what came of it.
+    ///
+    /// # Cancel safety
+    /// Dropped, the bytes may have gone out: their record says so much already.
+    pub(super) async fn run(self) -> News {
+        let bytes = match self.bytes().await {
+            Ok(bytes) => bytes,
+            Err(error) => return self.ended(Verdict::Ambiguous { why: with_cause(&error) }),
+        };
+        // Between this and the transport nothing waits.
+        if !self.may_go() {
+            return match self.is_first {
+                true => News::NotSent(self.intent.id),
+                false => self.ended(Verdict::Ambiguous { why: "it was not sent any more".to_owned() }),
+            };
+        }
+        let broadcast = self.core.l1.broadcast(self.attempt.hash, bytes);
+        let verdict = match self.attempt.kind {
+            AttemptKind::Cancel => broadcast.await,
+            AttemptKind::Initial | AttemptKind::SpeedUp => {
+                let answer = self.interrupt.run_until_cancelled(broadcast).await;
+                answer.unwrap_or_else(|| Verdict::Ambiguous { why: "interrupted".to_owned() })
+            }
+        };
+        self.mark();
+        if let (Some(gate), Some(_), true) = (&self.gate, verdict.class(), self.is_first) {
+            gate.refused();
+        }
+        self.ended(verdict)
+    }
+
+    /// What is handed over: with the sidecar, of the request or of a cancel.
+    async fn bytes(&self) -> Result<alloy::primitives::Bytes, Error> {
+        let blobs = match (self.attempt.kind, self.intent.blob_count, &self.blobs) {
+            (_, 0, _) => None,
+            (AttemptKind::Cancel, _, _) => Some(PreparedBlobs::one_empty()),
+            (AttemptKind::Initial | AttemptKind::SpeedUp, _, Some(blobs)) => Some(blobs.clone()),
+            (AttemptKind::Initial | AttemptKind::SpeedUp, _, None) => {
+                let intent = self.intent.clone();
+                self.core.on_store(move |store| store.blobs(&intent)).await?
+            }
+        };
+        let signed = SignedTx::from_canonical(&self.attempt.signed);
+        Ok(signed.map(|signed| signed.pooled(blobs.as_ref())).unwrap_or_default())
+    }
+
+    /// What has expired never goes out, nor what its caller has interrupted; a cancel always may.
+    fn may_go(&self) -> bool {
+        if self.attempt.kind == AttemptKind::Cancel {
+            return true;
+        }
+        let is_in_time = self.core.next_block_at(&self.core.head()) < self.intent.deadline;
+        let is_wanted = !self.interrupt.is_cancelled();
+        is_in_time && is_wanted && self.gate.as_ref().is_none_or(|gate| gate.pass(self.attempt.hash))
+    }
+
+    fn mark(&self) {
+        match (self.attempt.kind, self.is_first) {
+            (AttemptKind::Cancel, _) => crash_point!("publisher.after_cancel_broadcast"),
+            (AttemptKind::Initial | AttemptKind::SpeedUp, true) => crash_point!("publisher.after_broadcast"),
+            (AttemptKind::Initial | AttemptKind::SpeedUp, false) => crash_point!("publisher.after_rebroadcast"),
+        }
+    }
+
+    fn ended(&self, verdict: Verdict) -> News {
+        let (label, nonce) = (&self.intent.label, self.intent.nonce);
+        info!(label, nonce, account = %self.intent.account, hash = %self.attempt.hash, ?verdict, "sent");
+        News::Sent(self.intent.id, self.number, verdict)
+    }
+}
+
+/// Asks for a gas limit, a fifth above what the node says: between now and the block state moves.
+pub(super) async fn estimate(core: Arc<Core>, job: Arc<Job>, account: Address, fees: Fees) -> News {
+    match core.l1.estimate_gas(call_of(&job, account, fees)).await {
+        Ok(Ok(gas)) => News::Estimated(job.id, Ok(gas.saturating_add(gas / 5))),
+        Ok(Err(data)) => News::Estimated(job.id, Err(data)),
+        Err(error) => News::EstimateFailed(job.id, with_cause(&error)),
+    }
+}
+
+fn call_of(job: &Job, account: Address, fees: Fees) -> TransactionRequest {
+    let mut call = TransactionRequest {
+        from: Some(account),
+        to: Some(TxKind::Call(job.request.to)),
+        value: Some(job.request.value),
+        max_fee_per_gas: Some(fees.max_fee_per_gas),
+        max_priority_fee_per_gas: Some(fees.tip),
+        max_fee_per_blob_gas: fees.max_fee_per_blob_gas,
+        blob_versioned_hashes: job.blobs.as_ref().map(PreparedBlobs::versioned_hashes),
+        ..TransactionRequest::default()
+    };
+    call.set_input(job.request.calldata.clone());
+    call
+}

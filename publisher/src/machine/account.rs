@@ -1,0 +1,73 @@
+//! One account: its nonces, and what is known of its balance.
+
+use alloy::primitives::U256;
+
+use crate::NonceLedger;
+use crate::machine::news::AccountSight;
+use crate::records::AccountRecord;
+
+/// One account of a run.
+#[derive(Clone, Debug)]
+pub(crate) struct Account {
+    pub(crate) ledger: NonceLedger,
+    pub(crate) settled_nonce: u64,
+    /// As L1 last showed it.
+    pub(crate) sight: Option<AccountSight>,
+    /// A node said that the account cannot pay, with this balance: it waits for a higher one.
+    pub(crate) broke_at: Option<U256>,
+    /// A node said that our next nonce is used: the chain is asked before the next lease.
+    pub(crate) nonce_in_doubt: bool,
+    /// Counts leases, over all accounts: the lowest was used least recently.
+    pub(crate) last_used: u64,
+}
+
+impl Account {
+    pub(crate) fn load(stored: AccountRecord) -> Self {
+        Self {
+            ledger: NonceLedger::at_start(0, stored.next_nonce),
+            settled_nonce: stored.settled_nonce,
+            sight: None,
+            broke_at: None,
+            nonce_in_doubt: true,
+            last_used: 0,
+        }
+    }
+
+    /// What L1 shows now. Our ledger is the source: what the chain says only raises it.
+    pub(crate) fn observe(&mut self, sight: AccountSight) {
+        let chain = sight.pending_nonce.unwrap_or_default().max(sight.latest_nonce);
+        self.ledger.raise_floor(chain);
+        if sight.pending_nonce.is_some() {
+            self.nonce_in_doubt = false;
+        }
+        if self.broke_at.is_some_and(|broke| sight.balance > broke) {
+            self.broke_at = None;
+        }
+        self.sight = Some(sight);
+    }
+
+    /// A node said that the account cannot pay: until its balance rises it is not used.
+    pub(crate) fn note_broke(&mut self) {
+        self.broke_at = Some(self.balance().unwrap_or_default());
+    }
+
+    /// The balance, as last read.
+    pub(crate) fn balance(&self) -> Option<U256> {
+        self.sight.map(|sight| sight.balance)
+    }
+
+    /// What is to be kept of it once `nonce` is leased.
+    pub(crate) const fn record_after_lease(&self, nonce: u64) -> AccountRecord {
+        AccountRecord { next_nonce: nonce + 1, settled_nonce: self.settled_nonce }
+    }
+
+    /// What is to be kept of it once `nonce`, the last one leased, is free again.
+    pub(crate) const fn record_after_free(&self, nonce: u64) -> AccountRecord {
+        AccountRecord { next_nonce: nonce, settled_nonce: self.settled_nonce }
+    }
+
+    /// What is to be kept of it as it is.
+    pub(crate) const fn record(&self) -> AccountRecord {
+        AccountRecord { next_nonce: self.ledger.next(), settled_nonce: self.settled_nonce }
+    }
+}

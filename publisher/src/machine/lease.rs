@@ -1,0 +1,232 @@
+//! What is done about a job that waits: it expires, or it becomes a transaction of an account.
+
+use std::cmp::Reverse;
+use std::time::Duration;
+
+use alloy::primitives::{Address, U256};
+use fermata_primitives::{L1Timestamp, UnixTime};
+
+use crate::error::AccountBalance;
+use crate::fees::horizon;
+use crate::machine::account::Account;
+use crate::machine::job::{Gas, Waiting};
+use crate::machine::step::{Change, Effect, Lease, Step};
+use crate::machine::tx::Tx;
+use crate::machine::{Machine, Rules, is_answered};
+use crate::records::{AttemptKind, AttemptRecord, IntentRecord};
+use crate::tx::{SignedTx, TRANSFER_GAS, TxBody};
+use crate::window::{MISSED_AFTER, Window};
+use crate::{Error, Fees, Outcome, PreparedBlobs, RejectReason, first_fees};
+
+/// Most transactions of an account in flight: pools take 16, and two places are kept for cancels.
+const MOST_IN_FLIGHT: usize = 14;
+
+/// How the next L1 block lies to a window.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub(super) enum Position {
+    Before,
+    Within,
+    Behind,
+}
+
+/// A pool holds transactions of one type of an account at a time.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+enum Lane {
+    Plain,
+    Blob,
+}
+
+impl Lane {
+    const fn of(blob_count: usize) -> Self {
+        if blob_count > 0 { Self::Blob } else { Self::Plain }
+    }
+}
+
+/// Which account a job gets.
+enum Choice {
+    Account(Address),
+    /// All that could are busy, or have not been looked at.
+    Wait,
+    Unfunded(Vec<AccountBalance>),
+}
+
+impl Machine {
+    /// The next step for a job that waits.
+    pub(super) fn attend(&self, waiting: &Waiting, rules: &Rules<'_>) -> Option<Step> {
+        let job = &waiting.job;
+        if let Some(reason @ RejectReason::EstimateReverted { .. }) = &waiting.reason {
+            return Some(ended(waiting, Ok(Outcome::Rejected { reason: reason.clone() })));
+        }
+        match self.position(job.request.window(), rules) {
+            Position::Behind => return Some(self.too_late(waiting)),
+            Position::Before => return None,
+            Position::Within => {}
+        }
+        if self.beat < waiting.held_until {
+            return None;
+        }
+        match self.priced(waiting, rules)? {
+            Ok(fees) => self.launch(waiting, fees, rules),
+            Err(ceiling) => {
+                let (job, until) = (job.id, self.beat + 1);
+                Some(Step::of(Change::Hold { job, until, reason: ceiling.into() }))
+            }
+        }
+    }
+
+    /// Where the next L1 block lies. A slot of L1 that must have gone without a block is not waited for: one is missed now
+    /// and then; a head that is further behind is a node that is, and says nothing about the next block.
+    pub(super) fn position(&self, window: Window, rules: &Rules<'_>) -> Position {
+        let next = self.next_block_at(rules);
+        if next >= window.deadline {
+            return Position::Behind;
+        }
+        let is_open = next >= window.not_before || is_missed(next, window, rules);
+        if is_open { Position::Within } else { Position::Before }
+    }
+
+    /// The deadline is out of reach: answers what stood in the way, or that nobody asked in time.
+    fn too_late(&self, waiting: &Waiting) -> Step {
+        let outcome = match waiting.reason.clone() {
+            Some(reason) => Outcome::Rejected { reason },
+            None => Outcome::Expired,
+        };
+        ended(waiting, Ok(outcome))
+    }
+
+    /// The first bid, with headroom until the deadline; `None` before L1 was looked at.
+    fn priced(&self, waiting: &Waiting, rules: &Rules<'_>) -> Option<Result<Fees, crate::CeilingExceeded>> {
+        let market = self.market(waiting.job.blob_count())?;
+        let secs_left = waiting.job.request.deadline.0.saturating_sub(self.head.timestamp.0);
+        let blocks = horizon(secs_left, rules.ethereum_slot.as_secs());
+        Some(first_fees(&market, blocks, &rules.fees))
+    }
+
+    /// Account, gas, nonce, signature.
+    fn launch(&self, waiting: &Waiting, fees: Fees, rules: &Rules<'_>) -> Option<Step> {
+        let job = &waiting.job;
+        let gas = if let Gas::Limit(gas) = waiting.gas { gas } else { TRANSFER_GAS };
+        let cost = fees.max_cost(gas, job.blob_count()) + job.request.value;
+        let account = match self.choose(waiting, cost) {
+            Choice::Account(account) => account,
+            Choice::Wait => return None,
+            Choice::Unfunded(accounts) => return Some(ended(waiting, Err(Error::Unfunded { needed: cost, accounts }))),
+        };
+        match waiting.gas {
+            Gas::Limit(gas_limit) => self.lease(waiting, (account, fees, gas_limit), rules),
+            Gas::Unknown => {
+                let estimate = Effect::Estimate { job: job.clone(), account, fees };
+                Some(Step::of(Change::AskGas { job: job.id }).then(estimate))
+            }
+            Gas::Asked => None,
+        }
+    }
+
+    fn lease(
+        &self,
+        waiting: &Waiting,
+        (address, fees, gas_limit): (Address, Fees, u64),
+        rules: &Rules<'_>,
+    ) -> Option<Step> {
+        let job = &waiting.job;
+        let account = self.accounts.get(&address)?;
+        let nonce = account.ledger.next();
+        let body = TxBody {
+            chain_id: rules.chain_id,
+            nonce,
+            to: job.request.to,
+            value: job.request.value,
+            calldata: job.request.calldata.clone(),
+            gas_limit,
+            fees,
+            versioned_hashes: job.blobs.as_ref().map(PreparedBlobs::versioned_hashes).unwrap_or_default(),
+        };
+        let signed = match SignedTx::sign(body, rules.signers.get(&address)?) {
+            Ok(signed) => signed,
+            Err(error) => return Some(ended(waiting, Err(error))),
+        };
+        let mut intent = IntentRecord::new(&job.request, (address, nonce), gas_limit, rules.time);
+        intent.id = self.next_id;
+        let (kind, hash) = (AttemptKind::Initial, signed.hash());
+        let attempt = AttemptRecord { kind, fees, hash, signed: signed.canonical() };
+        let id = intent.id;
+        let lease = Lease {
+            tries: waiting.tries,
+            job: job.clone(),
+            intent,
+            attempt,
+            account: account.record_after_lease(nonce),
+        };
+        Some(Step::of(Change::Lease(Box::new(lease))).then(Effect::Send(id, 0)))
+    }
+
+    /// The account that carries least, then the richest, then the least recently used, of those that can pay.
+    fn choose(&self, waiting: &Waiting, cost: U256) -> Choice {
+        let kind = Lane::of(waiting.job.blob_count());
+        if self.accounts.values().any(|account| !self.is_fresh(account, waiting)) {
+            return Choice::Wait;
+        }
+        let can_pay = |account: &Account| {
+            let balance = account.balance().unwrap_or_default();
+            account.broke_at.is_none() && !balance.is_zero() && balance >= cost
+        };
+        if !self.accounts.values().any(can_pay) {
+            let holds = |(address, account): (&Address, &Account)| AccountBalance {
+                account: *address,
+                balance: account.balance().unwrap_or_default(),
+            };
+            return Choice::Unfunded(self.accounts.iter().map(holds).collect());
+        }
+        let free = self
+            .accounts
+            .iter()
+            .filter(|(address, account)| can_pay(account) && self.has_room((**address, account), kind, cost));
+        let rank = |(address, account): &(&Address, &Account)| {
+            (self.in_flight(**address).count(), Reverse(account.balance()), account.last_used)
+        };
+        free.min_by_key(rank).map_or(Choice::Wait, |(address, _)| Choice::Account(*address))
+    }
+
+    /// True when the account can take one more: its last transaction was answered, all are of one type, pools have a place
+    /// for it, and the balance covers everything that is not in a block.
+    fn has_room(&self, (address, account): (Address, &Account), lane: Lane, cost: U256) -> bool {
+        let in_flight: Vec<&Tx> = self.in_flight(address).collect();
+        let reserved = in_flight.iter().fold(U256::ZERO, |sum, tx| sum + tx.reserved());
+        let fits = |tx: &&Tx| is_answered(tx) && Lane::of(tx.stored.intent.blob_count) == lane;
+        in_flight.len() < MOST_IN_FLIGHT
+            && in_flight.iter().all(fits)
+            && account.balance().unwrap_or_default() >= reserved + cost
+    }
+
+    /// True when the account was looked at now, or a head ago for a job that was there already: a job that comes ahead of its
+    /// window costs no call at the moment it is sent. And its next nonce is known.
+    fn is_fresh(&self, account: &Account, waiting: &Waiting) -> bool {
+        let is_recent = |at: u64| at >= self.beat || (at + 1 == self.beat && at >= waiting.since);
+        !account.nonce_in_doubt && account.sight.is_some_and(|sight| is_recent(sight.at))
+    }
+
+    /// When to look again though L1 has no new head: a slot of L1 may go without a block.
+    pub(crate) fn wake_at(&self, rules: &Rules<'_>) -> Option<UnixTime> {
+        let next = self.next_block_at(rules);
+        let windows = self.waiting.iter().map(|waiting| waiting.job.request.window());
+        let mut wakes = windows.filter(|window| may_be_missed(next, *window, rules));
+        wakes.next().map(|_| UnixTime::from(next) + MISSED_AFTER).filter(|wake| *wake > rules.time)
+    }
+}
+
+/// The job has its answer.
+fn ended(waiting: &Waiting, answer: Result<Outcome, Error>) -> Step {
+    let job = waiting.job.id;
+    Step::of(Change::Drop { job }).then(Effect::Answer(job, answer))
+}
+
+/// True when the window opens right behind the next block, and L1's slots are long enough to tell a missed one.
+fn may_be_missed(next: L1Timestamp, window: Window, rules: &Rules<'_>) -> bool {
+    let slot: Duration = rules.ethereum_slot;
+    slot > MISSED_AFTER && next < window.not_before && next.plus_secs(slot.as_secs()) >= window.not_before
+}
+
+fn is_missed(next: L1Timestamp, window: Window, rules: &Rules<'_>) -> bool {
+    let is_due = rules.time >= UnixTime::from(next) + MISSED_AFTER;
+    is_due && rules.time < UnixTime::from(window.deadline) && may_be_missed(next, window, rules)
+}

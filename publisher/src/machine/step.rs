@@ -1,0 +1,144 @@
+//! A step of the machine: what becomes durable, and what is done once it is.
+//!
+//! Effects lie inside a [`Step`] where nobody can reach them. The store turns a step into a [`Committed`] one, and that
+//! alone gives them out: so nothing is handed to L1 before its record is on disk.
+
+use std::sync::Arc;
+
+use alloy::primitives::Address;
+
+use crate::machine::job::{Job, JobId};
+use crate::records::{AccountRecord, AttemptRecord, IntentId, IntentRecord};
+use crate::{Error, Fees, Outcome, RejectReason};
+
+/// One change of what the publisher knows.
+#[derive(Debug, Clone)]
+pub(crate) enum Change {
+    /// A job becomes a transaction: its nonce, its first attempt, its payload.
+    Lease(Box<Lease>),
+    /// Another attempt with the same nonce.
+    Attempt { intent: IntentId, number: usize, attempt: AttemptRecord },
+    /// The transaction has moved; its account is kept beside it.
+    Move { intent: Box<IntentRecord>, account: AccountRecord },
+    /// A job waits again. Not durable.
+    Hold { job: JobId, until: u64, reason: RejectReason },
+    /// The node is asked how much gas a job needs. Not durable.
+    AskGas { job: JobId },
+    /// The bid of a transaction cannot be raised now. Not durable.
+    Blocked { intent: IntentId, by: crate::CeilingExceeded },
+    /// The same bytes go out again. Not durable.
+    Resend { intent: IntentId, attempt: usize },
+    /// A job waits no longer. Not durable.
+    Drop { job: JobId },
+    /// A job whose transaction was refused waits for another. Not durable.
+    Requeue { job: Arc<Job>, tries: u32, until: u64, reason: RejectReason },
+    /// An account cannot pay. Not durable.
+    Broke { account: Address },
+    /// The next nonce of an account is in doubt. Not durable.
+    DoubtNonce { account: Address },
+}
+
+/// A job that becomes a transaction.
+#[derive(Debug, Clone)]
+pub(crate) struct Lease {
+    /// How often it was refused before.
+    pub(crate) tries: u32,
+    pub(crate) job: Arc<Job>,
+    pub(crate) intent: IntentRecord,
+    pub(crate) attempt: AttemptRecord,
+    pub(crate) account: AccountRecord,
+}
+
+/// Something done in the world.
+#[derive(Debug)]
+pub(crate) enum Effect {
+    /// Hand this attempt of a transaction to L1.
+    Send(IntentId, usize),
+    /// Ask how much gas the job needs, when this account sends it at these fees.
+    Estimate { job: Arc<Job>, account: Address, fees: Fees },
+    /// Tell the caller how it ended.
+    Answer(JobId, Result<Outcome, Error>),
+}
+
+/// What is to become durable, and then to be done.
+#[derive(Debug, Default)]
+#[must_use = "a step that is not committed never happens"]
+pub(crate) struct Step {
+    changes: Vec<Change>,
+    effects: Vec<Effect>,
+}
+
+/// A step whose changes are on disk.
+#[derive(Debug)]
+pub(crate) struct Committed(Step);
+
+impl Step {
+    pub(crate) fn of(change: Change) -> Self {
+        Self { changes: vec![change], effects: Vec::new() }
+    }
+
+    pub(crate) fn and(mut self, change: Change) -> Self {
+        self.changes.push(change);
+        self
+    }
+
+    /// Once the changes are durable.
+    pub(crate) fn then(mut self, effect: Effect) -> Self {
+        self.effects.push(effect);
+        self
+    }
+
+    /// Tells the caller, where there is one.
+    pub(crate) fn answering(self, job: Option<&Arc<Job>>, outcome: Outcome) -> Self {
+        match job {
+            Some(job) => self.then(Effect::Answer(job.id, Ok(outcome))),
+            None => self,
+        }
+    }
+
+    pub(crate) fn changes(&self) -> &[Change] {
+        &self.changes
+    }
+
+    /// The step, once `write` has made its changes durable.
+    ///
+    /// # Errors
+    /// What `write` answers: the step has not happened then, and comes back.
+    pub(crate) fn commit(self, write: impl FnOnce(&[Change]) -> Result<(), Error>) -> Result<Committed, (Self, Error)> {
+        match write(&self.changes) {
+            Ok(()) => Ok(Committed(self)),
+            Err(error) => Err((self, error)),
+        }
+    }
+
+    /// Whom to tell that it could not be made durable.
+    pub(crate) fn leased_job(&self) -> Option<JobId> {
+        self.changes.iter().find_map(|change| match change {
+            Change::Lease(lease) => Some(lease.job.id),
+            Change::Attempt { .. }
+            | Change::Move { .. }
+            | Change::Hold { .. }
+            | Change::AskGas { .. }
+            | Change::Blocked { .. }
+            | Change::Resend { .. }
+            | Change::Drop { .. }
+            | Change::Requeue { .. }
+            | Change::Broke { .. }
+            | Change::DoubtNonce { .. } => None,
+        })
+    }
+}
+
+impl Change {
+    /// True when the store keeps it.
+    pub(crate) const fn is_durable(&self) -> bool {
+        matches!(self, Self::Lease(_) | Self::Attempt { .. } | Self::Move { .. })
+    }
+}
+
+impl Committed {
+    /// What has changed, and what is to be done about it.
+    pub(crate) fn into_parts(self) -> (Vec<Change>, Vec<Effect>) {
+        (self.0.changes, self.0.effects)
+    }
+}

@@ -1,0 +1,147 @@
+use alloy::primitives::{Bytes, U256};
+use alloy::signers::local::PrivateKeySigner;
+use fermata_primitives::{L1Timestamp, UnixTime};
+use tokio_util::sync::CancellationToken;
+
+use super::*;
+use crate::broadcast_gate::BroadcastGate;
+use crate::machine::job::Job;
+use crate::records::{AttemptKind, Finality};
+use crate::tx::TxBody;
+use crate::{Fees, L1Request, L1TxState, RequestBlobs, SuccessRule};
+
+const FEES: Fees = Fees { max_fee_per_gas: 10, tip: 1, max_fee_per_blob_gas: Some(3) };
+
+fn lease(signer: &PrivateKeySigner, nonce: u64, key: &str) -> Lease {
+    let blobs = PreparedBlobs::one_empty();
+    let request = L1Request {
+        label: "propose".into(),
+        dedup_key: Some(key.into()),
+        to: Address::repeat_byte(1),
+        calldata: Bytes::from_static(b"call"),
+        value: U256::ZERO,
+        blobs: RequestBlobs::Prepared(blobs.clone()),
+        gas_limit: Some(50_000),
+        not_before: L1Timestamp(1),
+        deadline: L1Timestamp(9),
+        success: SuccessRule::Status,
+    };
+    let body = TxBody {
+        chain_id: 1,
+        nonce,
+        to: request.to,
+        value: request.value,
+        calldata: request.calldata.clone(),
+        gas_limit: 50_000,
+        fees: FEES,
+        versioned_hashes: blobs.versioned_hashes(),
+    };
+    let signed = SignedTx::sign(body, signer).unwrap();
+    let mut intent = IntentRecord::new(&request, (signer.address(), nonce), 50_000, UnixTime::default());
+    intent.id = nonce;
+    let (gate, interrupt) = (Arc::new(BroadcastGate::default()), CancellationToken::new());
+    Lease {
+        tries: 0,
+        intent,
+        attempt: AttemptRecord {
+            kind: AttemptKind::Initial,
+            fees: FEES,
+            hash: signed.hash(),
+            signed: signed.canonical(),
+        },
+        job: Arc::new(Job { id: nonce, request, blobs: Some(blobs), gate, interrupt }),
+        account: AccountRecord { next_nonce: nonce + 1, settled_nonce: nonce },
+    }
+}
+
+fn commit(store: &Store, change: Change) {
+    store.commit_step(Step::of(change)).map_err(|(_, error)| error).unwrap();
+}
+
+fn begin(store: &Store, lease: Lease) -> IntentId {
+    let id = lease.intent.id;
+    commit(store, Change::Lease(Box::new(lease)));
+    assert_eq!(store.next_id().unwrap(), id + 1);
+    id
+}
+
+fn reopen(store: Store, dir: &Path) -> Store {
+    Arc::new(store).closing().wait();
+    Store::open(dir, 1, 2).unwrap()
+}
+
+fn settle(store: &Store, id: IntentId, (state, finality): (L1TxState, Finality)) {
+    let all = store.unsettled().unwrap();
+    let mut intent = all.into_iter().find(|tx| tx.intent.id == id).unwrap().intent;
+    (intent.state, intent.finality) = (state, finality);
+    let account = AccountRecord { next_nonce: 9, settled_nonce: 9 };
+    commit(store, Change::Move { intent: Box::new(intent), account });
+}
+
+#[test]
+fn what_was_recorded_is_there_after_reopening() {
+    let dir = tempfile::tempdir().unwrap();
+    let store = Store::open(dir.path(), 1, 2).unwrap();
+    let signer = PrivateKeySigner::random();
+    let new = lease(&signer, 7, "slot 1");
+    let (hash, blobs) = (new.attempt.hash, new.job.blobs.clone());
+    let id = begin(&store, new);
+    let store = reopen(store, dir.path());
+    let found = store.unsettled().unwrap();
+    assert_eq!((found.len(), found[0].intent.id, found[0].intent.nonce), (1, id, 7));
+    assert_eq!(found[0].attempts[0].hash, hash);
+    assert_eq!(store.blobs(&found[0].intent).unwrap(), blobs);
+    assert_eq!(store.by_hash(hash).unwrap().as_ref(), Some(&found[0]));
+    assert_eq!(store.dedup_holder("slot 1").unwrap().as_ref(), Some(&found[0]));
+    assert_eq!(store.account(signer.address()).unwrap().next_nonce, 8);
+}
+
+#[test]
+fn a_dedup_key_is_held_by_what_landed_and_freed_by_what_is_believed_to_have_had_no_effect() {
+    let dir = tempfile::tempdir().unwrap();
+    let store = Store::open(dir.path(), 1, 8).unwrap();
+    let signer = PrivateKeySigner::random();
+    for (nonce, state, finality, held) in [
+        (0, L1TxState::Included, Finality::Final, true),
+        (1, L1TxState::Cancelled, Finality::Confirmed, false),
+        (2, L1TxState::Rejected, Finality::Open, false),
+        (3, L1TxState::Reverted, Finality::Confirmed, false),
+        (4, L1TxState::Reverted, Finality::Open, true),
+    ] {
+        let key = format!("slot {nonce}");
+        let id = begin(&store, lease(&signer, nonce, &key));
+        assert!(store.dedup_holder(&key).unwrap().is_some());
+        settle(&store, id, (state, finality));
+        assert_eq!(store.dedup_holder(&key).unwrap().is_some(), held, "{state:?}");
+    }
+}
+
+#[test]
+fn only_the_last_final_transactions_are_kept_and_nothing_of_the_others_stays() {
+    let dir = tempfile::tempdir().unwrap();
+    let store = Store::open(dir.path(), 1, 2).unwrap();
+    let signer = PrivateKeySigner::random();
+    let mut hashes = Vec::new();
+    for nonce in 0..5 {
+        let new = lease(&signer, nonce, &format!("slot {nonce}"));
+        hashes.push(new.attempt.hash);
+        let id = begin(&store, new);
+        settle(&store, id, (L1TxState::Included, Finality::Final));
+    }
+    let kept: Vec<_> = hashes.iter().map(|hash| store.by_hash(*hash).unwrap().is_some()).collect();
+    assert_eq!(kept, [false, false, false, true, true]);
+    let txn = store.env.read_txn().unwrap();
+    for db in [store.db.intents, store.db.payloads, store.db.blobs, store.db.attempts, store.db.dedup] {
+        assert_eq!(db.len(&txn).unwrap(), 2);
+    }
+}
+
+#[test]
+fn an_attempt_that_was_tampered_with_is_reported_as_damage() {
+    let dir = tempfile::tempdir().unwrap();
+    let store = Store::open(dir.path(), 1, 2).unwrap();
+    let mut new = lease(&PrivateKeySigner::random(), 0, "slot 0");
+    new.attempt.hash = B256::repeat_byte(9);
+    begin(&store, new);
+    assert!(matches!(store.unsettled(), Err(Error::StoreDamaged { .. })));
+}
