@@ -331,9 +331,8 @@ pub(crate) async fn commit(
         crash_point!("publisher.after_landing");
     }
     let leased = step.leased_job();
-    let committed = core.on_store(move |store| Ok(store.commit_step(step))).await;
-    let committed = committed.map_err(|error| (leased, error))?.map_err(|(_, error)| (leased, error))?;
-    let (changes, effects) = committed.into_parts();
+    let committed = core.on_store(move |store| store.commit_step(step)).await;
+    let (changes, effects) = committed.map_err(|error| (leased, error))?.into_parts();
     for change in changes {
         log::tell(machine, &change);
         machine.apply(change);

@@ -1,26 +1,22 @@
 //! L1 as the publisher sees it: a head to watch, and calls that end in time.
 
+mod batches;
+
 use std::future::IntoFuture;
 use std::time::Duration;
 
 use alloy::eips::BlockId;
-use alloy::primitives::{B256, Bytes, U64, U128, U256};
+use alloy::primitives::{B256, Bytes, U64};
 use alloy::providers::{DynProvider, Provider};
-use alloy::rpc::client::{BatchRequest, Waiter};
-use alloy::rpc::json_rpc::RpcRecv;
 use alloy::rpc::types::simulate::{SimulatePayload, SimulatedBlock};
-use alloy::rpc::types::{BlockOverrides, TransactionReceipt, TransactionRequest};
+use alloy::rpc::types::{BlockOverrides, TransactionRequest};
 use alloy::transports::{RpcError, TransportError, TransportResult};
 use fermata_primitives::L1Timestamp;
 use serde::Deserialize;
-use serde::de::IgnoredAny;
 use tokio::sync::watch;
 
 use crate::Error;
 use crate::classify::{Verdict, classify};
-use crate::desk::look::{TxAnswers, Wanted};
-use crate::machine::news::{AccountSight, Look};
-use crate::machine::questions::Questions;
 use crate::redact::without_url;
 
 /// The head of L1, as its watcher last saw it.
@@ -97,102 +93,6 @@ impl L1Client {
         self.ask("eth_simulateV1", self.provider.simulate(payload).latest()).await
     }
 
-    /// The first batch of a look: the tip, the blob base fee, and every account.
-    pub(crate) async fn look_at_accounts(&self, questions: &Questions) -> Result<Look, Error> {
-        const METHOD: &str = "eth_getTransactionCount";
-        let client = self.provider.client();
-        let mut batch = BatchRequest::new(&client);
-        let tip = batch.add_call::<_, U128>("eth_maxPriorityFeePerGas", &());
-        let blob_fee = questions.wants_blob_fee.then(|| batch.add_call::<_, U128>("eth_blobBaseFee", &()));
-        let mut waiters = Vec::with_capacity(questions.accounts.len());
-        for question in &questions.accounts {
-            let mut count = |tag: &str| batch.add_call::<_, U64>(METHOD, &(question.address, tag));
-            let latest = count("latest");
-            let pending = question.wants_pending.then(|| count("pending"));
-            let finalized = question.wants_final.then(|| count("finalized"));
-            let balance = batch.add_call::<_, U256>("eth_getBalance", &(question.address, "latest"));
-            waiters.push((question.address, latest, pending, finalized, balance));
-        }
-        self.ask(METHOD, batch.send()).await?;
-        let mut look = Look {
-            at: questions.at,
-            // The method is not standard: without it the configured floor decides.
-            suggested_tip: self.optional("eth_maxPriorityFeePerGas", tip).await?.map_or(0, |tip| tip.to()),
-            ..Look::default()
-        };
-        if let Some(fee) = blob_fee {
-            look.blob_base_fee = Some(self.ask("eth_blobBaseFee", ready(fee)).await?.to());
-        }
-        for (address, latest, pending, finalized, balance) in waiters {
-            let final_nonce = match finalized {
-                Some(finalized) => self.optional(METHOD, finalized).await?,
-                None => None,
-            };
-            let pending_nonce = match pending {
-                Some(pending) => Some(self.ask(METHOD, ready(pending)).await?.to()),
-                None => None,
-            };
-            let sight = AccountSight {
-                at: questions.at,
-                latest_nonce: self.ask(METHOD, ready(latest)).await?.to(),
-                pending_nonce,
-                final_nonce: final_nonce.map(|nonce| nonce.to()),
-                balance: self.ask("eth_getBalance", ready(balance)).await?,
-            };
-            look.accounts.push((address, sight));
-        }
-        Ok(look)
-    }
-
-    /// The second batch of a look: receipts, and what the node's pool holds.
-    pub(crate) async fn look_at_txs(&self, wanted: &[Wanted]) -> Result<TxAnswers, Error> {
-        const RECEIPT: &str = "eth_getTransactionReceipt";
-        const KNOWN: &str = "eth_getTransactionByHash";
-        if wanted.is_empty() {
-            return Ok(TxAnswers::default());
-        }
-        let client = self.provider.client();
-        let mut batch = BatchRequest::new(&client);
-        let (mut receipts, mut pooled) = (Vec::new(), Vec::new());
-        for wanted in wanted {
-            match wanted {
-                Wanted::Receipt(hash) => {
-                    receipts.push((*hash, batch.add_call::<_, Option<TransactionReceipt>>(RECEIPT, &(*hash,))));
-                }
-                Wanted::Pooled(hash) => {
-                    pooled.push((*hash, batch.add_call::<_, Option<IgnoredAny>>(KNOWN, &(*hash,))));
-                }
-            }
-        }
-        self.ask(RECEIPT, batch.send()).await?;
-        let mut answers = TxAnswers::default();
-        for (hash, waiter) in receipts {
-            let receipt = self.ask(RECEIPT, ready(waiter)).await?;
-            if let Some(receipt) = receipt.filter(|receipt| receipt.block_hash.is_some()) {
-                answers.receipts.insert(hash, receipt);
-            }
-        }
-        for (hash, waiter) in pooled {
-            if self.ask(KNOWN, ready(waiter)).await?.is_some() {
-                answers.pooled.push(hash);
-            }
-        }
-        Ok(answers)
-    }
-
-    /// What a call answers that not every node has.
-    async fn optional<T: RpcRecv>(
-        &self,
-        method: &'static str,
-        waiter: TransportResult<Waiter<T>>,
-    ) -> Result<Option<T>, Error> {
-        match self.ask(method, ready(waiter)).await {
-            Ok(answer) => Ok(Some(answer)),
-            Err(Error::L1Refused { .. }) => Ok(None),
-            Err(other) => Err(other),
-        }
-    }
-
     /// Hands a transaction to the node.
     pub(crate) async fn broadcast(&self, hash: B256, bytes: Bytes) -> Verdict {
         let call = self.provider.client().request::<_, B256>("eth_sendRawTransaction", (bytes,));
@@ -216,11 +116,6 @@ impl L1Client {
             Err(_) => Err(Error::L1TimedOut { method, after: self.timeout }),
         }
     }
-}
-
-/// The answer to one call of a batch that was sent.
-async fn ready<T: RpcRecv>(waiter: TransportResult<Waiter<T>>) -> TransportResult<T> {
-    waiter?.await
 }
 
 /// Takes a revert out of the errors: it is an answer.

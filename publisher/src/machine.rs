@@ -16,6 +16,8 @@ pub(crate) mod news;
 pub(crate) mod questions;
 mod replace;
 pub(crate) mod step;
+#[cfg(test)]
+mod tests;
 pub(crate) mod tx;
 
 use std::collections::{BTreeMap, VecDeque};
@@ -359,6 +361,7 @@ impl Machine {
         }
         self.with_tx(id, |tx| {
             tx.seen.first_answer = None;
+            tx.seen.is_told |= state.is_settled() || state == L1TxState::Cancelling;
             tx.stored.intent = intent;
         });
     }

@@ -63,8 +63,8 @@ impl Store {
     /// Makes a step durable, in one transaction; nothing is written for what is not.
     ///
     /// # Errors
-    /// [`Error::Store`]: the step has not happened, and comes back.
-    pub(crate) fn commit_step(&self, step: Step) -> Result<Committed, (Step, Error)> {
+    /// [`Error::Store`]: the step has not happened, and is decided again.
+    pub(crate) fn commit_step(&self, step: Step) -> Result<Committed, Error> {
         step.commit(|changes| match changes.iter().any(Change::is_durable) {
             true => self.write_changes(changes),
             false => Ok(()),
@@ -219,11 +219,19 @@ impl Store {
         Ok(())
     }
 
+    /// The same bytes may belong to a later intent: one that was refused leaves its nonce, and so its hash, to the next.
+    fn forget_hash(&self, txn: &mut RwTxn<'_>, id: IntentId, hash: B256) -> Result<(), Error> {
+        if self.get_raw(txn, self.db.hash_index, hash.as_slice())? == Some(&id.to_be_bytes()[..]) {
+            self.delete(txn, self.db.hash_index, hash.as_slice())?;
+        }
+        Ok(())
+    }
+
     fn prune(&self, txn: &mut RwTxn<'_>, intent: &IntentRecord) -> Result<(), Error> {
         let id = intent.id.to_be_bytes();
         let mut number = 0;
         while let Some(attempt) = self.get::<AttemptRecord>(txn, self.db.attempts, &numbered(intent.id, number))? {
-            self.delete(txn, self.db.hash_index, attempt.hash.as_slice())?;
+            self.forget_hash(txn, intent.id, attempt.hash)?;
             self.delete(txn, self.db.attempts, &numbered(intent.id, number))?;
             number += 1;
         }

@@ -46,7 +46,7 @@ impl Machine {
                 (L1TxEvent::MinedReverted, Outcome::Mined(mined.clone()))
             }
         };
-        Some(self.step(tx, event, Some((mined, rules)))?.answering(tx.job.as_ref(), outcome))
+        Some(self.step(tx, event, Some((mined, rules)))?.answering(tx.untold_job(), outcome))
     }
 
     /// The block that holds it is believed, and then final.
@@ -131,7 +131,7 @@ impl Machine {
         let (account, nonce) = (tx.stored.intent.account, tx.stored.intent.nonce);
         let outcome = Outcome::Rejected { reason: RejectReason::Superseded { account, nonce } };
         let step = self.step(tx, L1TxEvent::ForeignNonce, None)?.and(Change::DoubtNonce { account });
-        Some(step.answering(tx.job.as_ref(), outcome))
+        Some(step.answering(tx.untold_job(), outcome))
     }
 
     /// Its deadline has passed, and L1 was seen to hold it in no block up to here.
@@ -140,7 +140,7 @@ impl Machine {
         if !is_late || tx.sight_at(self.beat).is_none() {
             return None;
         }
-        Some(self.step(tx, L1TxEvent::DeadlinePassed, None)?.answering(tx.job.as_ref(), Outcome::Expired))
+        Some(self.step(tx, L1TxEvent::DeadlinePassed, None)?.answering(tx.untold_job(), Outcome::Expired))
     }
 
     /// No node has it: the same bytes go out again, a few times a head. What has expired never does; a cancel does not expire.

@@ -66,7 +66,7 @@ impl Machine {
             return false;
         }
         let is_new_head = self.beat > tx.seen.attempted_at;
-        let is_late = next_block.0 >= last_third(intent.not_before, intent.deadline).0;
+        let is_late = next_block.0 >= last_third(tx).0;
         let is_overdue = tx.seen.missed >= patience(tx, rules) || (is_late && tx.seen.missed > 0);
         is_new_head && (self.is_priced_out(tx) || is_overdue || tx.seen.is_too_low)
     }
@@ -130,13 +130,13 @@ pub(crate) fn cancel_blobs(tx: &Tx) -> Option<PreparedBlobs> {
 
 /// How many L1 blocks may come without it: the shorter its window, the fewer.
 fn patience(tx: &Tx, rules: &Rules<'_>) -> u64 {
-    let intent = &tx.stored.intent;
-    let window = intent.deadline.0.saturating_sub(intent.not_before.0);
+    let window = tx.stored.intent.deadline.0.saturating_sub(tx.since().0);
     let blocks = window / rules.ethereum_slot.as_secs().max(1);
     (blocks / RAISES_A_WINDOW).clamp(LEAST_PATIENCE, MOST_PATIENCE)
 }
 
 /// Where the last third of a window begins.
-fn last_third(not_before: L1Timestamp, deadline: L1Timestamp) -> L1Timestamp {
-    L1Timestamp(deadline.0 - (deadline.0.saturating_sub(not_before.0)) / 3)
+fn last_third(tx: &Tx) -> L1Timestamp {
+    let deadline = tx.stored.intent.deadline.0;
+    L1Timestamp(deadline - deadline.saturating_sub(tx.since().0) / 3)
 }

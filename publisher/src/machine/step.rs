@@ -103,12 +103,10 @@ impl Step {
     /// The step, once `write` has made its changes durable.
     ///
     /// # Errors
-    /// What `write` answers: the step has not happened then, and comes back.
-    pub(crate) fn commit(self, write: impl FnOnce(&[Change]) -> Result<(), Error>) -> Result<Committed, (Self, Error)> {
-        match write(&self.changes) {
-            Ok(()) => Ok(Committed(self)),
-            Err(error) => Err((self, error)),
-        }
+    /// What `write` answers: the step has not happened then, and is decided again.
+    pub(crate) fn commit(self, write: impl FnOnce(&[Change]) -> Result<(), Error>) -> Result<Committed, Error> {
+        write(&self.changes)?;
+        Ok(Committed(self))
     }
 
     /// Whom to tell that it could not be made durable.

@@ -3,6 +3,7 @@
 use std::sync::Arc;
 
 use alloy::primitives::U256;
+use fermata_primitives::{L1Timestamp, UnixTime};
 
 use crate::classify::Verdict;
 use crate::machine::job::Job;
@@ -46,6 +47,8 @@ pub(crate) struct Seen {
     pub(crate) missed: u64,
     /// The node said that the last attempt bids too little to replace the one before.
     pub(crate) is_too_low: bool,
+    /// Its caller was told how it ended, and is told nothing more.
+    pub(crate) is_told: bool,
     /// The caller has interrupted it: it is only watched.
     pub(crate) is_interrupted: bool,
     /// Why its last replacement was not made.
@@ -69,6 +72,11 @@ impl Tx {
         Self { stored, job: None, tries: 0, seen }
     }
 
+    /// The job whose caller is to be told; none once that was done.
+    pub(crate) fn untold_job(&self) -> Option<&Arc<Job>> {
+        self.job.as_ref().filter(|_| !self.seen.is_told)
+    }
+
     pub(crate) const fn state(&self) -> L1TxState {
         self.stored.intent.state
     }
@@ -76,6 +84,12 @@ impl Tx {
     /// What L1 showed at this beat, if it was asked since.
     pub(crate) fn sight_at(&self, beat: u64) -> Option<&TxSight> {
         self.seen.sight.as_ref().filter(|(at, _)| *at >= beat).map(|(_, sight)| sight)
+    }
+
+    /// When it could first have landed: its window was open, and it was there.
+    pub(crate) fn since(&self) -> L1Timestamp {
+        let recorded = self.stored.intent.recorded_at.since(UnixTime::default()).as_secs();
+        L1Timestamp(self.stored.intent.not_before.0.max(recorded))
     }
 
     /// The last attempt is a cancel.

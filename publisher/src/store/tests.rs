@@ -55,7 +55,7 @@ fn lease(signer: &PrivateKeySigner, nonce: u64, key: &str) -> Lease {
 }
 
 fn commit(store: &Store, change: Change) {
-    store.commit_step(Step::of(change)).map_err(|(_, error)| error).unwrap();
+    store.commit_step(Step::of(change)).unwrap();
 }
 
 fn begin(store: &Store, lease: Lease) -> IntentId {
@@ -144,4 +144,24 @@ fn an_attempt_that_was_tampered_with_is_reported_as_damage() {
     new.attempt.hash = B256::repeat_byte(9);
     begin(&store, new);
     assert!(matches!(store.unsettled(), Err(Error::StoreDamaged { .. })));
+}
+
+#[test]
+fn a_hash_that_a_later_intent_took_over_outlives_the_earlier_one() {
+    let dir = tempfile::tempdir().unwrap();
+    let store = Store::open(dir.path(), 1, 1).unwrap();
+    let signer = PrivateKeySigner::random();
+    // A refused transaction leaves its nonce to the next, which may be the same to the last byte.
+    let refused = lease(&signer, 0, "slot 0");
+    let hash = refused.attempt.hash;
+    let mut again = refused.clone();
+    again.intent.id = 1;
+    let first = begin(&store, refused);
+    settle(&store, first, (L1TxState::Rejected, Finality::Open));
+    let second = begin(&store, again);
+    let mut third = lease(&signer, 1, "slot 1");
+    third.intent.id = 2;
+    let third = begin(&store, third);
+    settle(&store, third, (L1TxState::Rejected, Finality::Open));
+    assert_eq!(store.by_hash(hash).unwrap().map(|tx| tx.intent.id), Some(second), "the first was pruned, not this");
 }
