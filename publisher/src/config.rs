@@ -1,5 +1,6 @@
 //! What a publisher manager is told once.
 
+use std::num::NonZeroU64;
 use std::path::PathBuf;
 use std::time::Duration;
 
@@ -18,8 +19,8 @@ pub struct PublisherConfig {
     pub fees: FeeConfig,
     /// Longest wait for one answer of L1.
     pub rpc_timeout: Duration,
-    /// Blocks that must hold a transaction, its own included, before its end is believed; at least 1.
-    pub confirmations: u64,
+    /// Blocks that must hold a transaction, its own included, before its end is believed: its dedup key is held until then.
+    pub confirmations: NonZeroU64,
     /// How many settled transactions the store keeps.
     pub keep_settled: usize,
 }
@@ -34,7 +35,7 @@ impl PublisherConfig {
             data_dir: data_dir.into(),
             fees: FeeConfig::default(),
             rpc_timeout: Duration::from_secs(5),
-            confirmations: 1,
+            confirmations: NonZeroU64::MIN,
             keep_settled: 32,
         }
     }

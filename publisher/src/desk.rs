@@ -101,7 +101,7 @@ pub(crate) fn rules<'a>(core: &Core, signers: &'a Signers) -> Rules<'a> {
     Rules {
         chain_id: core.config.chain_id,
         ethereum_slot: core.config.ethereum_slot,
-        confirmations: core.config.confirmations,
+        confirmations: core.config.confirmations.get(),
         fees: core.fees(),
         signers,
         time: core.clock.now(),
