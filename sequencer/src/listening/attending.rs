@@ -57,7 +57,7 @@ impl Attending {
         let again = match self.bench.ledger.of(slot) {
             Some(Progress::Attested(attestations)) if vouched.is_known => Some(attestations),
             Some(Progress::Checking | Progress::Attested(_) | Progress::Refused(_)) => return Ok(()),
-            Some(Progress::Heard) | None => None,
+            Some(Progress::Heard | Progress::Told) | None => None,
         };
         if let Some(again) = again {
             self.send(&proposal.from, slot, again).await;
@@ -220,6 +220,6 @@ impl Checking {
 
 impl Drop for Checking {
     fn drop(&mut self) {
-        self.attending.bench.ledger.enter(self.slot, self.ended.take().unwrap_or(Progress::Heard));
+        self.attending.bench.ledger.enter(self.slot, self.ended.take().unwrap_or(Progress::Told));
     }
 }

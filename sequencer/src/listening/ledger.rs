@@ -15,6 +15,8 @@ pub(super) enum Progress {
     Heard,
     /// Its checkpoint is being checked.
     Checking,
+    /// Its checkpoint was heard, and could not be checked for now: that is repeated when it is told again.
+    Told,
     /// It was attested with these, which are sent again where they may have been lost.
     Attested(Vec<Signed<Attestation>>),
     /// It is wrong, for good, and this is why.
