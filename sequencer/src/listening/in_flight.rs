@@ -45,19 +45,7 @@ pub(super) fn ending(progress: Option<Progress>) -> Option<Ending> {
 mod tests {
     use std::time::Duration;
 
-    use fermata_primitives::{L1Timestamp, SlotTimes};
-
     use super::*;
-    use crate::timetable::Budgets;
-
-    /// Slots of 72 s, Ethereum slots of 12 s: ten blocks of 6 s.
-    fn table() -> Timetable {
-        let times = SlotTimes::new(L1Timestamp(1_000), 72, 32, 12).expect("valid times");
-        let secs = Duration::from_secs;
-        let (block, min_block) = (secs(6), secs(2));
-        let budgets = Budgets { block, min_block, peer: secs(2), assemble: secs(1), prepare: secs(1), max_blocks: 24 };
-        Timetable::new(times, budgets).expect("they fit")
-    }
 
     fn millis(millis: u64) -> Duration {
         Duration::from_millis(millis)
@@ -65,7 +53,7 @@ mod tests {
 
     #[test]
     fn in_flight_is_what_may_be_told_at_that_moment() {
-        let (table, slot) = (table(), Slot(9));
+        let (table, slot) = (Timetable::ordinary(), Slot(9));
         let opens = table.build_frame_start(slot);
         let before_last_use = table.attestation_deadline(Slot(8));
         let cases = [
@@ -84,7 +72,7 @@ mod tests {
 
     #[test]
     fn each_slot_in_flight_is_seen_through_until_it_is_settled_or_of_no_use() {
-        let (table, slot) = (table(), Slot(9));
+        let (table, slot) = (Timetable::ordinary(), Slot(9));
         let (opens, start) = (table.build_frame_start(slot), table.start(slot));
         // One way to a peer, and what clocks differ by.
         let told = millis(2_500);
