@@ -75,7 +75,8 @@ impl Chain {
     }
 
     /// The next L1 block belongs to slot `next`: drops what another proposer has under way for an earlier slot, what was withheld
-    /// for one, and what ended without a word. The heads are placed anew in any case, should that have failed before.
+    /// for one, what ended without a word, and what of ours L1 took back. The heads are placed anew in any case, should that have
+    /// failed before.
     ///
     /// # Errors
     /// Execution failed; the next call moves the heads again.
