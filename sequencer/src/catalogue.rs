@@ -70,7 +70,7 @@ catalogue! {
         "send less than 64 KiB; a reason is a sentence";
     NotSynced "NOT_SYNCED" Some(-32014), 200, 14, "a start at a head that the node has not synced to in time",
         "wait until `fermata status` shows the head, or give the start more time with waitMs";
-    DrainDeadline "DRAIN_DEADLINE" Some(-32015), 200, 15, "a signal ended the process, and what was in flight did not end by itself",
+    DrainDeadline "DRAIN_DEADLINE" Some(-32015), 200, 15, "a signal ended the process, and work of the node's own did not end by itself",
         "nothing is lost: the next start reconciles it; raise sequencer.stop_deadline_ms to let it land";
     Closed "CLOSED" Some(-32016), 200, 16, "a verb after a close",
         "start a new process with `fermata node`";

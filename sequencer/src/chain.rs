@@ -25,6 +25,9 @@ pub struct Chain {
     events: Events,
 }
 
+/// Why a place is let go of whose work has panicked.
+const WITHOUT_A_WORD: &str = "its work ended without a word";
+
 impl Chain {
     /// A chain that knows nothing of L1 yet.
     #[must_use]
@@ -72,7 +75,8 @@ impl Chain {
     }
 
     /// The next L1 block belongs to slot `next`: drops what another proposer has under way for an earlier slot, what was withheld
-    /// for one, and what ended without a word. The heads are placed anew in any case, should that have failed before.
+    /// for one, what ended without a word, and what of ours L1 took back. The heads are placed anew in any case, should that have
+    /// failed before.
     ///
     /// # Errors
     /// Execution failed; the next call moves the heads again.
@@ -111,8 +115,8 @@ impl Chain {
         self.events.emit(SequencerEvent::L1WentBack { cause, from, to, l1_block });
     }
 
-    /// Takes a place for the slot's checkpoint, on top of the chain. What was withheld for an earlier slot makes room for it,
-    /// since nothing on it could land.
+    /// Takes a place for the slot's checkpoint, on top of the chain. What ended without a word makes room for it, and what was
+    /// withheld for an earlier slot, since nothing on it could land.
     ///
     /// # Errors
     /// There is none, L1 has not been followed yet, or execution failed.
@@ -121,10 +125,13 @@ impl Chain {
         if self.tip.borrow().is_none() {
             return Err(SequencerError::NotSynced { want: pipeline.tip().number });
         }
-        let moved = pipeline.let_go_of_withheld(slot);
-        if moved != Moved::default() {
+        let fallen = [
+            (pipeline.let_go(), WITHOUT_A_WORD),
+            (pipeline.let_go_of_withheld(slot), "it was withheld, and a later slot of ours is built without it"),
+        ];
+        if fallen.iter().any(|(moved, _)| *moved != Moved::default()) {
             let placed = self.place_heads(&pipeline).await;
-            self.report(&moved, "it was withheld, and a later slot of ours is built without it");
+            fallen.iter().for_each(|(moved, reason)| self.report(moved, reason));
             placed?;
         }
         Ok(pipeline.open(slot)?)
@@ -181,7 +188,7 @@ impl Chain {
     /// # Errors
     /// Execution failed; the next [`Chain::expire`] moves the heads again.
     pub async fn settle(&self) -> Result<()> {
-        self.let_fall(Pipeline::let_go, "its work ended without a word").await?;
+        self.let_fall(Pipeline::let_go, WITHOUT_A_WORD).await?;
         self.let_fall(Pipeline::let_go_of_unfinished, "this node stopped before it was complete").await
     }
 

@@ -81,6 +81,14 @@ impl Ending {
             Self::Panicked => "panicked",
         }
     }
+
+    /// Whether it did not end by itself.
+    const fn is_cut(&self) -> bool {
+        match self {
+            Self::Cut | Self::InFlight { .. } | Self::Aborted | Self::Panicked => true,
+            Self::Landed { .. } | Self::Withheld | Self::Attested { .. } | Self::Failed { .. } => false,
+        }
+    }
 }
 
 /// How a piece of work ended.
@@ -153,4 +161,54 @@ pub struct DrainReport {
     pub failures: Vec<String>,
     /// From the beginning of the drain to its end, in milliseconds.
     pub took_ms: u64,
+}
+
+impl DrainReport {
+    /// Whether anything of this node's own did not end by itself, so that the next start has something to reconcile. What
+    /// others had in flight was theirs, however seeing it through ended.
+    #[must_use]
+    pub fn own_work_was_cut(&self) -> bool {
+        let is_cut = |work: &DrainedWork| work.kind != WorkKind::Attestation && work.ending.is_cut();
+        !self.failures.is_empty() || self.work.iter().any(is_cut)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn drained(work: &[(WorkKind, Ending)], failures: &[&str]) -> DrainReport {
+        let work = work.iter().map(|(kind, ending)| DrainedWork { kind: *kind, slot: Slot(7), ending: ending.clone() });
+        DrainReport {
+            outcome: DrainOutcome::Deadline,
+            head: Head::default(),
+            last_checkpoint: None,
+            work: work.collect(),
+            failures: failures.iter().map(|failure| (*failure).to_owned()).collect(),
+            took_ms: 25_000,
+        }
+    }
+
+    #[test]
+    fn what_of_others_was_not_seen_through_is_no_work_of_ours_that_was_cut() {
+        let landed = Ending::Landed { l1_tx: B256::ZERO };
+        assert!(!drained(&[], &[]).own_work_was_cut());
+        let others = [(WorkKind::Attestation, Ending::Cut), (WorkKind::Checkpoint, landed)];
+        assert!(!drained(&others, &[]).own_work_was_cut());
+        assert!(drained(&others, &["the publisher did not stop"]).own_work_was_cut());
+    }
+
+    #[test]
+    fn work_of_ours_that_did_not_end_by_itself_was_cut() {
+        let in_flight = Ending::InFlight { l1_tx: B256::ZERO, head: Head::default() };
+        for ending in [Ending::Cut, in_flight, Ending::Aborted, Ending::Panicked] {
+            for kind in [WorkKind::Build, WorkKind::Checkpoint, WorkKind::Fallback] {
+                assert!(drained(&[(kind, ending.clone())], &[]).own_work_was_cut(), "{kind:?} {ending:?}");
+            }
+        }
+        let failed = Ending::Failed { reason: "no quorum".to_owned() };
+        for ending in [Ending::Withheld, failed, Ending::Attested { members: 1 }] {
+            assert!(!drained(&[(WorkKind::Checkpoint, ending.clone())], &[]).own_work_was_cut(), "{ending:?}");
+        }
+    }
 }

@@ -5,14 +5,13 @@ mod tests;
 
 use alloy::rpc::types::state::StateOverride;
 use fermata_primitives::Slot;
-use fermata_publisher::Error as PublisherError;
 use tokio_util::sync::CancellationToken;
 
 use crate::actions::L1Action;
 use crate::drain::{Ending, Head};
 use crate::error::{Result, SequencerError};
 use crate::poll_loop::chain;
-use crate::slot_bundle::{Sender, SlotBundle, SlotBundleEnd};
+use crate::slot_bundle::{Sender, SlotBundle, SlotBundleEnd, until_window};
 use crate::workshop::Workshop;
 
 /// What ends a fallback send early.
@@ -52,11 +51,7 @@ async fn send_in_slot(
     actions: Vec<L1Action>,
     interrupts: FallbackInterrupts,
 ) -> Result<SlotBundleEnd> {
-    let window = sender.publisher.until_window(sender.times.start_of(slot), sender.times.end_of(slot));
-    match interrupts.waiting.run_until_cancelled(window).await {
-        None | Some(Err(PublisherError::Interrupted)) => return Err(SequencerError::Interrupted),
-        Some(opened) => opened?,
-    }
+    until_window(sender.publisher, sender.times, slot, &interrupts.waiting).await?;
     SlotBundle::new(slot, actions).send(sender, interrupts.sending).await
 }
 

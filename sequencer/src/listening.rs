@@ -17,7 +17,6 @@ use fermata_primitives::Slot;
 use futures::FutureExt;
 use tokio_util::sync::CancellationToken;
 
-use self::attending::Attending;
 use self::ledger::Ledger;
 use crate::network::{BlockRequest, BlockRequests, Inbox, Incoming, ProposedBlock, Received, Signable, Signed};
 use crate::refusal::Refusal;
@@ -37,7 +36,7 @@ impl Listening {
         let bench = Bench { workshop, tasks: Tasks::default(), ended: interrupt.child_token(), ledger };
         let network = Arc::clone(&bench.workshop.peers.network);
         bench.spawn(hear_blocks(bench.clone(), network.block_proposals()));
-        bench.spawn(Attending::new(bench.clone()).hear_checkpoints(network.checkpoint_proposals()));
+        bench.spawn(bench.clone().hear_checkpoints(network.checkpoint_proposals()));
         bench.spawn(serve(Arc::clone(&bench.workshop), network.block_requests()));
         Self(bench)
     }

@@ -34,7 +34,7 @@ enum Command {
         Flags win over the environment (FERMATA_L1__RPC_URL), which wins over the file. `fermata config show` lists every\n\
         key.\n\n\
         SIGTERM, SIGINT and SIGQUIT drain and close within sequencer.stop_deadline_ms; a second one interrupts. Exit code 0:\n\
-        everything in flight ended by itself. 15: the deadline or a second signal cut it; the next start reconciles it.")]
+        no work of the node's own was cut. 15: the deadline or a second signal cut some; the next start reconciles it.")]
     Node {
         #[command(flatten)]
         args: NodeArgs,

@@ -52,10 +52,12 @@ impl Peers {
     /// Keeps the evidence there is, also for the next process.
     pub async fn keep_evidence(&self) {
         let Some(store) = &self.store else { return };
-        if let Err(error) = store.record_equivocations(self.evidence.all()).await {
-            tracing::error!(error = %error_chain(&error), "evidence was not recorded; it lasts until the process ends");
+        match store.record_equivocations(self.evidence.all()).await {
+            Ok(()) => crash_point!("sequencer.after_evidence"),
+            Err(error) => {
+                tracing::error!(error = %error_chain(&error), "evidence was not recorded; it lasts until the process ends");
+            }
         }
-        crash_point!("sequencer.after_evidence");
     }
 
     /// How many there are.

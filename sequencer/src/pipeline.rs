@@ -79,6 +79,11 @@ impl Pending {
     fn is_unheld(&self) -> bool {
         self.is_anothers() || self.stage == Stage::Withheld
     }
+
+    /// Whether it can land no more, and no work of ours is to say so, where the next L1 block belongs to slot `next`.
+    fn is_past(&self, next: Slot) -> bool {
+        if self.is_unheld() { self.slot < next } else { self.stage == Stage::Proposed && self.slot.next() < next }
+    }
 }
 
 /// Leave to build a checkpoint.
@@ -181,17 +186,19 @@ impl Pipeline {
         self.drop_from_first(|p| p.stage == Stage::Withheld && p.slot < slot)
     }
 
-    /// Takes the place above everything under way. What was withheld is let go of first: see
-    /// [`Pipeline::let_go_of_withheld`].
+    /// Takes the place above everything under way. What ended without a word, and what was withheld, is let go of first: see
+    /// [`Pipeline::let_go`] and [`Pipeline::let_go_of_withheld`].
     ///
     /// # Errors
     /// [`NoPlace`] where the pipeline is full or the slot is taken.
     pub fn open(&mut self, slot: Slot) -> Result<Place, NoPlace> {
-        self.let_go();
         if self.pending.back().is_some_and(|last| last.slot >= slot) {
             return Err(NoPlace::SlotTaken(slot));
         }
-        if self.pending.len() >= DEPTH || self.pending.back().is_some_and(|last| last.stage == Stage::Building) {
+        // What has ended without a word since: it is let go of before the next try.
+        let is_lost = self.pending.iter().any(|p| p.orphaned.is_cancelled());
+        let is_growing = self.pending.back().is_some_and(|last| last.stage == Stage::Building);
+        if is_lost || is_growing || self.pending.len() >= DEPTH {
             return Err(NoPlace::TooDeep);
         }
         let base = self.pending.back().map_or(self.tip.archive, |last| last.head);
@@ -296,9 +303,10 @@ impl Pipeline {
     }
 
     /// The next L1 block belongs to slot `next`: what another proposer has under way for a slot before, or what was withheld
-    /// for it, can land no more. What ended without a word goes as well.
+    /// for it, can land no more. What ended without a word goes as well. Ours is its request's to judge, which takes until the
+    /// end of the slot after it at the longest; what is still there then was seen to land, and taken back by L1.
     pub fn expire(&mut self, next: Slot) -> Moved {
-        self.drop_from_first(|p| p.orphaned.is_cancelled() || p.is_unheld() && p.slot < next)
+        self.drop_from_first(|p| p.orphaned.is_cancelled() || p.is_past(next))
     }
 
     /// L1 says something new.

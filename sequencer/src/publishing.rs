@@ -2,7 +2,8 @@
 
 use serde::{Deserialize, Serialize};
 
-/// Whether a checkpoint of ours that was attested is sent to L1. It is looked at when the committee has attested it.
+/// Whether a checkpoint of ours that was attested is sent to L1. It is looked at when the committee has attested it, and again
+/// when its window on L1 opens.
 #[derive(Clone, Copy, PartialEq, Eq, Default, Debug, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum Publishing {

@@ -132,9 +132,6 @@ impl SideDuties {
     /// What this node does in a slot in which it does not propose: it drops a checkpoint that may not stand, once it is
     /// time. The same is not asked for twice in a slot.
     pub async fn of_bystander(&self, slot: Slot) -> Vec<L1Action> {
-        if self.witness.invalid().is_none() {
-            return Vec::new();
-        }
         let delays = self.settings.borrow().invalidation;
         let standing = match self.committees.of_slot(slot).await {
             Ok(committee) if self.signer.addresses().iter().any(|key| committee.members.contains(key)) => {

@@ -1,8 +1,8 @@
 //! The main path: one slot, from its proposer's turn to the request that lands its checkpoint.
 //!
-//! `tick -> ProposerTurn -> blocks -> CheckpointProposal -> signed -> CommitteeAttestations -> L1 request (tracked) -> confirmed`.
-//! Each step takes the former's value; no step reaches back. After the proposal is signed the tick ends; attesting,
-//! publishing and confirming go on in a tracked request.
+//! `tick -> ProposerTurn -> blocks -> CheckpointProposal -> signed -> SignedAttestations -> bundle of L1 actions (tracked) -> landed`.
+//! Each step takes the former's value; no step reaches back. After the proposal is signed and told the tick ends; attesting
+//! and landing go on in a tracked request.
 
 mod beside;
 
@@ -13,13 +13,14 @@ use fermata_primitives::{Slot, UnixTime, crash_point};
 use fermata_rollup::Committee;
 use futures::FutureExt;
 use futures::future::BoxFuture;
-use tokio_util::sync::DropGuard;
+use tokio_util::sync::{CancellationToken, DropGuard};
 
-use self::beside::{obstacle_here, obstacle_on_l1, send_beside, send_what_is_left};
+use self::beside::{obstacle_here, obstacle_on_l1, send_beside};
+use crate::actions::L1Action;
 use crate::attestations::collect;
 use crate::drain::{DrainedWork, Ending, WorkKind};
 use crate::error::{Result, SequencerError};
-use crate::events::SequencerEvent;
+use crate::events::{PublishedCheckpoint, SequencerEvent};
 use crate::l1::unless_interrupted;
 use crate::landing::{Landing, land};
 use crate::phases::{Phase, SlotPhase};
@@ -29,6 +30,7 @@ use crate::proposal::{CheckpointProposal, assemble, build_blocks, sign};
 use crate::publishing::Publishing;
 use crate::requests_tracker::RequestKind;
 use crate::roles::Role;
+use crate::slot_bundle::until_window;
 use crate::telling::Told;
 use crate::workshop::{ProposerSettings, Workshop, before_it_ends};
 
@@ -56,6 +58,15 @@ pub struct ProposerTurn {
 struct Proposed {
     proposal: CheckpointProposal,
     told: Told,
+}
+
+/// What became of a checkpoint that was attested.
+#[derive(Debug)]
+enum Landed {
+    /// L1 has it.
+    Published(PublishedCheckpoint),
+    /// The operator wants it kept from L1.
+    Withheld,
 }
 
 /// The tick of one run.
@@ -169,50 +180,27 @@ impl SlotTick {
         Ok(Proposed { proposal, told })
     }
 
-    fn track(&self, turn: ProposerTurn, proposed: Proposed, context: &TickContext) {
+    fn track(&self, turn: ProposerTurn, mut proposed: Proposed, context: &TickContext) {
         let (workshop, run) = (Arc::clone(&self.workshop), context.clone());
         context.requests.track(RequestKind::Checkpoint, turn.slot, |interrupt| async move {
-            let Proposed { proposal, mut told } = proposed;
-            let telling = Arc::clone(&told.telling);
+            let (slot, telling) = (turn.slot, Arc::clone(&proposed.told.telling));
             let mut left = Vec::new();
-            let landed = async {
-                turn.phase.enter(Phase::Collecting);
-                let collecting = collect(&workshop, &turn, &proposal, &mut told).boxed();
-                let collecting = before_it_ends(&workshop, turn.slot, collecting);
-                let beside = workshop.side.of_proposer(turn.slot, turn.proposer).boxed();
-                let both = async { Ok(futures::join!(collecting, beside)) };
-                let (signed, extra) = unless_interrupted(&interrupt, both).await?;
-                let signed = signed.inspect_err(|_| left.clone_from(&extra))?;
-                crash_point!("sequencer.after_attest");
-                if workshop.publishing() == Publishing::Off {
-                    left = extra;
-                    return Ok(None);
-                }
-                turn.phase.enter(Phase::Publishing);
-                let landing = Landing { proposal: &proposal, signed, extra };
-                land(&workshop, &turn, landing, interrupt.clone()).boxed().await.map(Some)
-            };
             let landed = tokio::select! {
-                landed = landed => landed,
+                landed = attest_and_land(&workshop, &turn, &mut proposed, &mut left, &interrupt) => landed,
                 never = telling.go_on(&workshop) => match never {},
             };
-            match landed {
-                Ok(Some(published)) => {
+            let ending = match landed {
+                Ok(Landed::Published(published)) => {
                     turn.hold.disarm();
-                    published.tell(&workshop, turn.slot)
+                    published.tell(&workshop, slot)
                 }
-                Ok(None) => {
-                    let slot = turn.slot;
-                    let ending = withhold(&workshop, turn).await;
-                    send_beside(&workshop, slot, &run, async move { left });
-                    ending
-                }
-                Err(error) => {
-                    let ending = fail(&workshop, &turn, &proposal, &error).await;
-                    send_what_is_left(&workshop, turn.slot, left, &interrupt).await;
-                    ending
-                }
+                Ok(Landed::Withheld) => withhold(&workshop, turn).await,
+                Err(error) => fail(&workshop, &turn, &proposed.proposal, &error).await,
+            };
+            if !left.is_empty() {
+                send_beside(&workshop, slot, &run, async move { left });
             }
+            ending
         });
     }
 
@@ -275,6 +263,42 @@ fn our_proposer(committee: &Committee, slot: Slot, ours: &[Address]) -> Option<A
         Some(proposer) => ours.contains(&proposer).then_some(proposer),
         None => ours.first().copied(),
     }
+}
+
+/// Collects the committee's attestations, and lands the checkpoint with what else its slot owes L1. What of that did not go
+/// along, since the checkpoint is not sent, is `left`.
+async fn attest_and_land(
+    workshop: &Workshop,
+    turn: &ProposerTurn,
+    proposed: &mut Proposed,
+    left: &mut Vec<L1Action>,
+    interrupt: &CancellationToken,
+) -> Result<Landed> {
+    let Proposed { proposal, told } = proposed;
+    turn.phase.enter(Phase::Collecting);
+    let collecting = before_it_ends(workshop, turn.slot, collect(workshop, turn, proposal, told).boxed());
+    let beside = workshop.side.of_proposer(turn.slot, turn.proposer).boxed();
+    let both = async { Ok(futures::join!(collecting, beside)) };
+    let (signed, extra) = unless_interrupted(interrupt, both).await?;
+    let signed = signed.inspect_err(|_| left.clone_from(&extra))?;
+    crash_point!("sequencer.after_attest");
+    if is_withheld(workshop, turn, interrupt).await? {
+        *left = extra;
+        return Ok(Landed::Withheld);
+    }
+    let landing = Landing { proposal, signed, extra };
+    land(workshop, turn, landing, interrupt.clone()).boxed().await.map(Landed::Published)
+}
+
+/// Whether the operator wants an attested checkpoint kept from L1: looked at now, and again once its window is open, since
+/// nothing of it goes out before.
+async fn is_withheld(workshop: &Workshop, turn: &ProposerTurn, interrupt: &CancellationToken) -> Result<bool> {
+    if workshop.publishing() == Publishing::Off {
+        return Ok(true);
+    }
+    turn.phase.enter(Phase::Publishing);
+    until_window(&workshop.publisher, workshop.view.times(), turn.slot, interrupt).await?;
+    Ok(workshop.publishing() == Publishing::Off)
 }
 
 /// The checkpoint is attested, and the operator wants it kept from L1. It is left to be dropped once its slot has passed.

@@ -3,11 +3,13 @@
 use alloy::primitives::B256;
 use alloy::rpc::types::state::StateOverride;
 use fermata_primitives::{Slot, SlotTimes};
-use fermata_publisher::{Bundle, BundleEntry, EntryOutcome, MULTICALL3_ADDRESS, MinedTx, PublisherManager};
+use fermata_publisher::{
+    Bundle, BundleEntry, EntryOutcome, Error as PublisherError, MULTICALL3_ADDRESS, MinedTx, PublisherManager,
+};
 use tokio_util::sync::CancellationToken;
 
 use crate::actions::{ActionKind, ActionsReport, L1Action};
-use crate::error::Result;
+use crate::error::{Result, SequencerError};
 use crate::events::{Events, SequencerEvent};
 
 /// What a slot sends, before it is sent.
@@ -77,6 +79,26 @@ impl SlotBundle {
             assumed: sender.assumed.clone(),
         };
         (kinds, bundle, self.expired)
+    }
+}
+
+/// Resolves once the next L1 block may belong to the slot: before that, none of its sends goes out.
+///
+/// # Errors
+/// [`SequencerError::Interrupted`] while it waited; what the publisher says.
+///
+/// # Cancel safety
+/// Dropping the future ends the wait.
+pub(crate) async fn until_window(
+    publisher: &PublisherManager,
+    times: &SlotTimes,
+    slot: Slot,
+    interrupt: &CancellationToken,
+) -> Result<()> {
+    let window = publisher.until_window(times.start_of(slot), times.end_of(slot));
+    match interrupt.run_until_cancelled(window).await {
+        None | Some(Err(PublisherError::Interrupted)) => Err(SequencerError::Interrupted),
+        Some(opened) => Ok(opened?),
     }
 }
 

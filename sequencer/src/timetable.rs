@@ -103,6 +103,16 @@ impl Timetable {
         Ok(Self { times, budgets, blocks: fitting.min(max_blocks) })
     }
 
+    /// That of an ordinary chain: slots of 72 s, Ethereum slots of 12 s, ten blocks of 6 s.
+    #[cfg(test)]
+    pub(crate) fn ordinary() -> Self {
+        let times = SlotTimes::new(fermata_primitives::L1Timestamp(1_000), 72, 32, 12).expect("valid times");
+        let secs = Duration::from_secs;
+        let (block, min_block) = (secs(6), secs(2));
+        let budgets = Budgets { block, min_block, peer: secs(2), assemble: secs(1), prepare: secs(1), max_blocks: 24 };
+        Self::new(times, budgets).expect("they fit")
+    }
+
     /// The rollup's time model.
     #[must_use]
     pub const fn times(&self) -> &SlotTimes {

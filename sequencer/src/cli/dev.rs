@@ -17,7 +17,7 @@ use crate::catalogue::Reason;
 use crate::config::{ConfigError, NodeConfig, Setting, Sources};
 use crate::data_dir::{DataDir, DataDirError};
 use crate::dev::{self, Seat};
-use crate::network::{Hub, LinkSettings, NetworkError, NodeId, Share};
+use crate::network::{Hub, LinkSettings, Network, NetworkError, NodeId, Share};
 use crate::node::Surroundings;
 use crate::service::{Begun, Service, ServiceError};
 use crate::signals::Signals;
@@ -210,17 +210,21 @@ async fn serve(
 async fn open_all(hub: &Hub, configs: Vec<NodeConfig>, metrics: PrometheusHandle) -> Result<Vec<Service>, DevError> {
     let mut services = Vec::new();
     for (place, config) in (0..).zip(configs) {
-        let surroundings =
-            Surroundings { network: Some(hub.join(NodeId::new(&name_of(place)))?), ..Surroundings::default() };
-        match Service::open_in(config, surroundings, metrics.clone()).await {
+        match open_one(hub, place, config, metrics.clone()).await {
             Ok(service) => services.push(service),
             Err(error) => {
                 futures::future::join_all(services.into_iter().map(Service::close)).await;
-                return Err(error.into());
+                return Err(error);
             }
         }
     }
     Ok(services)
+}
+
+async fn open_one(hub: &Hub, place: u32, config: NodeConfig, metrics: PrometheusHandle) -> Result<Service, DevError> {
+    let network: Arc<dyn Network> = hub.join(NodeId::new(&name_of(place)))?;
+    let surroundings = Surroundings { network: Some(network), ..Surroundings::default() };
+    Ok(Service::open_in(config, surroundings, metrics).await?)
 }
 
 /// Starts the nodes, and waits until all has been told, all are closed, or a signal comes.

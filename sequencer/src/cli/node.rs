@@ -17,8 +17,8 @@ pub enum NodeCommandError {
     /// Signals cannot be listened for.
     #[error("cannot listen for signals")]
     Signals(#[source] std::io::Error),
-    /// A signal ended the process, and what was in flight was cut.
-    #[error("what was in flight was cut by {}; the next start reconciles it", match outcome {
+    /// A signal ended the process, and work of this node's own was cut.
+    #[error("what this node had in flight was cut by {}; the next start reconciles it", match outcome {
         DrainOutcome::Deadline => "sequencer.stop_deadline_ms",
         DrainOutcome::Interrupted | DrainOutcome::Drained => "a second signal",
     })]
@@ -43,7 +43,7 @@ impl NodeCommandError {
 /// Runs a node until an operator closes it or a signal ends the process.
 ///
 /// # Errors
-/// [`NodeCommandError`] where it did not come up, or a signal cut what was in flight; everything is released then.
+/// [`NodeCommandError`] where it did not come up, or a signal cut what it had in flight; everything is released then.
 pub(super) async fn run(config: NodeConfig, metrics: PrometheusHandle) -> Result<(), NodeCommandError> {
     let mut signals = Signals::listen().map_err(NodeCommandError::Signals)?;
     let service = Service::open(config, metrics).await?;
@@ -56,7 +56,7 @@ pub(super) async fn run(config: NodeConfig, metrics: PrometheusHandle) -> Result
         }
     };
     match drained {
-        Some(report) if report.outcome != DrainOutcome::Drained => {
+        Some(report) if report.outcome != DrainOutcome::Drained && report.own_work_was_cut() => {
             Err(NodeCommandError::Cut { outcome: report.outcome })
         }
         Some(_) | None => Ok(()),

@@ -197,7 +197,7 @@ pub const KEYS: &[Key] = &[
     key("sequencer.start", Text, Some(r#""desired""#), r#""never""#,
         "What the process does first. `desired`: what an operator asked for last, and start where nobody has. `always`: start. `never`: wait for `fermata start`."),
     key("sequencer.stop_deadline_ms", Integer, Some("25000"), "9000",
-        "How long SIGTERM lets a stop drain before it interrupts. 0 interrupts at once.").hot(),
+        "How long SIGTERM lets a stop drain before it interrupts. 0 interrupts at once. Seeing another proposer's slot through takes up to a slot as a rule, and never two.").hot(),
     key("sequencer.min_transactions", Integer, Some("0"), "1",
         "Fewest transactions a block is built with. 0 builds empty blocks too.").hot(),
     key("sequencer.publish_checkpoints", Text, Some(r#""yes""#), r#""no""#,

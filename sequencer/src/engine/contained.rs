@@ -89,8 +89,9 @@ impl Contained {
     /// Makes the wish survive the process.
     pub(super) async fn record(&self, wish: Wish) -> Result<(), PartsError> {
         let recorded = self.within("record the desired state", self.parts.record(wish)).await;
+        recorded.unwrap_or_else(|failure| Err(PartsError::new(Reason::NotRecorded, failure)))?;
         crash_point!("sequencer.after_desired_state");
-        recorded.unwrap_or_else(|failure| Err(PartsError::new(Reason::NotRecorded, failure)))
+        Ok(())
     }
 
     /// What was released; what could not be is logged.

@@ -14,6 +14,12 @@ pub(super) struct ClockKeeper {
     clock: Arc<L1FollowingClock>,
     /// An L1 block comes this often.
     every: Duration,
+    heads: Heads,
+}
+
+/// What was seen of L1's heads, and what a clock does at the next; pure.
+#[derive(Clone, Copy, Default, Debug)]
+struct Heads {
     /// The clock was moved to a head whose age is not known: the next is followed as soon as it is there.
     settling: bool,
     last: Option<Sighting>,
@@ -26,6 +32,15 @@ struct Sighting {
     monotonic: Duration,
 }
 
+/// What becomes of the time a clock shows.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+enum Move {
+    /// It goes on from where it is.
+    Stay,
+    /// It is the head's.
+    ToHead,
+}
+
 /// Where no L1 block comes, L1's time stands still, and the clock does so as many blocks after the last.
 const AHEAD_AT_MOST: u32 = 3;
 
@@ -33,34 +48,44 @@ const AHEAD_AT_MOST: u32 = 3;
 const WELL: (Duration, u64) = (Duration::from_millis(150), 900);
 
 impl ClockKeeper {
-    pub(super) const fn new(clock: Arc<L1FollowingClock>, every: Duration) -> Self {
-        Self { clock, every, settling: false, last: None }
+    pub(super) fn new(clock: Arc<L1FollowingClock>, every: Duration) -> Self {
+        Self { clock, every, heads: Heads::default() }
     }
 
     /// Whether the next head is needed as soon as it is there.
     pub(super) const fn is_settling(&self) -> bool {
-        self.settling
+        self.heads.settling
     }
 
     /// A new head. It moves the clock where it is ahead of it, or behind by more than `tolerance`; and however long the next
     /// takes, the clock does not run away from it.
     pub(super) fn see(&mut self, head: L1Timestamp, tolerance: Duration) {
-        self.follow(head, tolerance);
+        let seen = Sighting { timestamp: head, monotonic: self.clock.monotonic() };
+        let (moves, pace) = self.heads.next(seen, self.clock.now(), tolerance, self.every);
+        if moves == Move::ToHead {
+            self.clock.follow(head);
+        }
+        if self.heads.settling {
+            tracing::info!(l1_time = head.0, "the clock was moved to the L1 head");
+        }
+        self.clock.set_pace(pace);
         self.clock.stop_at(UnixTime::from(head) + self.every * AHEAD_AT_MOST);
     }
+}
 
-    fn follow(&mut self, head: L1Timestamp, tolerance: Duration) {
-        let seen = Sighting { timestamp: head, monotonic: self.clock.monotonic() };
-        let last = self.last.replace(seen);
-        if std::mem::take(&mut self.settling) {
-            self.clock.follow(head);
-        } else if self.clock.follow_if_off(head, tolerance) {
-            self.settling = true;
-            tracing::info!(l1_time = head.0, "the clock was moved to the L1 head");
-        } else if let Some(last) = last {
-            let ahead = self.clock.now().since(UnixTime::from(head));
-            self.clock.set_pace(pace(last, seen, ahead, self.every));
-        }
+impl Heads {
+    /// What a clock that shows `now` does at this head. Its pace is judged at every head, also at one that moves the clock:
+    /// each is ahead of a clock that is too slow, and nothing else would make it faster.
+    fn next(&mut self, seen: Sighting, now: UnixTime, tolerance: Duration, every: Duration) -> (Move, Pace) {
+        let head = UnixTime::from(seen.timestamp);
+        let is_off = head > now || now.since(head) > tolerance;
+        let settles = std::mem::take(&mut self.settling);
+        self.settling = is_off && !settles;
+        let (moves, ahead) =
+            if is_off || settles { (Move::ToHead, Duration::ZERO) } else { (Move::Stay, now.since(head)) };
+        // A head that takes another's place, at its time or an earlier one, says nothing about L1's pace.
+        let last = self.last.replace(seen).filter(|last| last.timestamp < seen.timestamp);
+        (moves, last.map_or(Pace::FULL, |last| pace(last, seen, ahead, every)))
     }
 }
 
@@ -106,6 +131,65 @@ mod tests {
         for ((on_l1, here, ahead), expected) in cases {
             assert_eq!(after(on_l1, here, ahead), expected, "{on_l1} s of L1 in {here} ms, {ahead} ms ahead");
         }
+    }
+
+    /// A clock whose machine's time passes as a test says.
+    #[derive(Debug)]
+    struct Simulated {
+        heads: Heads,
+        machine: Duration,
+        shows: Duration,
+        pace: Pace,
+    }
+
+    impl Simulated {
+        /// It shows this much, at full pace, and has seen no head.
+        fn at(secs: u64) -> Self {
+            Self {
+                heads: Heads::default(),
+                machine: Duration::ZERO,
+                shows: Duration::from_secs(secs),
+                pace: Pace::FULL,
+            }
+        }
+
+        /// A head comes after so much of the machine's time.
+        fn see(&mut self, after_millis: u64, timestamp: u64) -> Pace {
+            let passed = Duration::from_millis(after_millis);
+            self.machine += passed;
+            self.shows += passed * thousandths(self.pace) / 1_000;
+            let seen = Sighting { timestamp: L1Timestamp(timestamp), monotonic: self.machine };
+            let (moves, pace) = self.heads.next(seen, UnixTime(self.shows), 16 * SECOND, SECOND);
+            if moves == Move::ToHead {
+                self.shows = Duration::from_secs(timestamp);
+            }
+            self.pace = pace;
+            pace
+        }
+    }
+
+    fn thousandths(pace: Pace) -> u32 {
+        (1..1_000).find(|thousandths| Pace::per_mille(*thousandths) == pace).unwrap_or(1_000)
+    }
+
+    #[test]
+    fn slow_heads_then_quick_ones_bring_the_clock_back_to_full_pace() {
+        let mut clock = Simulated::at(100);
+        clock.see(0, 100);
+        let slow: Vec<_> = (101..=105).map(|timestamp| clock.see(4_000, timestamp)).collect();
+        assert!(slow.iter().all(|pace| *pace < Pace::per_mille(300)), "{slow:?}");
+        let quick: Vec<_> = (106..=109).map(|timestamp| clock.see(1_000, timestamp)).collect();
+        assert_eq!(quick, [Pace::FULL; 4]);
+    }
+
+    #[test]
+    fn a_head_that_takes_anothers_place_does_not_slow_the_clock() {
+        let mut clock = Simulated::at(100);
+        clock.see(0, 100);
+        clock.see(1_000, 101);
+        clock.see(1_000, 102);
+        assert_eq!(clock.see(300, 102), Pace::FULL, "another block at the same time");
+        assert_eq!(clock.see(200, 101), Pace::FULL, "L1 went back");
     }
 
     #[tokio::test]

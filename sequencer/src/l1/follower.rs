@@ -72,11 +72,12 @@ impl Follower {
             None => None,
         };
         self.chain.follow(head.number, tip).await?;
-        let times = self.view.times();
-        self.chain.expire(times.slot_at(head.timestamp.plus_secs(times.ethereum_slot().as_secs()))).await?;
+        // At once: a step that is tried again finds the chain at this tip, and would not know that it went back.
         if let Some((cause, from)) = step_back {
             self.chain.tell_step_back(cause, (from, tip.number), head.number);
         }
+        let times = self.view.times();
+        self.chain.expire(times.slot_at(head.timestamp.plus_secs(times.ethereum_slot().as_secs()))).await?;
         *newest = head.number;
         Ok(())
     }

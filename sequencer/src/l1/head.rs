@@ -78,8 +78,9 @@ impl HeadMonitor {
                 Err(error) => tracing::warn!(error = %chain(&error), "the L1 head could not be read"),
             }
             let wake = self.next_look(backoff.wait());
-            // A clock that stands still, for want of a head, must not keep anyone from looking for one.
-            let span = wake.since(self.clock.now());
+            // A clock that stands still, for want of a head, must not keep anyone from looking for one; nor does one that goes
+            // slowly, and is not there yet each time, have it looked for ever faster.
+            let span = wake.since(self.clock.now()).max(self.shortest_wait());
             tokio::select! {
                 () = ended.cancelled() => {}
                 () = self.clock.sleep_until(wake) => {}
@@ -89,8 +90,11 @@ impl HeadMonitor {
     }
 
     fn backoff(&self) -> Backoff {
-        let every = self.times.ethereum_slot();
-        Backoff::new((every / 25).min(self.overdue), self.overdue.min(every / 4))
+        Backoff::new(self.shortest_wait(), self.overdue.min(self.times.ethereum_slot() / 4))
+    }
+
+    fn shortest_wait(&self) -> Duration {
+        (self.times.ethereum_slot() / 25).min(self.overdue)
     }
 
     /// When the next block is due, or a while from now when it is overdue.

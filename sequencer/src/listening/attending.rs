@@ -21,59 +21,48 @@ use crate::peers::execute;
 use crate::pipeline::{Heard, Stage};
 use crate::poll_loop::chain as error_chain;
 use crate::refusal::Refusal;
-use crate::workshop::{Workshop, before_it_ends};
+use crate::workshop::before_it_ends;
 
 /// A proposal as it was received.
 type Proposal = Arc<Received<Signed<ProposedCheckpoint>>>;
 
 /// Attends to the checkpoints of other proposers, one a slot.
-#[derive(Debug)]
-pub(super) struct Attending {
-    bench: Bench,
-    workshop: Arc<Workshop>,
-}
-
-impl Attending {
-    pub(super) fn new(bench: Bench) -> Arc<Self> {
-        let workshop = Arc::clone(&bench.workshop);
-        Arc::new(Self { bench, workshop })
-    }
-
+impl Bench {
     /// Takes checkpoint proposals as they come, one after the other. One a slot is then worked on by itself: it waits for its
     /// parent, and the next need not.
-    pub(super) async fn hear_checkpoints(self: Arc<Self>, mut inbox: Inbox<Signed<ProposedCheckpoint>>) {
+    pub(super) async fn hear_checkpoints(self, mut inbox: Inbox<Signed<ProposedCheckpoint>>) {
         while let Some(incoming) = inbox.recv().await {
             let Incoming::Message(proposal) = incoming else { continue };
-            if self.bench.ledger.takes_up(proposal.message.content().slot()) {
-                refuse_what_is_wrong(&self.workshop, &proposal, self.hear(&proposal)).await;
+            if self.ledger.takes_up(proposal.message.content().slot()) {
+                refuse_what_is_wrong(&self.workshop, &proposal, self.hear_checkpoint(&proposal)).await;
             }
         }
     }
 
     /// Begins to check a proposal, unless that is under way or done; then its attestations are sent again.
-    async fn hear(self: &Arc<Self>, proposal: &Proposal) -> Result<(), Refusal> {
+    async fn hear_checkpoint(&self, proposal: &Proposal) -> Result<(), Refusal> {
         let slot = proposal.message.content().slot();
         let vouched = vouch(&self.workshop, &proposal.message).await?;
-        let again = match self.bench.ledger.of(slot) {
+        let again = match self.ledger.of(slot) {
             Some(Progress::Attested(attestations)) if vouched.is_known => Some(attestations),
             Some(Progress::Checking | Progress::Attested(_) | Progress::Refused(_)) => return Ok(()),
-            Some(Progress::Heard) | None => None,
+            Some(Progress::Heard | Progress::Told) | None => None,
         };
         if let Some(again) = again {
             self.send(&proposal.from, slot, again).await;
             return Ok(());
         }
         let (checking, proposal) = (self.begin(slot), Arc::clone(proposal));
-        self.bench.spawn(async move {
-            let workshop = Arc::clone(&checking.attending.workshop);
+        self.spawn(async move {
+            let workshop = Arc::clone(&checking.bench.workshop);
             refuse_what_is_wrong(&workshop, &proposal, checking.check(&proposal, &vouched)).await;
         });
         Ok(())
     }
 
-    fn begin(self: &Arc<Self>, slot: Slot) -> Checking {
-        self.bench.ledger.enter(slot, Progress::Checking);
-        Checking { attending: Arc::clone(self), slot, ended: None }
+    fn begin(&self, slot: Slot) -> Checking {
+        self.ledger.enter(slot, Progress::Checking);
+        Checking { bench: self.clone(), slot, ended: None }
     }
 
     /// Checks the proposal and has our members attest it.
@@ -192,7 +181,7 @@ impl Attending {
 
 /// A check under way. Dropped without an end, as by a refusal that may pass, the next time it is heard it is checked anew.
 struct Checking {
-    attending: Arc<Attending>,
+    bench: Bench,
     slot: Slot,
     ended: Option<Progress>,
 }
@@ -200,16 +189,16 @@ struct Checking {
 impl Checking {
     /// Checks the proposal while its slot lasts, and has our members attest it.
     async fn check(mut self, proposal: &Proposal, vouched: &Vouched) -> Result<(), Refusal> {
-        let attending = Arc::clone(&self.attending);
-        let attested = async { Ok(attending.attend(proposal, vouched).await) };
-        match before_it_ends(&attending.workshop, self.slot, attested).await? {
+        let bench = self.bench.clone();
+        let attested = async { Ok(bench.attend(proposal, vouched).await) };
+        match before_it_ends(&bench.workshop, self.slot, attested).await? {
             Ok(attestations) => {
                 self.ended = Some(Progress::Attested(attestations));
                 Ok(())
             }
             Err(refusal) => {
                 if !refusal.is_for_now() {
-                    attending.miss(self.slot, &vouched.committee, &refusal);
+                    bench.miss(self.slot, &vouched.committee, &refusal);
                     self.ended = Some(Progress::Refused(error_chain(&refusal)));
                 }
                 Err(refusal)
@@ -220,6 +209,6 @@ impl Checking {
 
 impl Drop for Checking {
     fn drop(&mut self) {
-        self.attending.bench.ledger.enter(self.slot, self.ended.take().unwrap_or(Progress::Heard));
+        self.bench.ledger.enter(self.slot, self.ended.take().unwrap_or(Progress::Told));
     }
 }

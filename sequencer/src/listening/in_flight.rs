@@ -17,13 +17,13 @@ pub(super) fn slots(table: &Timetable, asked: UnixTime) -> impl Iterator<Item = 
 /// Until when a slot that was in flight at `asked` is seen through, being this far; `None` where it is settled.
 ///
 /// One that was not heard of is nobody's, once its proposer would have told what it tells first, if it had begun by then. One
-/// whose end does not come is given up when the next proposer gives it up. One that is being checked is worth it for as
-/// long as attestations are.
+/// whose end does not come is given up when the next proposer gives it up. One that is complete is worth checking, and
+/// checking again, for as long as attestations are of use.
 pub(super) fn due(table: &Timetable, slot: Slot, asked: UnixTime, progress: Option<&Progress>) -> Option<UnixTime> {
     match progress {
         None => Some(table.first_built(slot, asked) + table.budgets().peer + CLOCK_DISPARITY),
         Some(Progress::Heard) => Some(table.proposal_deadline(slot)),
-        Some(Progress::Checking) => Some(table.attestation_deadline(slot)),
+        Some(Progress::Checking | Progress::Told) => Some(table.attestation_deadline(slot)),
         Some(Progress::Attested(_) | Progress::Refused(_)) => None,
     }
 }
@@ -34,7 +34,7 @@ pub(super) fn ending(progress: Option<Progress>) -> Option<Ending> {
     match progress {
         None => None,
         Some(Progress::Heard) => failed("its proposer did not finish it in time"),
-        Some(Progress::Checking) => failed("it could not be checked in time"),
+        Some(Progress::Checking | Progress::Told) => failed("it could not be checked in time"),
         Some(Progress::Attested(attestations)) if attestations.is_empty() => failed("no member of ours could sign"),
         Some(Progress::Attested(attestations)) => Some(Ending::Attested { members: attestations.len() }),
         Some(Progress::Refused(reason)) => Some(Ending::Failed { reason }),
@@ -45,19 +45,7 @@ pub(super) fn ending(progress: Option<Progress>) -> Option<Ending> {
 mod tests {
     use std::time::Duration;
 
-    use fermata_primitives::{L1Timestamp, SlotTimes};
-
     use super::*;
-    use crate::timetable::Budgets;
-
-    /// Slots of 72 s, Ethereum slots of 12 s: ten blocks of 6 s.
-    fn table() -> Timetable {
-        let times = SlotTimes::new(L1Timestamp(1_000), 72, 32, 12).expect("valid times");
-        let secs = Duration::from_secs;
-        let (block, min_block) = (secs(6), secs(2));
-        let budgets = Budgets { block, min_block, peer: secs(2), assemble: secs(1), prepare: secs(1), max_blocks: 24 };
-        Timetable::new(times, budgets).expect("they fit")
-    }
 
     fn millis(millis: u64) -> Duration {
         Duration::from_millis(millis)
@@ -65,7 +53,7 @@ mod tests {
 
     #[test]
     fn in_flight_is_what_may_be_told_at_that_moment() {
-        let (table, slot) = (table(), Slot(9));
+        let (table, slot) = (Timetable::ordinary(), Slot(9));
         let opens = table.build_frame_start(slot);
         let before_last_use = table.attestation_deadline(Slot(8));
         let cases = [
@@ -84,7 +72,7 @@ mod tests {
 
     #[test]
     fn each_slot_in_flight_is_seen_through_until_it_is_settled_or_of_no_use() {
-        let (table, slot) = (table(), Slot(9));
+        let (table, slot) = (Timetable::ordinary(), Slot(9));
         let (opens, start) = (table.build_frame_start(slot), table.start(slot));
         // One way to a peer, and what clocks differ by.
         let told = millis(2_500);
@@ -107,6 +95,7 @@ mod tests {
             ("one that began by then had to have told something", start, None, Some(last)),
             ("blocks were heard", start, Some(Progress::Heard), Some(start + millis(6_000))),
             ("its checkpoint is checked", start, Some(Progress::Checking), Some(start + millis(48_000))),
+            ("its checkpoint is to be checked again", start, Some(Progress::Told), Some(start + millis(48_000))),
             ("it is attested", start, Some(Progress::Attested(Vec::new())), None),
             ("it is refused", start, Some(Progress::Refused(String::new())), None),
         ];
@@ -121,5 +110,7 @@ mod tests {
         assert_eq!(ending(None), None);
         assert!(failed(Progress::Heard) && failed(Progress::Checking) && failed(Progress::Attested(Vec::new())));
         assert!(failed(Progress::Refused("forged".to_owned())));
+        let unchecked = Ending::Failed { reason: "it could not be checked in time".to_owned() };
+        assert_eq!(ending(Some(Progress::Told)), Some(unchecked), "its proposer did finish it");
     }
 }

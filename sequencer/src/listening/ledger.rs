@@ -15,6 +15,8 @@ pub(super) enum Progress {
     Heard,
     /// Its checkpoint is being checked.
     Checking,
+    /// Its checkpoint was heard, and could not be checked for now: that is repeated when it is told again.
+    Told,
     /// It was attested with these, which are sent again where they may have been lost.
     Attested(Vec<Signed<Attestation>>),
     /// It is wrong, for good, and this is why.
@@ -25,8 +27,9 @@ pub(super) enum Progress {
 #[derive(Clone, Debug, Default)]
 pub(super) struct Ledger(Arc<watch::Sender<Entries>>);
 
+/// What a ledger holds.
 #[derive(Debug, Default)]
-struct Entries {
+pub(super) struct Entries {
     slots: BTreeMap<Slot, Progress>,
     /// Nothing of a later slot is taken up.
     last: Option<Slot>,
@@ -43,24 +46,22 @@ impl Ledger {
 
     /// Something of the slot was heard.
     pub(super) fn heard(&self, slot: Slot) {
-        self.0.send_modify(|entries| {
-            entries.slots.entry(slot).or_insert(Progress::Heard);
+        self.modify(|slots| {
+            slots.entry(slot).or_insert(Progress::Heard);
         });
-        self.forget_the_oldest();
     }
 
     /// The slot is this far.
     pub(super) fn enter(&self, slot: Slot, progress: Progress) {
-        self.0.send_modify(|entries| drop(entries.slots.insert(slot, progress)));
-        self.forget_the_oldest();
+        self.modify(|slots| drop(slots.insert(slot, progress)));
     }
 
-    fn forget_the_oldest(&self) {
-        self.0.send_if_modified(|entries| {
+    fn modify(&self, change: impl FnOnce(&mut BTreeMap<Slot, Progress>)) {
+        self.0.send_modify(|entries| {
+            change(&mut entries.slots);
             while entries.slots.len() > KEPT {
                 entries.slots.pop_first();
             }
-            false
         });
     }
 
@@ -75,24 +76,8 @@ impl Ledger {
     }
 
     /// Hears of every change from now on.
-    pub(super) fn changes(&self) -> Changes {
-        Changes(self.0.subscribe())
-    }
-}
-
-/// Changes of a ledger.
-#[derive(Debug)]
-pub(super) struct Changes(watch::Receiver<Entries>);
-
-impl Changes {
-    /// Resolves after the next; never, once the ledger is gone.
-    ///
-    /// # Cancel safety
-    /// May be dropped and called again: nothing is lost.
-    pub(super) async fn next(&mut self) {
-        if self.0.changed().await.is_err() {
-            std::future::pending().await
-        }
+    pub(super) fn changes(&self) -> watch::Receiver<Entries> {
+        self.0.subscribe()
     }
 }
 

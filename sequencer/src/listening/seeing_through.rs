@@ -69,7 +69,8 @@ impl SeenThrough {
             };
             tokio::select! {
                 biased;
-                () = changes.next() => {}
+                // The ledger is ours: it does not go away meanwhile.
+                _ = changes.changed() => {}
                 () = self.clock.sleep_until(due) => return in_flight::ending(progress),
             }
         }
@@ -80,21 +81,15 @@ impl SeenThrough {
 mod tests {
     use std::time::Duration;
 
-    use fermata_primitives::{L1Timestamp, ManualClock, SlotTimes};
+    use fermata_primitives::ManualClock;
     use futures::FutureExt;
 
     use super::super::ledger::Progress;
     use super::*;
-    use crate::timetable::Budgets;
 
     /// A slot that was in flight when its frame opened, and the clock.
     fn opened() -> (SeenThrough, Arc<ManualClock>) {
-        let times = SlotTimes::new(L1Timestamp(1_000), 72, 32, 12).expect("valid times");
-        let secs = Duration::from_secs;
-        let (block, min_block) = (secs(6), secs(2));
-        let budgets = Budgets { block, min_block, peer: secs(2), assemble: secs(1), prepare: secs(1), max_blocks: 24 };
-        let timetable = Timetable::new(times, budgets).expect("they fit");
-        let slot = Slot(9);
+        let (timetable, slot) = (Timetable::ordinary(), Slot(9));
         let asked = timetable.build_frame_start(slot);
         let clock = Arc::new(ManualClock::new(asked));
         let seen = SeenThrough { slot, asked, timetable, clock: clock.clone(), ledger: Ledger::default() };

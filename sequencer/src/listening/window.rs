@@ -69,22 +69,11 @@ fn in_time(timetable: &Timetable, slot: Slot, now: UnixTime) -> Result<(), Refus
 
 #[cfg(test)]
 mod tests {
-    use fermata_primitives::{L1Timestamp, SlotTimes};
-
     use super::*;
-    use crate::timetable::Budgets;
-
-    fn timetable() -> Timetable {
-        let times = SlotTimes::new(L1Timestamp(1_000), 72, 32, 12).expect("valid times");
-        let secs = Duration::from_secs;
-        let (block, min_block) = (secs(6), secs(2));
-        let budgets = Budgets { block, min_block, peer: secs(2), assemble: secs(1), prepare: secs(1), max_blocks: 24 };
-        Timetable::new(times, budgets).expect("they fit")
-    }
 
     #[test]
     fn a_proposal_may_come_from_the_opening_of_its_build_frame_to_the_attestation_deadline() {
-        let (table, slot) = (timetable(), Slot(9));
+        let (table, slot) = (Timetable::ordinary(), Slot(9));
         let (opens, ends) = (table.build_frame_start(slot), table.attestation_deadline(slot));
         let a_second = Duration::from_secs(1);
         assert!(matches!(in_time(&table, slot, opens - a_second), Err(Refusal::FarSlot(_))));
@@ -95,7 +84,7 @@ mod tests {
 
     #[test]
     fn a_slot_beyond_all_time_is_only_far() {
-        let table = timetable();
+        let table = Timetable::ordinary();
         assert!(matches!(in_time(&table, Slot(u64::MAX), table.start(Slot(3))), Err(Refusal::FarSlot(_))));
     }
 }

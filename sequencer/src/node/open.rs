@@ -112,18 +112,10 @@ impl Node {
     /// # Errors
     /// As [`Node::open`].
     pub async fn open_in(config: NodeConfig, surroundings: Surroundings) -> Result<Self, NodeError> {
-        let data_dir = DataDir::open(&config.data_dir)?;
-        let store = Arc::new(NodeStore::open(&data_dir.node())?);
-        let (clock, l1_clock) = clocks(config.clock, surroundings.clock.clone());
-        let follows = l1_clock.clone().filter(|_| surroundings.clock.is_none());
-        let client = l1_client(&config);
-        let Located { view, deployed_at_block } = locate(&config, &client).await?;
-        let execution = Arc::new(open_execution(&config, &data_dir, &clock).await?);
-        check_genesis(&view, &execution).await?;
-        let overdue = config.l1.poll_interval;
-        let monitor = HeadMonitor::begin(client.clone(), *view.times(), clock.clone(), follows, overdue).await?;
+        let Footing { data_dir, store, clock, l1_clock, located, execution, monitor, l1_chain_id } =
+            Footing::open(&config, surroundings.clock).await?;
+        let Located { view, deployed_at_block } = located;
         let head = monitor.head();
-        let l1_chain_id = client.chain_id().await?;
         let is_recorded = store.signing_store_was_made().await?;
         let is_new = !is_recorded && store.token_hash(Scope::Danger).await?.is_none();
         let network = surroundings.network.unwrap_or_else(|| Arc::new(Alone::new(NodeId::new("this node"))));
@@ -172,6 +164,37 @@ impl Node {
         });
         let engine = Engine::new(Arc::new(NodeParts(Arc::clone(&inner))), EngineConfig { poll_interval }, clock);
         Ok(Self { engine, inner })
+    }
+}
+
+/// What a node stands on: its directory and first stores, its clock, and L1.
+struct Footing {
+    data_dir: DataDir,
+    store: Arc<NodeStore>,
+    clock: SharedClock,
+    l1_clock: Option<Arc<L1FollowingClock>>,
+    located: Located,
+    execution: Arc<RevmExecution>,
+    monitor: HeadMonitor,
+    l1_chain_id: u64,
+}
+
+impl Footing {
+    /// With the clock that is `kept` by another, where there is one.
+    async fn open(config: &NodeConfig, kept: Option<Arc<L1FollowingClock>>) -> Result<Self, NodeError> {
+        let data_dir = DataDir::open(&config.data_dir)?;
+        let store = Arc::new(NodeStore::open(&data_dir.node())?);
+        let is_kept = kept.is_some();
+        let (clock, l1_clock) = clocks(config.clock, kept);
+        let follows = l1_clock.clone().filter(|_| !is_kept);
+        let client = l1_client(config);
+        let located = locate(config, &client).await?;
+        let execution = Arc::new(open_execution(config, &data_dir, &clock).await?);
+        check_genesis(&located.view, &execution).await?;
+        let (times, overdue) = (*located.view.times(), config.l1.poll_interval);
+        let monitor = HeadMonitor::begin(client.clone(), times, clock.clone(), follows, overdue).await?;
+        let l1_chain_id = client.chain_id().await?;
+        Ok(Self { data_dir, store, clock, l1_clock, located, execution, monitor, l1_chain_id })
     }
 }
 

@@ -34,16 +34,18 @@ pub(super) fn open(dir: &Path) -> Result<(Env<WithoutTls>, Tables)> {
         Err(error) if error.kind() == std::io::ErrorKind::NotFound => None,
         Err(error) => return Err(unusable(error)),
     };
-    match (was_made, size) {
+    let has_begun = match (was_made, size) {
         (true, None) => return Err(damaged(dir, DATA_FILE, "is missing".to_owned())),
-        (_, Some(0)) => return Err(damaged(dir, DATA_FILE, "is empty".to_owned())),
-        (true | false, Some(_)) | (false, None) => {}
-    }
+        (true, Some(0)) => return Err(damaged(dir, DATA_FILE, "is empty".to_owned())),
+        // A first start, also after one that was cut before anything was written into the file.
+        (false, None | Some(0)) => false,
+        (true | false, Some(_)) => true,
+    };
     let env = open_env(dir)?;
-    if size.is_none() {
+    if !has_begun {
         crash_point!("node_store.after_file");
     }
-    let found = if size.is_some() { check(dir, &env)? } else { None };
+    let found = if has_begun { check(dir, &env)? } else { None };
     let tables = match found {
         Some(tables) => tables,
         None if was_made => return Err(damaged(dir, DATA_FILE, "has lost its tables".to_owned())),

@@ -133,6 +133,17 @@ async fn an_emptied_or_overwritten_database_is_refused_and_left_alone() {
 }
 
 #[tokio::test]
+async fn a_first_start_that_was_cut_before_anything_was_in_the_file_is_made_good() {
+    let dir = tempfile::tempdir().expect("a directory");
+    fs::write(dir.path().join(open::DATA_FILE), []).expect("written");
+    let store = NodeStore::open(dir.path()).expect("made");
+    store.record_wish(wish("alice")).await.expect("written");
+    store.close().await;
+    let store = NodeStore::open(dir.path()).expect("opened");
+    assert_eq!(store.wish().await.expect("read"), Some(wish("alice")));
+}
+
+#[tokio::test]
 async fn a_newer_schema_is_refused_and_left_alone() {
     let dir = made().await;
     let store = NodeStore::open(dir.path()).expect("opened");

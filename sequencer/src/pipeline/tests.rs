@@ -63,6 +63,12 @@ fn a_place_whose_work_ended_without_a_word_holds_up_neither_the_head_nor_the_nex
     let above = pipeline.open(Slot(11)).expect("there is a place");
     lost.orphaned.cancel();
     assert_eq!(pipeline.head(), hash(40));
+    assert_eq!(
+        pipeline.open(Slot(12)).map(|p| p.number),
+        Err(NoPlace::TooDeep),
+        "it is told before its place is taken"
+    );
+    assert_eq!(pipeline.let_go().orphaned, [Slot(10), Slot(11)]);
     let place = pipeline.open(Slot(12)).expect("there is a place");
     assert_eq!((place.number, place.base), (CheckpointNumber(5), hash(40)));
     assert!(above.orphaned.is_cancelled());
@@ -138,10 +144,23 @@ fn a_checkpoint_that_can_land_no_more_takes_ours_on_it_along() {
 }
 
 #[test]
-fn our_own_checkpoint_does_not_expire_its_request_judges_it() {
+fn our_own_checkpoint_does_not_expire_while_its_request_may_judge_it() {
     let mut pipeline = Pipeline::new(tip(4, 40));
     propose(&mut pipeline, 10, 50);
-    assert_eq!(pipeline.expire(Slot(20)), Moved::default());
+    assert_eq!(pipeline.expire(Slot(11)), Moved::default(), "L1 may have it");
+    pipeline.open(Slot(11)).expect("there is a place");
+    assert_eq!(pipeline.expire(Slot(11)), Moved::default());
+    assert_eq!(pipeline.head(), hash(50));
+}
+
+#[test]
+fn our_own_checkpoint_that_l1_took_back_after_it_had_landed_is_dropped_with_what_is_built_on_it() {
+    let mut pipeline = Pipeline::new(tip(4, 40));
+    propose(&mut pipeline, 10, 50);
+    let above = pipeline.open(Slot(11)).expect("there is a place");
+    assert_eq!(pipeline.expire(Slot(12)).orphaned, [Slot(10), Slot(11)]);
+    assert!(above.orphaned.is_cancelled());
+    assert_eq!(pipeline.open(Slot(13)).map(|p| p.base), Ok(hash(40)));
 }
 
 #[test]

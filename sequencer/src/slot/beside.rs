@@ -6,7 +6,6 @@ use alloy::primitives::Address;
 use fermata_primitives::Slot;
 use fermata_rollup::Committee;
 use futures::FutureExt;
-use tokio_util::sync::CancellationToken;
 
 use super::SlotTick;
 use crate::actions::L1Action;
@@ -69,19 +68,6 @@ pub(super) async fn obstacle_on_l1(workshop: &Workshop, slot: Slot) -> Result<Op
         (false, true) => Some(Obstacle::Prune),
         (false, false) => None,
     })
-}
-
-/// Sends what was to go with a checkpoint that the committee has not attested. How it ended is told as an event.
-pub(super) async fn send_what_is_left(
-    workshop: &Workshop,
-    slot: Slot,
-    actions: Vec<L1Action>,
-    interrupt: &CancellationToken,
-) {
-    if !actions.is_empty() {
-        let interrupts = FallbackInterrupts { waiting: interrupt.clone(), sending: interrupt.clone() };
-        send_fallback(workshop, slot, actions, interrupts).await;
-    }
 }
 
 impl SlotTick {
