@@ -16,6 +16,7 @@ use alloy::providers::{DynProvider, Provider};
 use fermata_primitives::{L1Timestamp, SharedClock};
 use serde::Deserialize;
 use tokio::sync::watch;
+use tokio::task::JoinHandle;
 use tokio_util::sync::{CancellationToken, DropGuard};
 use tokio_util::task::TaskTracker;
 
@@ -60,9 +61,12 @@ pub struct L1Clock {
 struct Owner {
     shared: Arc<Shared>,
     clock: SharedClock,
-    interval: Mutex<Option<DropGuard>>,
+    interval: Mutex<Option<Interval>>,
     tasks: TaskTracker,
 }
+
+/// Blocks that come by themselves: what ends them, and their end.
+type Interval = (DropGuard, JoinHandle<()>);
 
 /// What the interval task and the handles share.
 #[derive(Debug)]
@@ -183,8 +187,7 @@ impl L1Clock {
         }
         let halt = CancellationToken::new();
         let run = interval::run(self.owner.shared.clone(), self.owner.clock.clone(), grid, halt.clone());
-        self.owner.tasks.spawn(run);
-        *interval = Some(halt.drop_guard());
+        *interval = Some((halt.drop_guard(), self.owner.tasks.spawn(run)));
         Ok(())
     }
 
@@ -205,11 +208,10 @@ impl L1Clock {
     /// # Cancel safety
     /// Dropped early, the interval still ends.
     pub async fn stop_interval(&self) {
-        let Some(halt) = self.interval().take() else { return };
+        let Some((halt, ended)) = self.interval().take() else { return };
         drop(halt);
-        self.owner.tasks.close();
-        self.owner.tasks.wait().await;
-        self.owner.tasks.reopen();
+        // An error means that it has ended as well.
+        let _ = ended.await;
     }
 
     fn shared(&self) -> &Arc<Shared> {
@@ -223,7 +225,7 @@ impl L1Clock {
         self.shared().in_turn(work).await
     }
 
-    fn interval(&self) -> std::sync::MutexGuard<'_, Option<DropGuard>> {
+    fn interval(&self) -> std::sync::MutexGuard<'_, Option<Interval>> {
         self.owner.interval.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
@@ -321,4 +323,30 @@ impl Shared {
 async fn read_block(anvil: &DynProvider, id: String) -> Result<L1Head> {
     let block = anvil.raw_request::<_, RawBlock>("eth_getBlockByNumber".into(), (id, false)).await;
     block.map(L1Head::from).map_err(AnvilError::rpc("read a block"))
+}
+
+#[cfg(test)]
+mod tests {
+    use fermata_primitives::ManualClock;
+    use futures::FutureExt;
+
+    use super::*;
+
+    /// The clock of an anvil that nobody asks.
+    fn l1_clock() -> L1Clock {
+        let head = L1Head { number: 0, timestamp: L1Timestamp(1_000), hash: B256::ZERO };
+        let nobody = crate::connect("http://127.0.0.1:1").expect("an address");
+        L1Clock::new(Shared::new(nobody, None, head), Arc::new(ManualClock::new(head.timestamp.into())))
+    }
+
+    #[tokio::test]
+    async fn the_end_of_an_interval_does_not_wait_for_the_next_one() {
+        let (l1_clock, grid) = (l1_clock(), IntervalMining::new(L1Timestamp(0), 12).expect("a grid"));
+        l1_clock.start_interval(grid).expect("started");
+        let mut stop = std::pin::pin!(l1_clock.stop_interval());
+        assert!(stop.as_mut().now_or_never().is_none(), "it waits until the first has ended");
+        l1_clock.start_interval(grid).expect("started anew");
+        tokio::time::timeout(std::time::Duration::from_secs(10), stop).await.expect("the first has ended");
+        assert!(matches!(l1_clock.start_interval(grid), Err(AnvilError::IntervalRunning)), "the second goes on");
+    }
 }
