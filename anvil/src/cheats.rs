@@ -13,10 +13,6 @@ use serde_json::{Value, json};
 
 use crate::{AnvilError, Result};
 
-/// A state of the chain to go back to, once.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct SnapshotId(U256);
-
 /// The pool, as far as it is looked at: account, nonce, transaction.
 #[derive(Debug, Deserialize)]
 struct PoolContent {
@@ -86,63 +82,20 @@ impl Cheats {
         Ok(blobs)
     }
 
-    /// Remembers the chain as it is.
-    ///
-    /// # Errors
-    /// As [`Cheats::set_balance`].
-    pub async fn snapshot(&self) -> Result<SnapshotId> {
-        self.request("evm_snapshot", "take a snapshot", json!([])).await.map(SnapshotId)
-    }
-
-    /// Goes back to `snapshot`, which is used up by it, as are all taken after it.
-    ///
-    /// # Errors
-    /// As [`Cheats::set_balance`]; [`AnvilError::CheatFailed`] when the snapshot is used up.
-    pub async fn revert(&self, snapshot: SnapshotId) -> Result<()> {
-        let action = "go back to a snapshot";
-        let done: bool = self.request("evm_revert", action, json!([snapshot.0])).await?;
-        if done { Ok(()) } else { Err(AnvilError::CheatFailed { action }) }
-    }
-
     /// Takes a transaction out of the pool; true when it was there.
-    ///
-    /// # Errors
-    /// As [`Cheats::set_balance`].
-    pub async fn drop_transaction(&self, transaction: B256) -> Result<bool> {
+    pub(crate) async fn drop_transaction(&self, transaction: B256) -> Result<bool> {
         let dropped: Option<B256> =
             self.request("anvil_dropTransaction", "drop a transaction", json!([transaction])).await?;
         Ok(dropped.is_some())
     }
 
     /// The base fee of the next block, in wei.
-    ///
-    /// # Errors
-    /// As [`Cheats::set_balance`].
-    pub async fn set_next_base_fee(&self, wei: u128) -> Result<()> {
-        self.cheat("anvil_setNextBlockBaseFeePerGas", "set the base fee", json!([U256::from(wei)])).await
-    }
-
-    /// From now on takes unsigned transactions of `account`.
-    ///
-    /// # Errors
-    /// As [`Cheats::set_balance`].
-    pub async fn impersonate(&self, account: Address) -> Result<()> {
-        self.cheat("anvil_impersonateAccount", "impersonate", json!([account])).await
-    }
-
-    /// Ends what [`Cheats::impersonate`] began.
-    ///
-    /// # Errors
-    /// As [`Cheats::set_balance`].
-    pub async fn stop_impersonating(&self, account: Address) -> Result<()> {
-        self.cheat("anvil_stopImpersonatingAccount", "stop impersonating", json!([account])).await
+    pub(crate) async fn set_next_base_fee(&self, wei: U256) -> Result<()> {
+        self.cheat("anvil_setNextBlockBaseFeePerGas", "set the base fee", json!([wei])).await
     }
 
     /// Who is paid for the blocks to come.
-    ///
-    /// # Errors
-    /// As [`Cheats::set_balance`].
-    pub async fn set_coinbase(&self, account: Address) -> Result<()> {
+    pub(crate) async fn set_coinbase(&self, account: Address) -> Result<()> {
         self.cheat("anvil_setCoinbase", "set the coinbase", json!([account])).await
     }
 
@@ -164,6 +117,18 @@ impl Cheats {
     /// Gas limit of the blocks to come.
     pub(crate) async fn set_block_gas_limit(&self, limit: U256) -> Result<()> {
         self.cheat("evm_setBlockGasLimit", "set the gas limit of blocks", json!([limit])).await
+    }
+
+    /// The chain, for [`Cheats::load_state`].
+    pub(crate) async fn dump_state(&self) -> Result<Bytes> {
+        self.request("anvil_dumpState", "dump its state", json!([])).await
+    }
+
+    /// Puts what was dumped on top of what is there.
+    pub(crate) async fn load_state(&self, dump: &Bytes) -> Result<()> {
+        let action = "load a state";
+        let loaded: bool = self.request("anvil_loadState", action, json!([dump])).await?;
+        if loaded { Ok(()) } else { Err(AnvilError::CheatFailed { action }) }
     }
 
     /// A transaction as it was sent, blobs and all; `None` when it is neither in a block nor in the pool.
@@ -192,7 +157,8 @@ impl Cheats {
         self.request::<Value>(method, action, params).await.map(drop)
     }
 
-    async fn request<R>(&self, method: &'static str, action: &'static str, params: Value) -> Result<R>
+    /// Asks anvil `method`, which is to do `action`.
+    pub(crate) async fn request<R>(&self, method: &'static str, action: &'static str, params: Value) -> Result<R>
     where
         R: DeserializeOwned + Debug + Send + Sync + Unpin + 'static,
     {

@@ -11,8 +11,8 @@ use std::future::Future;
 use std::sync::atomic::AtomicU64;
 use std::sync::{Arc, Mutex, PoisonError};
 
-use alloy::primitives::{B256, U64};
-use alloy::providers::{DynProvider, Provider};
+use alloy::primitives::{B256, U64, U256};
+use alloy::providers::DynProvider;
 use fermata_primitives::{L1Timestamp, SharedClock};
 use serde::Deserialize;
 use tokio::sync::watch;
@@ -23,7 +23,7 @@ use tokio_util::task::TaskTracker;
 pub use self::interval::IntervalMining;
 pub use self::verbs::{HeldTransactions, Reinclude, Reorg};
 use crate::door::DoorHandle;
-use crate::{AnvilError, LeasedAnvil, Result};
+use crate::{AnvilError, Cheats, LeasedAnvil, Result};
 
 /// The latest time a clock can tell.
 const LATEST: L1Timestamp = L1Timestamp(u64::MAX / 1_000_000_000);
@@ -99,12 +99,14 @@ impl Drop for PausedInterval {
     }
 }
 
-/// The part of a block that [`L1Head`] is made of.
+/// The part of a block that is looked at here.
 #[derive(Debug, Deserialize)]
 struct RawBlock {
     number: U64,
     timestamp: U64,
     hash: B256,
+    #[serde(rename = "gasLimit")]
+    gas_limit: U256,
 }
 
 impl From<RawBlock> for L1Head {
@@ -120,14 +122,14 @@ impl L1Clock {
     /// # Errors
     /// [`AnvilError::L1Unreachable`] when anvil does not answer.
     pub async fn own(anvil: DynProvider, clock: SharedClock) -> Result<Self> {
-        let head = read_block(&anvil, "latest".to_owned()).await?;
-        Ok(Self::new(Shared::new(anvil, None, head), clock))
+        let head = read_block(&Cheats::new(anvil.clone()), "latest").await?;
+        Ok(Self::new(Shared::new(anvil, None, head.into()), clock))
     }
 
     /// Takes the clock of an anvil on which a state was loaded, whose head is the oldest block that can be gone back to.
     pub(crate) async fn of_loaded(anvil: &LeasedAnvil, clock: SharedClock) -> Result<Self> {
         let (door, anvil) = (Some(anvil.door()), anvil.staff_provider()?);
-        let head = read_block(&anvil, "latest".to_owned()).await?;
+        let head = L1Head::from(read_block(&Cheats::new(anvil.clone()), "latest").await?);
         let shared = Shared { oldest: AtomicU64::new(head.number), ..Shared::new(anvil, door, head) };
         Ok(Self::new(shared, clock))
     }
@@ -265,7 +267,11 @@ impl Shared {
     }
 
     async fn read_head(&self) -> Result<L1Head> {
-        read_block(&self.anvil, "latest".to_owned()).await
+        read_block(&self.cheats(), "latest").await.map(L1Head::from)
+    }
+
+    fn cheats(&self) -> Cheats {
+        Cheats::new(self.anvil.clone())
     }
 
     async fn until_unpaused(&self) {
@@ -304,9 +310,9 @@ impl Shared {
     async fn mine_request(&self, target: L1Timestamp) -> Result<L1Head> {
         // Time and block in one request: a time set by an earlier one could be taken by somebody else's block.
         let options = serde_json::json!([{ "timestamp": format!("{:#x}", target.0) }]);
-        let mined = self.anvil.raw_request::<_, Vec<RawBlock>>("evm_mine_detailed".into(), options).await;
-        let block = mined.map_err(AnvilError::rpc("mine a block"))?.pop();
-        block.map(L1Head::from).ok_or(AnvilError::CheatFailed { action: "mine a block" })
+        let action = "mine a block";
+        let mut mined: Vec<RawBlock> = self.cheats().request("evm_mine_detailed", action, options).await?;
+        mined.pop().map(L1Head::from).ok_or(AnvilError::CheatFailed { action })
     }
 
     /// Tells of a new head that was to be at `target`.
@@ -320,9 +326,8 @@ impl Shared {
     }
 }
 
-async fn read_block(anvil: &DynProvider, id: String) -> Result<L1Head> {
-    let block = anvil.raw_request::<_, RawBlock>("eth_getBlockByNumber".into(), (id, false)).await;
-    block.map(L1Head::from).map_err(AnvilError::rpc("read a block"))
+async fn read_block(cheats: &Cheats, id: &str) -> Result<RawBlock> {
+    cheats.request("eth_getBlockByNumber", "read a block", serde_json::json!([id, false])).await
 }
 
 #[cfg(test)]

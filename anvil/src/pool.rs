@@ -19,7 +19,6 @@ use tokio_util::task::TaskTracker;
 
 pub use self::lease::LeasedAnvil;
 pub use self::restart::RestartL1;
-pub(crate) use self::restart::load;
 use self::warm::WarmAnvil;
 use crate::{AnvilConfig, Result};
 

@@ -9,12 +9,11 @@ use std::sync::atomic::Ordering;
 use alloy::primitives::{Address, B256, Bytes, U256, keccak256};
 use alloy::providers::Provider;
 use fermata_primitives::L1Timestamp;
-use serde_json::json;
 
-use super::{L1Clock, L1Head, RawBlock, Shared, read_block};
+use super::{L1Clock, L1Head, Shared, read_block};
 use crate::door::Shut;
 use crate::provider::send_raw;
-use crate::{AnvilError, Cheats, LeasedAnvil, RestartL1, Result, blob_fee};
+use crate::{AnvilError, LeasedAnvil, RestartL1, Result, blob_fee};
 
 /// More connections than the owner of a clock has at a time.
 const CUT_CONNECTIONS: usize = 4;
@@ -135,7 +134,7 @@ impl L1Clock {
     /// # Errors
     /// As [`L1Clock::drop_tx`].
     pub async fn set_base_fee(&self, wei: u128) -> Result<()> {
-        self.in_turn(move |shared| async move { shared.cheats().set_next_base_fee(wei).await }).await
+        self.in_turn(move |shared| async move { shared.cheats().set_next_base_fee(U256::from(wei)).await }).await
     }
 
     /// Makes a unit of blob gas cost `wei`, or as little more as the protocol can tell, and answers with what it costs. The
@@ -147,17 +146,13 @@ impl L1Clock {
     pub async fn set_blob_fee(&self, wei: u128) -> Result<u128> {
         self.in_turn(move |shared| async move {
             let _shut = shared.shut().await;
-            blob_fee::set(&shared.anvil, wei).await
+            blob_fee::set(&shared.cheats(), wei).await
         })
         .await
     }
 }
 
 impl Shared {
-    fn cheats(&self) -> Cheats {
-        Cheats::new(self.anvil.clone())
-    }
-
     /// Keeps those outside out, where there is a door.
     pub(super) async fn shut(&self) -> Option<Shut> {
         match &self.door {
@@ -173,16 +168,12 @@ impl Shared {
     pub(super) async fn mine_empty_at(&self, target: L1Timestamp) -> Result<L1Head> {
         let _shut = self.shut().await;
         let cheats = self.cheats();
-        let block =
-            self.anvil.raw_request::<_, serde_json::Value>("eth_getBlockByNumber".into(), json!(["latest", false]));
-        let block = block.await.map_err(AnvilError::rpc("read a block"))?;
-        let unreadable = |_| AnvilError::CheatFailed { action: "tell its head" };
-        let limit: U256 = serde_json::from_value(block["gasLimit"].clone()).map_err(unreadable)?;
-        let parent = L1Head::from(serde_json::from_value::<RawBlock>(block).map_err(unreadable)?);
+        let parent = read_block(&cheats, "latest").await?;
         cheats.set_block_gas_limit(U256::from(1)).await?;
         let mined = self.mine_request(target).await;
-        cheats.set_block_gas_limit(limit).await?;
+        cheats.set_block_gas_limit(parent.gas_limit).await?;
         mined?;
+        let parent = L1Head::from(parent);
         cheats.replace_by_empty(1, target.0.saturating_sub(parent.timestamp.0)).await?;
         let head = self.read_head().await?;
         self.check_mined(head, target)
@@ -213,7 +204,7 @@ impl Shared {
         let _shut = self.shut().await;
         let (mut removed, mut transactions) = (Vec::new(), Vec::new());
         for number in head.number + 1 - depth..=head.number {
-            removed.push(read_block(&self.anvil, format!("{number:#x}")).await?);
+            removed.push(L1Head::from(read_block(&self.cheats(), &format!("{number:#x}")).await?));
             transactions.push(self.raw_transactions(number).await?);
         }
         let cheats = self.cheats();

@@ -4,13 +4,11 @@
 //! chain as the killed one had it last, as a node has that keeps its chain on disk.
 
 use alloy::primitives::Bytes;
-use alloy::providers::{DynProvider, Provider};
-use serde_json::json;
 
 use super::LeasedAnvil;
 use super::lease::Held;
 use crate::provider::send_raw;
-use crate::{AnvilError, Cheats, Result};
+use crate::{Cheats, Result};
 
 /// What an L1 still has after a restart.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -33,7 +31,7 @@ impl LeasedAnvil {
         let (dump, pool) = self.keep(how).await?;
         let successor = self.pool.warm(&self.config()).await?;
         let provider = successor.anvil().provider()?;
-        load(&provider, dump).await?;
+        Cheats::new(provider.clone()).load_state(&dump).await?;
         for transaction in pool {
             send_raw(&provider, &transaction, "take the pool of the one before").await?;
         }
@@ -43,8 +41,7 @@ impl LeasedAnvil {
 
     /// What the restarted one will have: a dump of the chain, and the pool's transactions.
     async fn keep(&self, how: RestartL1) -> Result<(Bytes, Vec<Bytes>)> {
-        let provider = self.staff_provider()?;
-        let cheats = Cheats::new(provider.clone());
+        let cheats = Cheats::new(self.staff_provider()?);
         let mut pool = Vec::new();
         match how {
             RestartL1::KeepingState => {
@@ -55,8 +52,7 @@ impl LeasedAnvil {
             RestartL1::LosingPool | RestartL1::LosingBlocks(0) => {}
             RestartL1::LosingBlocks(blocks) => cheats.rollback(blocks).await?,
         }
-        let dump = provider.raw_request("anvil_dumpState".into(), ()).await;
-        Ok((dump.map_err(AnvilError::rpc("dump its state"))?, pool))
+        Ok((cheats.dump_state().await?, pool))
     }
 
     fn put_in_place(&self, successor: super::WarmAnvil) {
@@ -68,11 +64,4 @@ impl LeasedAnvil {
             held.doors.iter().for_each(|door| door.lead_to(address));
         });
     }
-}
-
-/// Loads a dump into an anvil.
-pub(crate) async fn load(anvil: &DynProvider, dump: Bytes) -> Result<()> {
-    let loaded = anvil.raw_request("anvil_loadState".into(), json!([dump])).await;
-    let loaded: bool = loaded.map_err(AnvilError::rpc("load a state"))?;
-    if loaded { Ok(()) } else { Err(AnvilError::CheatFailed { action: "load a state" }) }
 }

@@ -257,6 +257,7 @@ pub(super) const fn reason_of(error: &AnvilError) -> Reason {
         AnvilError::SlotTimes(_) => Reason::ConfigInvalid,
         AnvilError::Process { .. }
         | AnvilError::NotListening { .. }
+        | AnvilError::NotAsNew { .. }
         | AnvilError::BadUrl { .. }
         | AnvilError::L1Unreachable { .. }
         | AnvilError::L1Refused { .. }
