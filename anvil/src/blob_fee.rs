@@ -13,8 +13,9 @@ use crate::{Cheats, Result};
 
 /// Beyond the number of any block of a chain.
 const NUMBER: u64 = 1 << 62;
-/// Of the block that is loaded: so low that it sets no bound to the price of blob gas (EIP-7918).
-const BASE_FEE: u64 = 7;
+/// A base fee so high that the price of blob gas is bound by it (EIP-7918): an excess of blob gas stays as it is then, while
+/// anvil takes a block's target off it else. It looks at the base fee that the next block was to have when the state came.
+const BINDING_BASE_FEE: u64 = 1 << 62;
 
 /// An excess at which a unit costs more than any account has.
 const HIGHEST: u64 = 1 << 29;
@@ -30,7 +31,16 @@ pub(crate) struct NextFees {
 impl NextFees {
     /// As they are.
     pub(crate) async fn read(cheats: &Cheats) -> Result<Self> {
-        cheats.request("eth_getBlockByNumber", "tell the next block's fees", json!(["pending", false])).await
+        Self::of(cheats, "pending").await
+    }
+
+    /// As they were before `block`: to be read before a rollback, which leaves those of the blocks it takes back.
+    pub(crate) async fn before(cheats: &Cheats, block: u64) -> Result<Self> {
+        Self::of(cheats, &format!("{block:#x}")).await
+    }
+
+    async fn of(cheats: &Cheats, block: &str) -> Result<Self> {
+        cheats.request("eth_getBlockByNumber", "tell a block's fees", json!([block, false])).await
     }
 
     /// The same base fee, and this excess of blob gas.
@@ -44,10 +54,8 @@ impl NextFees {
         let mut header: Value = cheats.request("eth_getBlockByNumber", "read a block", latest).await?;
         for (field, value) in [
             ("number", U64::from(NUMBER)),
-            ("baseFeePerGas", U64::from(BASE_FEE)),
             ("gasUsed", U64::ZERO),
             ("blobGasUsed", U64::ZERO),
-            // Anvil takes it for the next block's as it is.
             ("excessBlobGas", self.excess_blob_gas),
         ] {
             header[field] = json!(value);
@@ -55,6 +63,7 @@ impl NextFees {
         let block = json!({ "header": header, "transactions": [], "ommers": [] });
         let state =
             json!({ "block": null, "accounts": {}, "best_block_number": null, "blocks": [block], "transactions": [] });
+        cheats.set_next_base_fee(U256::from(BINDING_BASE_FEE)).await?;
         cheats.load_state(&Bytes::from(state.to_string().into_bytes())).await?;
         // The base fee was computed from that block as well.
         cheats.set_next_base_fee(self.base_fee_per_gas).await

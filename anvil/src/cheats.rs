@@ -5,19 +5,25 @@ use std::collections::BTreeMap;
 use std::fmt::Debug;
 
 use alloy::eips::eip4844::Blob;
-use alloy::primitives::{Address, B256, Bytes, U256};
+use alloy::primitives::{Address, B256, Bytes, U64, U256};
 use alloy::providers::{DynProvider, Provider};
 use serde::Deserialize;
 use serde::de::DeserializeOwned;
 use serde_json::{Value, json};
 
+use crate::blob_fee::NextFees;
 use crate::{AnvilError, Result};
 
 /// The pool, as far as it is looked at: account, nonce, transaction.
 #[derive(Debug, Deserialize)]
 struct PoolContent {
-    pending: BTreeMap<Address, BTreeMap<String, PoolTransaction>>,
+    /// What could be in the next block.
+    pending: Accounts,
+    /// What waits for another transaction of its account.
+    queued: Accounts,
 }
+
+type Accounts = BTreeMap<Address, BTreeMap<String, PoolTransaction>>;
 
 #[derive(Debug, Deserialize)]
 struct PoolTransaction {
@@ -99,9 +105,13 @@ impl Cheats {
         self.cheat("anvil_setCoinbase", "set the coinbase", json!([account])).await
     }
 
-    /// Takes blocks back; part of [`crate::L1Clock::reorg`], which has the turn.
-    pub(crate) async fn rollback(&self, depth: u64) -> Result<()> {
-        self.cheat("anvil_rollback", "take blocks back", json!([depth])).await
+    /// Takes the newest `depth` blocks back, and gives the fees that the oldest of them had. Anvil goes on with those that
+    /// follow from the newest. Part of what the [`crate::L1Clock`] does, which has the turn.
+    pub(crate) async fn rollback(&self, depth: u64) -> Result<NextFees> {
+        let head: U64 = self.request("eth_blockNumber", "tell its head", json!([])).await?;
+        let fees = NextFees::before(self, (head.to::<u64>() + 1).saturating_sub(depth)).await?;
+        self.cheat("anvil_rollback", "take blocks back", json!([depth])).await?;
+        Ok(fees)
     }
 
     /// Puts blocks without the pool's transactions in the place of the last `depth`, each `interval` seconds after its
@@ -145,11 +155,16 @@ impl Cheats {
     /// # Errors
     /// As [`Cheats::set_balance`].
     pub async fn pool(&self) -> Result<Vec<B256>> {
-        let content: PoolContent = self.request("txpool_content", "tell its pool", json!([])).await?;
-        let mut ready: Vec<_> =
-            content.pending.into_values().flatten().map(|(nonce, tx)| (nonce.parse(), tx)).collect();
-        ready.sort_by_key(|(nonce, _)| nonce.clone().unwrap_or(u64::MAX));
-        Ok(ready.into_iter().map(|(_, tx)| tx.hash).collect())
+        self.pool_content().await.map(|PoolContent { pending, .. }| in_order([pending]))
+    }
+
+    /// The same, and after them those that wait for another of their account.
+    pub(crate) async fn whole_pool(&self) -> Result<Vec<B256>> {
+        self.pool_content().await.map(|PoolContent { pending, queued }| in_order([pending, queued]))
+    }
+
+    async fn pool_content(&self) -> Result<PoolContent> {
+        self.request("txpool_content", "tell its pool", json!([])).await
     }
 
     /// For cheats whose effect counts: anvil answers some with nothing, others with a word.
@@ -164,4 +179,14 @@ impl Cheats {
     {
         self.anvil.raw_request(method.into(), params).await.map_err(AnvilError::rpc(action))
     }
+}
+
+/// Hashes of transactions, each after those of lower nonces beside it.
+fn in_order<const PARTS: usize>(parts: [Accounts; PARTS]) -> Vec<B256> {
+    let by_nonce = |part: Accounts| {
+        let mut part: Vec<_> = part.into_values().flatten().map(|(nonce, tx)| (nonce.parse(), tx.hash)).collect();
+        part.sort_by_key(|(nonce, _)| nonce.clone().unwrap_or(u64::MAX));
+        part.into_iter().map(|(_, hash)| hash)
+    };
+    parts.into_iter().flat_map(by_nonce).collect()
 }

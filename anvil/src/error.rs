@@ -240,6 +240,18 @@ pub enum AnvilError {
     #[error("no transaction can be put back into blocks while all are held: release them first")]
     TransactionsHeld,
 
+    /// An account was impersonated: nobody can send its transaction once more.
+    #[error(
+        "the transaction {transaction} cannot be put back: {from} was impersonated and has not signed it; let the reorg \
+         take its transactions away, or sign what is to come back"
+    )]
+    NotSigned {
+        /// The transaction.
+        transaction: B256,
+        /// In whose name it was sent.
+        from: Address,
+    },
+
     /// Anvil is no more.
     #[error("anvil has ended ({how}); its last words: {output}")]
     Ended {

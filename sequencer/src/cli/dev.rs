@@ -274,6 +274,7 @@ pub(super) const fn reason_of(error: &AnvilError) -> Reason {
         | AnvilError::IntervalZero
         | AnvilError::ReorgDepth { .. }
         | AnvilError::TransactionsHeld
+        | AnvilError::NotSigned { .. }
         | AnvilError::Ended { .. }
         | AnvilError::CheatFailed { .. }
         | AnvilError::StateCache { .. }
