@@ -5,52 +5,77 @@
 //! and a number that the chain will never reach: the chain itself stays as it is.
 
 use alloy::eips::eip7840::BlobParams;
-use alloy::primitives::{Bytes, U256};
-use alloy::providers::{DynProvider, Provider};
-use serde::de::DeserializeOwned;
+use alloy::primitives::{Bytes, U64, U256};
+use serde::Deserialize;
 use serde_json::{Value, json};
 
-use crate::{AnvilError, Result};
+use crate::{Cheats, Result};
 
 /// Beyond the number of any block of a chain.
 const NUMBER: u64 = 1 << 62;
-/// Of the block that is loaded: so low that it sets no bound to the price of blob gas (EIP-7918).
-const BASE_FEE: u64 = 7;
+/// A base fee so high that the price of blob gas is bound by it (EIP-7918): an excess of blob gas stays as it is then, while
+/// anvil takes a block's target off it else. It looks at the base fee that the next block was to have when the state came.
+const BINDING_BASE_FEE: u64 = 1 << 62;
 
 /// An excess at which a unit costs more than any account has.
 const HIGHEST: u64 = 1 << 29;
 
-/// Makes blob gas cost `wei`, or as little more as an excess of blob gas can stand for; gives the price.
-pub(crate) async fn set(anvil: &DynProvider, wei: u128) -> Result<u128> {
-    let params = BlobParams::osaka();
-    let excess = excess_for(&params, wei);
-    load_excess(anvil, excess).await?;
-    Ok(params.calc_blob_fee(excess))
+/// What decides on the fees of the next block.
+#[derive(Clone, Copy, Debug, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub(crate) struct NextFees {
+    base_fee_per_gas: U256,
+    excess_blob_gas: U64,
 }
 
-/// Makes the next block have that excess of blob gas, and the base fee it would have had.
-pub(crate) async fn load_excess(anvil: &DynProvider, excess: u64) -> Result<()> {
-    let pending: Value = ask(anvil, "eth_getBlockByNumber", json!(["pending", false])).await?;
-    let mut header: Value = ask(anvil, "eth_getBlockByNumber", json!(["latest", false])).await?;
-    for (field, value) in [
-        ("number", NUMBER),
-        ("baseFeePerGas", BASE_FEE),
-        ("gasUsed", 0),
-        ("blobGasUsed", 0),
-        // Anvil takes it for the next block's as it is.
-        ("excessBlobGas", excess),
-    ] {
-        header[field] = json!(U256::from(value));
+impl NextFees {
+    /// As they are.
+    pub(crate) async fn read(cheats: &Cheats) -> Result<Self> {
+        Self::of(cheats, "pending").await
     }
-    let block = json!({ "header": header, "transactions": [], "ommers": [] });
-    let state =
-        json!({ "block": null, "accounts": {}, "best_block_number": null, "blocks": [block], "transactions": [] });
-    let loaded: bool = ask(anvil, "anvil_loadState", json!([Bytes::from(state.to_string().into_bytes())])).await?;
-    if !loaded {
-        return Err(AnvilError::CheatFailed { action: "load a block of another price" });
+
+    /// As they were before `block`: to be read before a rollback, which leaves those of the blocks it takes back.
+    pub(crate) async fn before(cheats: &Cheats, block: u64) -> Result<Self> {
+        Self::of(cheats, &format!("{block:#x}")).await
     }
-    // The base fee was computed from that block as well.
-    ask::<Value>(anvil, "anvil_setNextBlockBaseFeePerGas", json!([pending["baseFeePerGas"]])).await.map(drop)
+
+    async fn of(cheats: &Cheats, block: &str) -> Result<Self> {
+        cheats.request("eth_getBlockByNumber", "tell a block's fees", json!([block, false])).await
+    }
+
+    /// The same base fee, and this excess of blob gas.
+    pub(crate) fn with_excess(self, excess: u64) -> Self {
+        Self { excess_blob_gas: U64::from(excess), ..self }
+    }
+
+    /// Makes them the next block's.
+    pub(crate) async fn load(self, cheats: &Cheats) -> Result<()> {
+        let latest = json!(["latest", false]);
+        let mut header: Value = cheats.request("eth_getBlockByNumber", "read a block", latest).await?;
+        for (field, value) in [
+            ("number", U64::from(NUMBER)),
+            ("gasUsed", U64::ZERO),
+            ("blobGasUsed", U64::ZERO),
+            ("excessBlobGas", self.excess_blob_gas),
+        ] {
+            header[field] = json!(value);
+        }
+        let block = json!({ "header": header, "transactions": [], "ommers": [] });
+        let state =
+            json!({ "block": null, "accounts": {}, "best_block_number": null, "blocks": [block], "transactions": [] });
+        cheats.set_next_base_fee(U256::from(BINDING_BASE_FEE)).await?;
+        cheats.load_state(&Bytes::from(state.to_string().into_bytes())).await?;
+        // The base fee was computed from that block as well.
+        cheats.set_next_base_fee(self.base_fee_per_gas).await
+    }
+}
+
+/// Makes blob gas cost `wei`, or as little more as an excess of blob gas can stand for; gives the price.
+pub(crate) async fn set(cheats: &Cheats, wei: u128) -> Result<u128> {
+    let params = BlobParams::osaka();
+    let excess = excess_for(&params, wei);
+    NextFees::read(cheats).await?.with_excess(excess).load(cheats).await?;
+    Ok(params.calc_blob_fee(excess))
 }
 
 /// The smallest excess of blob gas at which a unit costs at least `wei`.
@@ -61,11 +86,4 @@ fn excess_for(params: &BlobParams, wei: u128) -> u64 {
         if params.calc_blob_fee(middle) >= wei { high = middle } else { low = middle + 1 }
     }
     low
-}
-
-async fn ask<R>(anvil: &DynProvider, method: &'static str, params: Value) -> Result<R>
-where
-    R: DeserializeOwned + std::fmt::Debug + Send + Sync + Unpin + 'static,
-{
-    anvil.raw_request(method.into(), params).await.map_err(AnvilError::rpc("set the price of blob gas"))
 }

@@ -5,23 +5,25 @@ use std::collections::BTreeMap;
 use std::fmt::Debug;
 
 use alloy::eips::eip4844::Blob;
-use alloy::primitives::{Address, B256, Bytes, U256};
+use alloy::primitives::{Address, B256, Bytes, U64, U256};
 use alloy::providers::{DynProvider, Provider};
 use serde::Deserialize;
 use serde::de::DeserializeOwned;
 use serde_json::{Value, json};
 
+use crate::blob_fee::NextFees;
 use crate::{AnvilError, Result};
-
-/// A state of the chain to go back to, once.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct SnapshotId(U256);
 
 /// The pool, as far as it is looked at: account, nonce, transaction.
 #[derive(Debug, Deserialize)]
 struct PoolContent {
-    pending: BTreeMap<Address, BTreeMap<String, PoolTransaction>>,
+    /// What could be in the next block.
+    pending: Accounts,
+    /// What waits for another transaction of its account.
+    queued: Accounts,
 }
+
+type Accounts = BTreeMap<Address, BTreeMap<String, PoolTransaction>>;
 
 #[derive(Debug, Deserialize)]
 struct PoolTransaction {
@@ -86,69 +88,30 @@ impl Cheats {
         Ok(blobs)
     }
 
-    /// Remembers the chain as it is.
-    ///
-    /// # Errors
-    /// As [`Cheats::set_balance`].
-    pub async fn snapshot(&self) -> Result<SnapshotId> {
-        self.request("evm_snapshot", "take a snapshot", json!([])).await.map(SnapshotId)
-    }
-
-    /// Goes back to `snapshot`, which is used up by it, as are all taken after it.
-    ///
-    /// # Errors
-    /// As [`Cheats::set_balance`]; [`AnvilError::CheatFailed`] when the snapshot is used up.
-    pub async fn revert(&self, snapshot: SnapshotId) -> Result<()> {
-        let action = "go back to a snapshot";
-        let done: bool = self.request("evm_revert", action, json!([snapshot.0])).await?;
-        if done { Ok(()) } else { Err(AnvilError::CheatFailed { action }) }
-    }
-
     /// Takes a transaction out of the pool; true when it was there.
-    ///
-    /// # Errors
-    /// As [`Cheats::set_balance`].
-    pub async fn drop_transaction(&self, transaction: B256) -> Result<bool> {
+    pub(crate) async fn drop_transaction(&self, transaction: B256) -> Result<bool> {
         let dropped: Option<B256> =
             self.request("anvil_dropTransaction", "drop a transaction", json!([transaction])).await?;
         Ok(dropped.is_some())
     }
 
     /// The base fee of the next block, in wei.
-    ///
-    /// # Errors
-    /// As [`Cheats::set_balance`].
-    pub async fn set_next_base_fee(&self, wei: u128) -> Result<()> {
-        self.cheat("anvil_setNextBlockBaseFeePerGas", "set the base fee", json!([U256::from(wei)])).await
-    }
-
-    /// From now on takes unsigned transactions of `account`.
-    ///
-    /// # Errors
-    /// As [`Cheats::set_balance`].
-    pub async fn impersonate(&self, account: Address) -> Result<()> {
-        self.cheat("anvil_impersonateAccount", "impersonate", json!([account])).await
-    }
-
-    /// Ends what [`Cheats::impersonate`] began.
-    ///
-    /// # Errors
-    /// As [`Cheats::set_balance`].
-    pub async fn stop_impersonating(&self, account: Address) -> Result<()> {
-        self.cheat("anvil_stopImpersonatingAccount", "stop impersonating", json!([account])).await
+    pub(crate) async fn set_next_base_fee(&self, wei: U256) -> Result<()> {
+        self.cheat("anvil_setNextBlockBaseFeePerGas", "set the base fee", json!([wei])).await
     }
 
     /// Who is paid for the blocks to come.
-    ///
-    /// # Errors
-    /// As [`Cheats::set_balance`].
-    pub async fn set_coinbase(&self, account: Address) -> Result<()> {
+    pub(crate) async fn set_coinbase(&self, account: Address) -> Result<()> {
         self.cheat("anvil_setCoinbase", "set the coinbase", json!([account])).await
     }
 
-    /// Takes blocks back; part of [`crate::L1Clock::reorg`], which has the turn.
-    pub(crate) async fn rollback(&self, depth: u64) -> Result<()> {
-        self.cheat("anvil_rollback", "take blocks back", json!([depth])).await
+    /// Takes the newest `depth` blocks back, and gives the fees that the oldest of them had. Anvil goes on with those that
+    /// follow from the newest. Part of what the [`crate::L1Clock`] does, which has the turn.
+    pub(crate) async fn rollback(&self, depth: u64) -> Result<NextFees> {
+        let head: U64 = self.request("eth_blockNumber", "tell its head", json!([])).await?;
+        let fees = NextFees::before(self, (head.to::<u64>() + 1).saturating_sub(depth)).await?;
+        self.cheat("anvil_rollback", "take blocks back", json!([depth])).await?;
+        Ok(fees)
     }
 
     /// Puts blocks without the pool's transactions in the place of the last `depth`, each `interval` seconds after its
@@ -166,6 +129,18 @@ impl Cheats {
         self.cheat("evm_setBlockGasLimit", "set the gas limit of blocks", json!([limit])).await
     }
 
+    /// The chain, for [`Cheats::load_state`].
+    pub(crate) async fn dump_state(&self) -> Result<Bytes> {
+        self.request("anvil_dumpState", "dump its state", json!([])).await
+    }
+
+    /// Puts what was dumped on top of what is there.
+    pub(crate) async fn load_state(&self, dump: &Bytes) -> Result<()> {
+        let action = "load a state";
+        let loaded: bool = self.request("anvil_loadState", action, json!([dump])).await?;
+        if loaded { Ok(()) } else { Err(AnvilError::CheatFailed { action }) }
+    }
+
     /// A transaction as it was sent, blobs and all; `None` when it is neither in a block nor in the pool.
     ///
     /// # Errors
@@ -180,11 +155,16 @@ impl Cheats {
     /// # Errors
     /// As [`Cheats::set_balance`].
     pub async fn pool(&self) -> Result<Vec<B256>> {
-        let content: PoolContent = self.request("txpool_content", "tell its pool", json!([])).await?;
-        let mut ready: Vec<_> =
-            content.pending.into_values().flatten().map(|(nonce, tx)| (nonce.parse(), tx)).collect();
-        ready.sort_by_key(|(nonce, _)| nonce.clone().unwrap_or(u64::MAX));
-        Ok(ready.into_iter().map(|(_, tx)| tx.hash).collect())
+        self.pool_content().await.map(|PoolContent { pending, .. }| in_order([pending]))
+    }
+
+    /// The same, and after them those that wait for another of their account.
+    pub(crate) async fn whole_pool(&self) -> Result<Vec<B256>> {
+        self.pool_content().await.map(|PoolContent { pending, queued }| in_order([pending, queued]))
+    }
+
+    async fn pool_content(&self) -> Result<PoolContent> {
+        self.request("txpool_content", "tell its pool", json!([])).await
     }
 
     /// For cheats whose effect counts: anvil answers some with nothing, others with a word.
@@ -192,10 +172,21 @@ impl Cheats {
         self.request::<Value>(method, action, params).await.map(drop)
     }
 
-    async fn request<R>(&self, method: &'static str, action: &'static str, params: Value) -> Result<R>
+    /// Asks anvil `method`, which is to do `action`.
+    pub(crate) async fn request<R>(&self, method: &'static str, action: &'static str, params: Value) -> Result<R>
     where
         R: DeserializeOwned + Debug + Send + Sync + Unpin + 'static,
     {
         self.anvil.raw_request(method.into(), params).await.map_err(AnvilError::rpc(action))
     }
+}
+
+/// Hashes of transactions, each after those of lower nonces beside it.
+fn in_order<const PARTS: usize>(parts: [Accounts; PARTS]) -> Vec<B256> {
+    let by_nonce = |part: Accounts| {
+        let mut part: Vec<_> = part.into_values().flatten().map(|(nonce, tx)| (nonce.parse(), tx.hash)).collect();
+        part.sort_by_key(|(nonce, _)| nonce.clone().unwrap_or(u64::MAX));
+        part.into_iter().map(|(_, hash)| hash)
+    };
+    parts.into_iter().flat_map(by_nonce).collect()
 }

@@ -96,14 +96,14 @@ impl Door {
     pub(crate) async fn open(target: SocketAddr) -> io::Result<Self> {
         let listener = TcpListener::bind(("127.0.0.1", 0)).await?;
         let address = listener.local_addr()?;
+        let closed = CancellationToken::new();
         let way = Arc::new(Way {
             target: Mutex::new(target),
             traffic: watch::Sender::default(),
-            connections: Mutex::default(),
-            closed: CancellationToken::new(),
+            connections: Mutex::new(closed.child_token()),
+            closed: closed.clone(),
             tasks: TaskTracker::new(),
         });
-        let closed = way.closed.clone();
         way.tasks.spawn(closed.run_until_cancelled_owned(way.clone().welcome(listener)));
         Ok(Self { address, way })
     }
@@ -147,7 +147,9 @@ impl Way {
     }
 
     fn end_connections(&self) {
-        std::mem::take(&mut *self.connections.lock().unwrap_or_else(PoisonError::into_inner)).cancel();
+        // One who is let in while the door closes gets a token too: it is cancelled as well then.
+        let next = self.closed.child_token();
+        std::mem::replace(&mut *self.connections.lock().unwrap_or_else(PoisonError::into_inner), next).cancel();
     }
 
     fn target(&self) -> SocketAddr {
@@ -176,8 +178,8 @@ impl Way {
         let (from_anvil, to_anvil) = anvil.into_split();
         let passage = Passage { asking: Mutex::new(false), way: self };
         tokio::select! {
-            done = passage.questions(from_client, to_anvil) => done,
-            done = passage.answers(from_anvil, to_client) => done,
+            done = passage.carry(Carried::Questions, from_client, to_anvil) => done,
+            done = passage.carry(Carried::Answers, from_anvil, to_client) => done,
         }
     }
 }
@@ -188,27 +190,24 @@ struct Passage {
     way: Arc<Way>,
 }
 
-impl Passage {
-    async fn questions(&self, mut from: OwnedReadHalf, mut to: OwnedWriteHalf) -> io::Result<()> {
-        let mut bytes = vec![0; CHUNK];
-        loop {
-            let read = from.read(&mut bytes).await?;
-            if read == 0 {
-                return Ok(());
-            }
-            self.enter().await;
-            to.write_all(&bytes[..read]).await?;
-        }
-    }
+#[derive(Clone, Copy)]
+enum Carried {
+    Questions,
+    Answers,
+}
 
-    async fn answers(&self, mut from: OwnedReadHalf, mut to: OwnedWriteHalf) -> io::Result<()> {
+impl Passage {
+    async fn carry(&self, what: Carried, mut from: OwnedReadHalf, mut to: OwnedWriteHalf) -> io::Result<()> {
         let mut bytes = vec![0; CHUNK];
         loop {
             let read = from.read(&mut bytes).await?;
             if read == 0 {
                 return Ok(());
             }
-            self.answered();
+            match what {
+                Carried::Questions => self.enter().await,
+                Carried::Answers => self.answered(),
+            }
             to.write_all(&bytes[..read]).await?;
         }
     }
@@ -240,5 +239,38 @@ impl Passage {
 impl Drop for Passage {
     fn drop(&mut self) {
         self.answered();
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// One who takes every connection and never says a word.
+    async fn silent() -> (TcpListener, SocketAddr) {
+        let listener = TcpListener::bind(("127.0.0.1", 0)).await.expect("a port");
+        let address = listener.local_addr().expect("an address");
+        (listener, address)
+    }
+
+    #[tokio::test]
+    async fn who_is_let_in_while_the_door_closes_does_not_hold_it_open() {
+        let (_listener, target) = silent().await;
+        let door = Door::open(target).await.expect("a door");
+        door.way.end();
+        // What `welcome`, polled once more, would give a client.
+        let late = door.way.connections.lock().unwrap_or_else(PoisonError::into_inner).clone();
+        assert!(late.is_cancelled(), "nobody would end it any more, and the door would wait for it");
+        tokio::time::timeout(Duration::from_secs(10), door.close()).await.expect("the door closes");
+    }
+
+    #[tokio::test]
+    async fn a_door_that_leads_elsewhere_lets_others_in() {
+        let (_listener, target) = silent().await;
+        let door = Door::open(target).await.expect("a door");
+        let before = door.way.connections.lock().unwrap_or_else(PoisonError::into_inner).clone();
+        door.lead_to(target);
+        let after = door.way.connections.lock().unwrap_or_else(PoisonError::into_inner).clone();
+        assert!(before.is_cancelled() && !after.is_cancelled());
     }
 }

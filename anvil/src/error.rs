@@ -15,7 +15,6 @@ pub type Result<T, E = AnvilError> = std::result::Result<T, E>;
 
 /// Why something about anvil, its clock, the deployment or the staking did not come about.
 #[derive(Debug, thiserror::Error)]
-
 pub enum AnvilError {
     /// Install it, then try again.
     #[error("{tool} is missing (looked at {searched}): install it with `{INSTALL}`, or set {env}")]
@@ -54,6 +53,13 @@ pub enum AnvilError {
         reason: String,
         /// The end of its output.
         output: String,
+    },
+
+    /// Try again where there is less to do.
+    #[error("an anvil was not as new within {within:?}: this machine is too busy, or anvil hangs; try again")]
+    NotAsNew {
+        /// How long it may take.
+        within: Duration,
     },
 
     /// The folder of cached states is no place for them.
@@ -233,6 +239,18 @@ pub enum AnvilError {
     /// The transactions are held: let them go first.
     #[error("no transaction can be put back into blocks while all are held: release them first")]
     TransactionsHeld,
+
+    /// An account was impersonated: nobody can send its transaction once more.
+    #[error(
+        "the transaction {transaction} cannot be put back: {from} was impersonated and has not signed it; let the reorg \
+         take its transactions away, or sign what is to come back"
+    )]
+    NotSigned {
+        /// The transaction.
+        transaction: B256,
+        /// In whose name it was sent.
+        from: Address,
+    },
 
     /// Anvil is no more.
     #[error("anvil has ended ({how}); its last words: {output}")]

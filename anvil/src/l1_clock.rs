@@ -11,18 +11,19 @@ use std::future::Future;
 use std::sync::atomic::AtomicU64;
 use std::sync::{Arc, Mutex, PoisonError};
 
-use alloy::primitives::{B256, U64};
-use alloy::providers::{DynProvider, Provider};
+use alloy::primitives::{B256, U64, U256};
+use alloy::providers::DynProvider;
 use fermata_primitives::{L1Timestamp, SharedClock};
 use serde::Deserialize;
 use tokio::sync::watch;
+use tokio::task::JoinHandle;
 use tokio_util::sync::{CancellationToken, DropGuard};
 use tokio_util::task::TaskTracker;
 
 pub use self::interval::IntervalMining;
 pub use self::verbs::{HeldTransactions, Reinclude, Reorg};
 use crate::door::DoorHandle;
-use crate::{AnvilError, LeasedAnvil, Result};
+use crate::{AnvilError, Cheats, LeasedAnvil, Result};
 
 /// The latest time a clock can tell.
 const LATEST: L1Timestamp = L1Timestamp(u64::MAX / 1_000_000_000);
@@ -60,9 +61,12 @@ pub struct L1Clock {
 struct Owner {
     shared: Arc<Shared>,
     clock: SharedClock,
-    interval: Mutex<Option<DropGuard>>,
+    interval: Mutex<Option<Interval>>,
     tasks: TaskTracker,
 }
+
+/// Blocks that come by themselves: what ends them, and their end.
+type Interval = (DropGuard, JoinHandle<()>);
 
 /// What the interval task and the handles share.
 #[derive(Debug)]
@@ -95,12 +99,14 @@ impl Drop for PausedInterval {
     }
 }
 
-/// The part of a block that [`L1Head`] is made of.
+/// The part of a block that is looked at here.
 #[derive(Debug, Deserialize)]
 struct RawBlock {
     number: U64,
     timestamp: U64,
     hash: B256,
+    #[serde(rename = "gasLimit")]
+    gas_limit: U256,
 }
 
 impl From<RawBlock> for L1Head {
@@ -116,14 +122,14 @@ impl L1Clock {
     /// # Errors
     /// [`AnvilError::L1Unreachable`] when anvil does not answer.
     pub async fn own(anvil: DynProvider, clock: SharedClock) -> Result<Self> {
-        let head = read_block(&anvil, "latest".to_owned()).await?;
-        Ok(Self::new(Shared::new(anvil, None, head), clock))
+        let head = read_block(&Cheats::new(anvil.clone()), "latest").await?;
+        Ok(Self::new(Shared::new(anvil, None, head.into()), clock))
     }
 
     /// Takes the clock of an anvil on which a state was loaded, whose head is the oldest block that can be gone back to.
     pub(crate) async fn of_loaded(anvil: &LeasedAnvil, clock: SharedClock) -> Result<Self> {
         let (door, anvil) = (Some(anvil.door()), anvil.staff_provider()?);
-        let head = read_block(&anvil, "latest".to_owned()).await?;
+        let head = L1Head::from(read_block(&Cheats::new(anvil.clone()), "latest").await?);
         let shared = Shared { oldest: AtomicU64::new(head.number), ..Shared::new(anvil, door, head) };
         Ok(Self::new(shared, clock))
     }
@@ -183,8 +189,7 @@ impl L1Clock {
         }
         let halt = CancellationToken::new();
         let run = interval::run(self.owner.shared.clone(), self.owner.clock.clone(), grid, halt.clone());
-        self.owner.tasks.spawn(run);
-        *interval = Some(halt.drop_guard());
+        *interval = Some((halt.drop_guard(), self.owner.tasks.spawn(run)));
         Ok(())
     }
 
@@ -205,11 +210,10 @@ impl L1Clock {
     /// # Cancel safety
     /// Dropped early, the interval still ends.
     pub async fn stop_interval(&self) {
-        let Some(halt) = self.interval().take() else { return };
+        let Some((halt, ended)) = self.interval().take() else { return };
         drop(halt);
-        self.owner.tasks.close();
-        self.owner.tasks.wait().await;
-        self.owner.tasks.reopen();
+        // An error means that it has ended as well.
+        let _ = ended.await;
     }
 
     fn shared(&self) -> &Arc<Shared> {
@@ -223,7 +227,7 @@ impl L1Clock {
         self.shared().in_turn(work).await
     }
 
-    fn interval(&self) -> std::sync::MutexGuard<'_, Option<DropGuard>> {
+    fn interval(&self) -> std::sync::MutexGuard<'_, Option<Interval>> {
         self.owner.interval.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
@@ -263,7 +267,11 @@ impl Shared {
     }
 
     async fn read_head(&self) -> Result<L1Head> {
-        read_block(&self.anvil, "latest".to_owned()).await
+        read_block(&self.cheats(), "latest").await.map(L1Head::from)
+    }
+
+    fn cheats(&self) -> Cheats {
+        Cheats::new(self.anvil.clone())
     }
 
     async fn until_unpaused(&self) {
@@ -302,9 +310,9 @@ impl Shared {
     async fn mine_request(&self, target: L1Timestamp) -> Result<L1Head> {
         // Time and block in one request: a time set by an earlier one could be taken by somebody else's block.
         let options = serde_json::json!([{ "timestamp": format!("{:#x}", target.0) }]);
-        let mined = self.anvil.raw_request::<_, Vec<RawBlock>>("evm_mine_detailed".into(), options).await;
-        let block = mined.map_err(AnvilError::rpc("mine a block"))?.pop();
-        block.map(L1Head::from).ok_or(AnvilError::CheatFailed { action: "mine a block" })
+        let action = "mine a block";
+        let mut mined: Vec<RawBlock> = self.cheats().request("evm_mine_detailed", action, options).await?;
+        mined.pop().map(L1Head::from).ok_or(AnvilError::CheatFailed { action })
     }
 
     /// Tells of a new head that was to be at `target`.
@@ -318,7 +326,32 @@ impl Shared {
     }
 }
 
-async fn read_block(anvil: &DynProvider, id: String) -> Result<L1Head> {
-    let block = anvil.raw_request::<_, RawBlock>("eth_getBlockByNumber".into(), (id, false)).await;
-    block.map(L1Head::from).map_err(AnvilError::rpc("read a block"))
+async fn read_block(cheats: &Cheats, id: &str) -> Result<RawBlock> {
+    cheats.request("eth_getBlockByNumber", "read a block", serde_json::json!([id, false])).await
+}
+
+#[cfg(test)]
+mod tests {
+    use fermata_primitives::ManualClock;
+    use futures::FutureExt;
+
+    use super::*;
+
+    /// The clock of an anvil that nobody asks.
+    fn l1_clock() -> L1Clock {
+        let head = L1Head { number: 0, timestamp: L1Timestamp(1_000), hash: B256::ZERO };
+        let nobody = crate::connect("http://127.0.0.1:1").expect("an address");
+        L1Clock::new(Shared::new(nobody, None, head), Arc::new(ManualClock::new(head.timestamp.into())))
+    }
+
+    #[tokio::test]
+    async fn the_end_of_an_interval_does_not_wait_for_the_next_one() {
+        let (l1_clock, grid) = (l1_clock(), IntervalMining::new(L1Timestamp(0), 12).expect("a grid"));
+        l1_clock.start_interval(grid).expect("started");
+        let mut stop = std::pin::pin!(l1_clock.stop_interval());
+        assert!(stop.as_mut().now_or_never().is_none(), "it waits until the first has ended");
+        l1_clock.start_interval(grid).expect("started anew");
+        tokio::time::timeout(std::time::Duration::from_secs(10), stop).await.expect("the first has ended");
+        assert!(matches!(l1_clock.start_interval(grid), Err(AnvilError::IntervalRunning)), "the second goes on");
+    }
 }

@@ -28,7 +28,7 @@ mod warm_up;
 
 pub use artifacts::{Artifact, Artifacts};
 pub use binary::{find_anvil, find_artifacts};
-pub use cheats::{Cheats, SnapshotId};
+pub use cheats::Cheats;
 pub use deploy::{
     DeployConfig, Deployer, Deployment, EscapeHatchConfig, Foundations, GovernanceProposerConfig, L1Access, Mining,
     SlashingConfig, StakingQueue, deploy,

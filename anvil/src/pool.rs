@@ -19,7 +19,6 @@ use tokio_util::task::TaskTracker;
 
 pub use self::lease::LeasedAnvil;
 pub use self::restart::RestartL1;
-pub(crate) use self::restart::load;
 use self::warm::WarmAnvil;
 use crate::{AnvilConfig, Result};
 
@@ -113,11 +112,11 @@ impl AnvilPool {
         Some(idle.swap_remove(fitting))
     }
 
-    /// Makes an anvil as new, once nobody can reach it any more, and keeps it; one that cannot be, or that is one too
-    /// many, is thrown away.
+    /// Makes an anvil as new, once nobody can reach it any more, and keeps it. One that cannot be is thrown away, and where
+    /// there is one too many, the one that was idle for longest.
     fn take_back(&self, mut warm: WarmAnvil, doors: [crate::door::Door; 2]) {
         let pool = self.clone();
-        self.shared.returning.send_modify(|returning| *returning += 1);
+        let returning = Returning::of(self.shared.clone());
         self.shared.tasks.spawn_on(
             async move {
                 warm.thaw();
@@ -128,7 +127,7 @@ impl AnvilPool {
                     Ok(()) => pool.keep(warm),
                     Err(error) => tracing::debug!(%error, "an anvil cannot serve again and is thrown away"),
                 }
-                pool.shared.returning.send_modify(|returning| *returning -= 1);
+                drop(returning);
             },
             &self.shared.runtime,
         );
@@ -145,6 +144,24 @@ impl AnvilPool {
 
     fn idle(&self) -> std::sync::MutexGuard<'_, Vec<WarmAnvil>> {
         self.shared.idle.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+/// One that is being made as new, and is told to be no more however that ends.
+struct Returning {
+    shared: Arc<Shared>,
+}
+
+impl Returning {
+    fn of(shared: Arc<Shared>) -> Self {
+        shared.returning.send_modify(|returning| *returning += 1);
+        Self { shared }
+    }
+}
+
+impl Drop for Returning {
+    fn drop(&mut self) {
+        self.shared.returning.send_modify(|returning| *returning -= 1);
     }
 }
 

@@ -21,14 +21,22 @@ use crate::dev_chain::DevChainConfig;
 use crate::{AnvilConfig, AnvilError, Result, find_anvil, find_artifacts};
 
 /// What decides on a state besides the configuration: whoever changes these files makes other states.
-const RECIPE: [&str; 10] = [
+const RECIPE: [&str; 18] = [
     include_str!("state_cache.rs"),
     include_str!("test_l1.rs"),
+    include_str!("artifacts.rs"),
+    include_str!("blob_fee.rs"),
+    include_str!("dev_chain.rs"),
     include_str!("dev_chain/accounts.rs"),
+    include_str!("dev_chain/prepared.rs"),
+    include_str!("l1_clock.rs"),
+    include_str!("pool/warm.rs"),
     include_str!("staking.rs"),
     include_str!("staking/bls.rs"),
     include_str!("deploy.rs"),
     include_str!("deploy/bindings.rs"),
+    include_str!("deploy/check.rs"),
+    include_str!("deploy/config.rs"),
     include_str!("deploy/constructor.rs"),
     include_str!("deploy/multicall3.rs"),
     include_str!("deploy/sender.rs"),
@@ -70,7 +78,8 @@ pub(crate) fn key_of(config: &DevChainConfig, anvil: &AnvilConfig) -> Result<B25
     let (contracts, binary) = (find_artifacts()?, anvil.binary.clone().map_or_else(find_anvil, Ok)?);
     let tools = [binary, contracts.join("Rollup.sol/Rollup.json")].map(|file| fingerprint(&file));
     let recipe = RECIPE.map(keccak256);
-    let all = json!([recipe, tools, anvil.arguments(), config.deploy, config.validators]);
+    let layout = fermata_rollup::ADDRESSES_VERSION;
+    let all = json!([recipe, layout, tools, anvil.arguments(), config.deploy, config.validators]);
     Ok(keccak256(all.to_string()))
 }
 

@@ -4,16 +4,14 @@
 
 use std::sync::Arc;
 
-use alloy::primitives::Bytes;
-use alloy::providers::{DynProvider, Provider};
+use alloy::providers::DynProvider;
 use fermata_primitives::{L1Timestamp, SharedClock, SlotTimes};
 
 use crate::dev_chain::{DevChainConfig, Prepared, rollup_at};
-use crate::pool::load;
 use crate::state_cache::{CachedState, Stands, StateCache, key_of};
 use crate::{
-    AnvilConfig, AnvilError, AnvilMining, AnvilPool, Deployer, Deployment, DevAccounts, L1Access, L1Clock, LeasedAnvil,
-    Mining, Result, submit_deposits,
+    AnvilConfig, AnvilError, AnvilMining, AnvilPool, Cheats, Deployer, Deployment, DevAccounts, L1Access, L1Clock,
+    LeasedAnvil, Mining, Result, submit_deposits,
 };
 
 /// When such an L1 begins: far enough ahead that a clock that has not seen it yet is before all that is due on it.
@@ -55,7 +53,7 @@ impl TestL1 {
         let make = make(key, config, &anvil_config, clock.clone());
         let CachedState { stands, dump } = StateCache::of_this_build().get_or_make(key, make).await?;
         let anvil = AnvilPool::of_this_process().lease(&anvil_config).await?;
-        load(&anvil.staff_provider()?, dump).await?;
+        Cheats::new(anvil.staff_provider()?).load_state(&dump).await?;
         let l1_clock = L1Clock::of_loaded(&anvil, clock).await?;
         if l1_clock.head().hash != stands.head {
             return Err(AnvilError::CheatFailed { action: "load a state it dumped" });
@@ -103,8 +101,7 @@ async fn make(
     let Deployment { addresses, times, gas_used } =
         rollup_at(&mut deployer, &foundations, &l1_clock, ROLLUP_BEGINS).await?;
     submit_deposits(access, &addresses, &deposits).await?;
-    let dumped = provider.raw_request::<_, Bytes>("anvil_dumpState".into(), ()).await;
-    let dump = dumped.map_err(AnvilError::rpc("dump its state"))?;
+    let dump = Cheats::new(provider).dump_state().await?;
     let stands = Stands { key, addresses, genesis: times.genesis(), gas_used, head: l1_clock.head().hash };
     Ok(CachedState { stands, dump })
 }

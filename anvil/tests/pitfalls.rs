@@ -160,19 +160,6 @@ async fn the_pool_takes_a_replacement_that_no_other_node_would() {
 }
 
 #[tokio::test]
-async fn a_snapshot_is_used_up_by_going_back_to_it() {
-    let (_anvil, provider, l1_clock) = anvil_with_clock().await;
-    let cheats = Cheats::new(provider.clone());
-    let snapshot = cheats.snapshot().await.expect("a snapshot");
-    l1_clock.warp_to(GENESIS.plus_secs(10_000)).await.expect("warped");
-    cheats.revert(snapshot).await.expect("back");
-    assert_eq!(head(&provider).await, GENESIS.0);
-    cheats.revert(snapshot).await.expect_err("a second time");
-    l1_clock.warp_to(GENESIS.plus_secs(10)).await.expect("time went back with the chain");
-    assert_eq!(head(&provider).await, GENESIS.0 + 10);
-}
-
-#[tokio::test]
 async fn it_is_no_beacon_node() {
     let (anvil, _) = anvil().await;
     assert_eq!(http_status(anvil.port(), "/eth/v1/beacon/genesis").await, 200);

@@ -103,8 +103,8 @@ async fn whatever_one_has_changed_the_next_one_finds_an_anvil_as_new() {
     let somebody = Address::repeat_byte(0x55);
     cheats.set_balance(somebody, U256::from(7)).await.expect("rich");
     cheats.set_storage(somebody, U256::ZERO, B256::repeat_byte(1)).await.expect("stored");
-    cheats.set_coinbase(somebody).await.expect("set");
-    cheats.set_next_base_fee(55_000_000_000).await.expect("set");
+    ask(&provider, "anvil_setCoinbase", json!([somebody])).await;
+    l1_clock.set_base_fee(55_000_000_000).await.expect("set");
     l1_clock.mine().await.expect("a block");
     l1_clock.warp_to(L1Timestamp(1_950_000_000)).await.expect("warped");
     l1_clock.set_blob_fee(9_000_000_000).await.expect("set");

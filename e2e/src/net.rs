@@ -9,7 +9,7 @@ use std::time::Duration;
 use alloy::primitives::B256;
 use alloy::providers::DynProvider;
 use anyhow::{Context as _, Result, ensure};
-use fermata_anvil::{Cheats, DeployConfig, DevChain};
+use fermata_anvil::{DeployConfig, DevChain};
 use fermata_primitives::{CheckpointNumber, Epoch, L1FollowingClock, L1Timestamp, Slot, SlotTimes};
 use fermata_rollup::contracts::IRollup;
 use fermata_sequencer::config::{NodeConfig, Setting, Sources};
@@ -191,7 +191,6 @@ impl Net {
     /// L1 did not answer, or there is nothing to drop: warp past the epochs in which proofs may come first.
     pub async fn prune(&self) -> Result<()> {
         let anyone = dev::prefunded_accounts()[9].address();
-        Cheats::new(self.chain.provider.clone()).impersonate(anyone).await?;
         let receipt = self.rollup().prune().from(anyone).send().await.context("the contract does not prune")?;
         let receipt = receipt.get_receipt().await?;
         ensure!(receipt.status(), "the contract did not prune: {receipt:?}");

@@ -6,15 +6,15 @@
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
 
+use alloy::consensus::transaction::SignerRecoverable;
 use alloy::primitives::{Address, B256, Bytes, U256, keccak256};
 use alloy::providers::Provider;
 use fermata_primitives::L1Timestamp;
-use serde_json::json;
 
-use super::{L1Clock, L1Head, RawBlock, Shared, read_block};
-use crate::door::Shut;
+use super::{L1Clock, L1Head, Shared, read_block};
+use crate::door::{DoorHandle, Shut};
 use crate::provider::send_raw;
-use crate::{AnvilError, Cheats, LeasedAnvil, RestartL1, Result, blob_fee};
+use crate::{AnvilError, LeasedAnvil, RestartL1, Result, blob_fee};
 
 /// More connections than the owner of a clock has at a time.
 const CUT_CONNECTIONS: usize = 4;
@@ -77,8 +77,10 @@ impl L1Clock {
     /// Takes the last `depth` blocks back and puts as many others, at the same timestamps, in their place.
     ///
     /// # Errors
-    /// [`AnvilError::ReorgDepth`] when there are not so many blocks above the oldest that can be gone back to, and
-    /// [`AnvilError::TransactionsHeld`] for [`Reinclude::All`] while transactions are held: nothing was done.
+    /// [`AnvilError::ReorgDepth`] when there are not so many blocks above the oldest that can be gone back to,
+    /// [`AnvilError::TransactionsHeld`] for [`Reinclude::All`] while transactions are held, and [`AnvilError::NotSigned`] when
+    /// one that is to come back cannot: nothing was done. [`AnvilError::L1Refused`] when the L1 does not take one again: the
+    /// blocks are replaced, without it.
     pub async fn reorg(&self, depth: u64, reinclude: Reinclude) -> Result<Reorg> {
         self.in_turn(move |shared| async move { shared.reorg(depth, reinclude).await }).await
     }
@@ -98,21 +100,28 @@ impl L1Clock {
     }
 
     /// Restarts `anvil`, whose clock this is: see [`RestartL1`]. Blocks of the interval go on in phase; what would have come
-    /// meanwhile is skipped.
+    /// meanwhile is skipped. A frozen one is thawed, which nobody outside sees: what waited for its answer gets none.
     ///
     /// # Errors
-    /// [`AnvilError::Ended`] when it had ended before, and [`AnvilError::ReorgDepth`] when it is to lose more blocks than it
-    /// can: nothing was done. Those of [`crate::Anvil::start`].
+    /// [`AnvilError::Ended`] when it had ended before: what it had is lost. [`AnvilError::ReorgDepth`] when it is to lose more
+    /// blocks than it can, and those of [`crate::Anvil::start`]: nothing was done.
+    ///
+    /// # Cancel safety
+    /// Dropped before its turn: it is thawed, and goes on as it was. Afterwards it is restarted all the same.
     pub async fn restart(&self, anvil: &Arc<LeasedAnvil>, how: RestartL1) -> Result<L1Head> {
+        anvil.alive()?;
+        self.shared().check_loss(how, self.head())?;
+        let successor = anvil.successor().await?;
+        // Who asks a frozen one has the turn until it answers.
+        let barred = self.shared().door.as_ref().map(DoorHandle::bar);
+        anvil.thaw()?;
         let anvil = Arc::clone(anvil);
         self.in_turn(move |shared| async move {
             anvil.alive()?;
-            if let RestartL1::LosingBlocks(depth @ 1..) = how {
-                shared.check_depth(depth, shared.read_head().await?)?;
-            }
+            shared.check_loss(how, shared.read_head().await?)?;
             let shut = shared.shut().await;
-            anvil.restart(how).await?;
-            drop(shut);
+            anvil.restart(how, successor).await?;
+            drop((shut, barred));
             let head = shared.head_after_cut().await?;
             // A state that was loaded has its newest block's alone.
             shared.oldest.store(head.number, Ordering::Relaxed);
@@ -135,7 +144,7 @@ impl L1Clock {
     /// # Errors
     /// As [`L1Clock::drop_tx`].
     pub async fn set_base_fee(&self, wei: u128) -> Result<()> {
-        self.in_turn(move |shared| async move { shared.cheats().set_next_base_fee(wei).await }).await
+        self.in_turn(move |shared| async move { shared.cheats().set_next_base_fee(U256::from(wei)).await }).await
     }
 
     /// Makes a unit of blob gas cost `wei`, or as little more as the protocol can tell, and answers with what it costs. The
@@ -147,17 +156,13 @@ impl L1Clock {
     pub async fn set_blob_fee(&self, wei: u128) -> Result<u128> {
         self.in_turn(move |shared| async move {
             let _shut = shared.shut().await;
-            blob_fee::set(&shared.anvil, wei).await
+            blob_fee::set(&shared.cheats(), wei).await
         })
         .await
     }
 }
 
 impl Shared {
-    fn cheats(&self) -> Cheats {
-        Cheats::new(self.anvil.clone())
-    }
-
     /// Keeps those outside out, where there is a door.
     pub(super) async fn shut(&self) -> Option<Shut> {
         match &self.door {
@@ -173,16 +178,12 @@ impl Shared {
     pub(super) async fn mine_empty_at(&self, target: L1Timestamp) -> Result<L1Head> {
         let _shut = self.shut().await;
         let cheats = self.cheats();
-        let block =
-            self.anvil.raw_request::<_, serde_json::Value>("eth_getBlockByNumber".into(), json!(["latest", false]));
-        let block = block.await.map_err(AnvilError::rpc("read a block"))?;
-        let unreadable = |_| AnvilError::CheatFailed { action: "tell its head" };
-        let limit: U256 = serde_json::from_value(block["gasLimit"].clone()).map_err(unreadable)?;
-        let parent = L1Head::from(serde_json::from_value::<RawBlock>(block).map_err(unreadable)?);
+        let parent = read_block(&cheats, "latest").await?;
         cheats.set_block_gas_limit(U256::from(1)).await?;
         let mined = self.mine_request(target).await;
-        cheats.set_block_gas_limit(limit).await?;
+        cheats.set_block_gas_limit(parent.gas_limit).await?;
         mined?;
+        let parent = L1Head::from(parent);
         cheats.replace_by_empty(1, target.0.saturating_sub(parent.timestamp.0)).await?;
         let head = self.read_head().await?;
         self.check_mined(head, target)
@@ -196,6 +197,13 @@ impl Shared {
             }
         }
         self.read_head().await
+    }
+
+    fn check_loss(&self, how: RestartL1, head: L1Head) -> Result<()> {
+        match how {
+            RestartL1::KeepingState | RestartL1::LosingPool | RestartL1::LosingBlocks(0) => Ok(()),
+            RestartL1::LosingBlocks(depth) => self.check_depth(depth, head),
+        }
     }
 
     fn check_depth(&self, depth: u64, head: L1Head) -> Result<()> {
@@ -213,46 +221,59 @@ impl Shared {
         let _shut = self.shut().await;
         let (mut removed, mut transactions) = (Vec::new(), Vec::new());
         for number in head.number + 1 - depth..=head.number {
-            removed.push(read_block(&self.anvil, format!("{number:#x}")).await?);
-            transactions.push(self.raw_transactions(number).await?);
+            removed.push(L1Head::from(read_block(&self.cheats(), &format!("{number:#x}")).await?));
+            transactions.push(match reinclude {
+                Reinclude::All | Reinclude::Later => self.raw_transactions(number).await?,
+                Reinclude::None => Vec::new(),
+            });
         }
         let cheats = self.cheats();
         // Another coinbase makes each block another one, also where it holds the same transactions.
         cheats.set_coinbase(Address::from_word(keccak256(head.hash))).await?;
-        cheats.rollback(depth).await?;
-        let mut added = Vec::new();
+        let fees = cheats.rollback(depth).await?;
+        fees.load(&cheats).await?;
+        // One that is refused does not leave the chain short.
+        let (mut added, mut taken) = (Vec::new(), Ok(()));
         for (block, transactions) in removed.iter().zip(&transactions) {
             added.push(match reinclude {
                 Reinclude::All => {
-                    self.send_again(transactions).await?;
+                    taken = taken.and(self.send_again(transactions).await);
                     self.mine_pool_at(block.timestamp).await?
                 }
                 Reinclude::None | Reinclude::Later => self.mine_empty_at(block.timestamp).await?,
             });
         }
         if reinclude == Reinclude::Later {
-            self.send_again(&transactions.concat()).await?;
+            taken = taken.and(self.send_again(&transactions.concat()).await);
         }
+        taken?;
         if removed.iter().zip(&added).any(|(old, new)| old.hash == new.hash) {
             return Err(AnvilError::CheatFailed { action: "replace blocks by others" });
         }
         Ok(Reorg { removed, added })
     }
 
-    /// The transactions of a block as they were sent.
+    /// The transactions of a block as they were sent; each is signed by its sender, so that it can be sent again.
     async fn raw_transactions(&self, number: u64) -> Result<Vec<Bytes>> {
-        let block = self.anvil.get_block_by_number(number.into()).await.map_err(AnvilError::rpc("read a block"))?;
+        let block =
+            self.anvil.get_block_by_number(number.into()).full().await.map_err(AnvilError::rpc("read a block"))?;
         let mut raw = Vec::new();
-        for hash in block.iter().flat_map(|block| block.transactions.hashes()) {
-            raw.extend(self.cheats().raw_transaction(hash).await?);
+        for transaction in block.iter().flat_map(|block| block.transactions.txns()) {
+            let (from, signed) = (transaction.inner.signer(), transaction.inner.inner());
+            if !signed.recover_signer().is_ok_and(|signer| signer == from) {
+                return Err(AnvilError::NotSigned { transaction: *signed.tx_hash(), from });
+            }
+            raw.extend(self.cheats().raw_transaction(*signed.tx_hash()).await?);
         }
         Ok(raw)
     }
 
+    /// Sends all of them, also after one that is refused.
     async fn send_again(&self, transactions: &[Bytes]) -> Result<()> {
+        let mut taken = Ok(());
         for transaction in transactions {
-            send_raw(&self.anvil, transaction, "take a transaction after a reorg").await?;
+            taken = taken.and(send_raw(&self.anvil, transaction, "take a transaction after a reorg").await);
         }
-        Ok(())
+        taken
     }
 }

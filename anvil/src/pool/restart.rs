@@ -4,13 +4,12 @@
 //! chain as the killed one had it last, as a node has that keeps its chain on disk.
 
 use alloy::primitives::Bytes;
-use alloy::providers::{DynProvider, Provider};
-use serde_json::json;
 
-use super::LeasedAnvil;
 use super::lease::Held;
+use super::{AnvilPool, LeasedAnvil, WarmAnvil};
+use crate::blob_fee::NextFees;
 use crate::provider::send_raw;
-use crate::{AnvilError, Cheats, Result};
+use crate::{Cheats, Result};
 
 /// What an L1 still has after a restart.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -23,43 +22,77 @@ pub enum RestartL1 {
     LosingBlocks(u64),
 }
 
+/// The anvil that is to take another's place. One that does not is as new, and serves somebody else.
+#[derive(Debug)]
+pub(crate) struct Successor {
+    pool: AnvilPool,
+    /// Taken when it is changed.
+    warm: Option<WarmAnvil>,
+}
+
+impl Successor {
+    fn take(mut self) -> WarmAnvil {
+        self.warm.take().expect("it is taken only here, and but once")
+    }
+}
+
+impl Drop for Successor {
+    fn drop(&mut self) {
+        if let Some(warm) = self.warm.take() {
+            self.pool.keep(warm);
+        }
+    }
+}
+
+/// What outlives the anvil that is killed.
+struct Kept {
+    dump: Bytes,
+    fees: NextFees,
+    pool: Vec<Bytes>,
+}
+
 impl LeasedAnvil {
-    /// Kills the anvil and puts another in its place. Connections are cut; the address stays. The caller has the turn.
+    /// An anvil like this one, for [`LeasedAnvil::restart`]: an idle one, else a new one, which takes some seconds.
     ///
     /// # Errors
-    /// [`AnvilError::Ended`] when it had ended before: what it had is lost. Else it is as it was.
-    pub(crate) async fn restart(&self, how: RestartL1) -> Result<()> {
-        self.alive()?;
-        let (dump, pool) = self.keep(how).await?;
-        let successor = self.pool.warm(&self.config()).await?;
+    /// Those of [`crate::Anvil::start`].
+    pub(crate) async fn successor(&self) -> Result<Successor> {
+        let warm = self.pool.warm(&self.config()).await?;
+        Ok(Successor { pool: self.pool.clone(), warm: Some(warm) })
+    }
+
+    /// Kills the anvil and puts `successor` in its place. Connections are cut; the address stays. The caller has the turn.
+    ///
+    /// # Errors
+    /// [`AnvilError::L1Unreachable`](crate::AnvilError::L1Unreachable) or
+    /// [`AnvilError::L1Refused`](crate::AnvilError::L1Refused) by either of both: no other takes its place. The blocks
+    /// that it was to lose may be lost; else it is as it was.
+    pub(crate) async fn restart(&self, how: RestartL1, successor: Successor) -> Result<()> {
+        let kept = self.keep(how).await?;
+        let successor = successor.take();
         let provider = successor.anvil().provider()?;
-        load(&provider, dump).await?;
-        for transaction in pool {
+        let cheats = Cheats::new(provider.clone());
+        cheats.load_state(&kept.dump).await?;
+        kept.fees.load(&cheats).await?;
+        for transaction in kept.pool {
             send_raw(&provider, &transaction, "take the pool of the one before").await?;
         }
         self.put_in_place(successor);
         Ok(())
     }
 
-    /// What the restarted one will have: a dump of the chain, and the pool's transactions.
-    async fn keep(&self, how: RestartL1) -> Result<(Bytes, Vec<Bytes>)> {
-        let provider = self.staff_provider()?;
-        let cheats = Cheats::new(provider.clone());
-        let mut pool = Vec::new();
-        match how {
-            RestartL1::KeepingState => {
-                for transaction in cheats.pool().await? {
-                    pool.extend(cheats.raw_transaction(transaction).await?);
-                }
-            }
-            RestartL1::LosingPool | RestartL1::LosingBlocks(0) => {}
-            RestartL1::LosingBlocks(blocks) => cheats.rollback(blocks).await?,
-        }
-        let dump = provider.raw_request("anvil_dumpState".into(), ()).await;
-        Ok((dump.map_err(AnvilError::rpc("dump its state"))?, pool))
+    async fn keep(&self, how: RestartL1) -> Result<Kept> {
+        let cheats = Cheats::new(self.staff_provider()?);
+        // A dump does not tell the next block's fees, and where they were set they follow from no block in it.
+        let (pool, fees) = match how {
+            RestartL1::KeepingState => (raw_pool(&cheats).await?, NextFees::read(&cheats).await?),
+            RestartL1::LosingPool | RestartL1::LosingBlocks(0) => (Vec::new(), NextFees::read(&cheats).await?),
+            RestartL1::LosingBlocks(blocks) => (Vec::new(), cheats.rollback(blocks).await?),
+        };
+        Ok(Kept { dump: cheats.dump_state().await?, fees, pool })
     }
 
-    fn put_in_place(&self, successor: super::WarmAnvil) {
+    fn put_in_place(&self, successor: WarmAnvil) {
         let address = successor.address();
         self.with(|held: &mut Held| {
             held.frozen = None;
@@ -70,9 +103,11 @@ impl LeasedAnvil {
     }
 }
 
-/// Loads a dump into an anvil.
-pub(crate) async fn load(anvil: &DynProvider, dump: Bytes) -> Result<()> {
-    let loaded = anvil.raw_request("anvil_loadState".into(), json!([dump])).await;
-    let loaded: bool = loaded.map_err(AnvilError::rpc("load a state"))?;
-    if loaded { Ok(()) } else { Err(AnvilError::CheatFailed { action: "load a state" }) }
+/// The pool's transactions as they were sent.
+async fn raw_pool(cheats: &Cheats) -> Result<Vec<Bytes>> {
+    let mut pool = Vec::new();
+    for transaction in cheats.whole_pool().await? {
+        pool.extend(cheats.raw_transaction(transaction).await?);
+    }
+    Ok(pool)
 }

@@ -4,12 +4,12 @@ use std::net::SocketAddr;
 use std::time::Duration;
 
 use alloy::primitives::{Address, B256, U256};
-use alloy::providers::{DynProvider, Provider};
 use fermata_primitives::{Clock, SharedClock, SystemClock};
 use serde_json::{Value, json};
 
+use crate::blob_fee::NextFees;
 use crate::dev_chain::idle_account;
-use crate::{Anvil, AnvilConfig, AnvilError, Result, blob_fee, warm_up};
+use crate::{Anvil, AnvilConfig, AnvilError, Cheats, Result, warm_up};
 
 /// How long a reset may take: anvil needs a few milliseconds.
 const RESET_WITHIN: Duration = Duration::from_secs(5);
@@ -34,7 +34,7 @@ impl WarmAnvil {
     pub(super) async fn start(config: AnvilConfig, clock: SharedClock) -> Result<Self> {
         let anvil = Anvil::start(&config, clock).await?;
         let provider = anvil.provider()?;
-        let genesis = genesis_hash(&provider).await?;
+        let genesis = genesis_hash(&Cheats::new(provider.clone())).await?;
         let mut warm = Self { anvil, config, genesis };
         warm_up::meet_a_blob(provider, idle_account()?, warm.config.chain_id).await;
         warm.reset().await?;
@@ -69,25 +69,27 @@ impl WarmAnvil {
         }
     }
 
-    /// Takes back everything a test may have changed, and looks whether that came about.
+    /// Takes back what a test may have changed, and looks whether that came about. One thing stays: who impersonated an
+    /// account by a request of its own has to stop that itself, since anvil does not tell of whom it takes unsigned
+    /// transactions.
     pub(super) async fn reset(&mut self) -> Result<()> {
-        let provider = self.anvil.provider()?;
+        let cheats = Cheats::new(self.anvil.provider()?);
         let reset = async {
-            ask(&provider, "evm_setAutomine", json!([false])).await?;
+            ask(&cheats, "evm_setAutomine", json!([false])).await?;
             for (method, params) in QUIET {
-                ask(&provider, method, json!(params)).await?;
+                ask(&cheats, method, json!(params)).await?;
             }
             // The genesis block to come takes the excess of blob gas from the newest block.
-            blob_fee::load_excess(&provider, 0).await?;
-            ask(&provider, "evm_mine", json!([])).await?;
+            NextFees::read(&cheats).await?.with_excess(0).load(&cheats).await?;
+            ask(&cheats, "evm_mine", json!([])).await?;
             for (method, params) in self.as_new() {
-                ask(&provider, method, params).await?;
+                ask(&cheats, method, params).await?;
             }
-            self.check(&provider).await
+            self.check(&cheats).await
         };
         tokio::select! {
             done = reset => done,
-            () = SystemClock.sleep(RESET_WITHIN) => Err(AnvilError::CheatFailed { action: "reset its chain in time" }),
+            () = SystemClock.sleep(RESET_WITHIN) => Err(AnvilError::NotAsNew { within: RESET_WITHIN }),
         }
     }
 
@@ -104,7 +106,7 @@ impl WarmAnvil {
     }
 
     /// The questions whose answers show what was left of the chain before.
-    async fn check(&self, provider: &DynProvider) -> Result<()> {
+    async fn check(&self, cheats: &Cheats) -> Result<()> {
         let answers = [
             ("eth_blockNumber", json!("0x0")),
             ("eth_chainId", json!(U256::from(self.config.chain_id))),
@@ -114,23 +116,23 @@ impl WarmAnvil {
             ("txpool_status", json!({ "pending": "0x0", "queued": "0x0" })),
         ];
         for (method, expected) in answers {
-            if ask(provider, method, json!([])).await? != expected {
+            if ask(cheats, method, json!([])).await? != expected {
                 return Err(AnvilError::CheatFailed { action: "reset its chain" });
             }
         }
-        if genesis_hash(provider).await? != self.genesis {
+        if genesis_hash(cheats).await? != self.genesis {
             return Err(AnvilError::CheatFailed { action: "make the genesis block anew" });
         }
         Ok(())
     }
 }
 
-async fn genesis_hash(provider: &DynProvider) -> Result<B256> {
-    let block = ask(provider, "eth_getBlockByNumber", json!(["0x0", false])).await?;
+async fn genesis_hash(cheats: &Cheats) -> Result<B256> {
+    let block = ask(cheats, "eth_getBlockByNumber", json!(["0x0", false])).await?;
     let hash = block["hash"].as_str().and_then(|hash| hash.parse().ok());
     hash.ok_or(AnvilError::CheatFailed { action: "tell its genesis block" })
 }
 
-async fn ask(provider: &DynProvider, method: &'static str, params: Value) -> Result<Value> {
-    provider.raw_request::<_, Value>(method.into(), params).await.map_err(AnvilError::rpc("be as new"))
+async fn ask(cheats: &Cheats, method: &'static str, params: Value) -> Result<Value> {
+    cheats.request(method, "be as new", params).await
 }

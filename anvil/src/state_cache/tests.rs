@@ -105,3 +105,17 @@ fn whatever_decides_on_a_state_is_in_its_key() {
     assert_eq!(keys.iter().collect::<std::collections::BTreeSet<_>>().len(), keys.len());
     assert_eq!(keys[0], key(|config, _| config.node_start *= 2), "what does not decide on it is not");
 }
+
+#[test]
+fn whatever_deploys_or_stakes_is_in_the_recipe() {
+    let source = Path::new(env!("CARGO_MANIFEST_DIR")).join("src");
+    let mut steps = vec![source.join("deploy.rs"), source.join("staking.rs")];
+    for folder in ["deploy", "staking"] {
+        let files = source.join(folder).read_dir().expect("a folder of sources");
+        steps.extend(files.map(|file| file.expect("a file").path()));
+    }
+    for step in steps {
+        let text = std::fs::read_to_string(&step).expect("a source");
+        assert!(RECIPE.contains(&text.as_str()), "{} decides on a state: add it to RECIPE", step.display());
+    }
+}

@@ -1,7 +1,6 @@
 //! Checkpoints land, slot after slot; and when one does not, the head goes back.
 
 use alloy::primitives::U256;
-use fermata_anvil::Cheats;
 use fermata_e2e::{Net, NetOptions, WarpOptions};
 use fermata_execution::Execution;
 use fermata_primitives::{CheckpointNumber, Epoch, Slot};
@@ -83,7 +82,6 @@ async fn a_committee_that_is_drawn_anew_before_it_is_settled_is_read_anew() -> R
     let before = workshop.committees.of_slot(next).await?;
     // What the first checkpoint of an epoch does besides landing: it gives the next epoch its randomness.
     let anyone = prefunded_accounts()[9].address();
-    Cheats::new(net.chain().provider.clone()).impersonate(anyone).await?;
     let receipt = net.rollup().setupEpoch().from(anyone).send().await?.get_receipt().await?;
     assert!(receipt.status(), "{receipt:?}");
     let after = workshop.committees.of_slot(next).await?;

@@ -9,7 +9,7 @@ use alloy::providers::Provider as _;
 use alloy::rpc::types::TransactionReceipt;
 use alloy::sol_types::SolEvent as _;
 use anyhow::{Context as _, ensure};
-use fermata_anvil::{Cheats, EscapeHatchConfig, SlashingConfig};
+use fermata_anvil::{EscapeHatchConfig, SlashingConfig};
 use fermata_e2e::{Net, NetOptions, Seat, WarpOptions, Watch};
 use fermata_primitives::{Epoch, L1Timestamp, Slot};
 use fermata_rollup::contracts::{IErc20, IEscapeHatch, IGovernanceProposer, ISlashingProposer};
@@ -179,7 +179,6 @@ async fn with_escape_hatch() -> Result<(Net, EscapeHatchConfig)> {
 async fn draw_candidate(net: &Net, config: EscapeHatchConfig) -> Result<Epoch> {
     let (provider, times) = (net.chain().provider.clone(), net.times());
     let candidate = net.chain().accounts.deployer.address();
-    Cheats::new(provider.clone()).impersonate(candidate).await?;
     let hatch = IEscapeHatch::new(net.rollup().getEscapeHatch().call().await?, provider.clone());
     let stake = IErc20::new(net.chain().deployment.addresses.staking_asset, provider);
     for call in [stake.mint(candidate, config.bond).calldata(), stake.approve(*hatch.address(), config.bond).calldata()]

@@ -185,7 +185,7 @@ impl Clock for ManualClock {
     }
 
     fn sleep(&self, span: Duration) -> BoxFuture<'_, ()> {
-        let end = self.monotonic() + span;
+        let end = self.monotonic().saturating_add(span);
         self.wait_for(move |hands| hands.monotonic >= end)
     }
 }
@@ -247,6 +247,12 @@ impl Course {
         let now = self.at + self.pace.of(SystemClock.monotonic().saturating_sub(self.from));
         now.min(self.limit)
     }
+
+    /// How long one who waits until `at`, which is `left` from now, may sleep before the clock is looked at again.
+    fn nap(self, at: UnixTime, left: Duration) -> Duration {
+        // Where the clock stands first, only another course brings it there, and that wakes every sleeper.
+        if at > self.limit { LONGEST_NAP } else { self.pace.until(left.min(LONGEST_NAP)).min(LONGEST_NAP) }
+    }
 }
 
 impl Default for L1FollowingClock {
@@ -270,12 +276,6 @@ impl L1FollowingClock {
     /// Makes `now` be the L1 head's timestamp at this instant, and wakes every sleeper.
     pub fn follow(&self, head: L1Timestamp) {
         self.set(head.into());
-    }
-
-    /// Tells the same time as `other` from now on, and wakes every sleeper.
-    pub fn agree_with(&self, other: &Self) {
-        let course = *other.course.borrow();
-        self.course.send_replace(course);
     }
 
     /// Goes on from where it is at this pace.
@@ -328,7 +328,7 @@ impl Clock for L1FollowingClock {
                     return;
                 }
                 tokio::select! {
-                    () = SystemClock.sleep(course.pace.until(left).min(LONGEST_NAP)) => {}
+                    () = SystemClock.sleep(course.nap(at, left)) => {}
                     _ = changes.changed() => {}
                 }
             }
@@ -379,15 +379,6 @@ mod tests {
         sleep.await;
     }
 
-    #[test]
-    fn clocks_that_agree_tell_the_same_time() {
-        let (one, other) = (L1FollowingClock::new(), L1FollowingClock::new());
-        one.follow(L1Timestamp(1_000_000));
-        other.agree_with(&one);
-        let (before, between, after) = (one.now(), other.now(), one.now());
-        assert!(before <= between && between <= after);
-    }
-
     #[tokio::test]
     async fn a_clock_that_goes_slowly_goes_on_from_where_it_was_and_never_back() {
         let clock = L1FollowingClock::new();
@@ -420,6 +411,28 @@ mod tests {
         assert_eq!(clock.now(), stands);
         clock.stop_at(limit + Duration::from_secs(60));
         sleep.await;
+    }
+
+    #[tokio::test]
+    async fn a_moment_that_never_comes_and_a_span_that_never_ends_are_waited_for() {
+        let slow = L1FollowingClock::new();
+        slow.set_pace(Pace::per_mille(1));
+        let clocks: [&dyn Clock; 4] =
+            [&SystemClock, &ManualClock::new(UnixTime::from_millis(1)), &L1FollowingClock::new(), &slow];
+        for clock in clocks {
+            assert!(clock.sleep_until(UnixTime(Duration::MAX)).now_or_never().is_none(), "{clock:?}");
+            assert!(clock.sleep(Duration::MAX).now_or_never().is_none(), "{clock:?}");
+        }
+    }
+
+    #[test]
+    fn one_who_waits_for_a_moment_past_the_limit_does_not_look_again_and_again() {
+        let limit = UnixTime::from_millis(1_000);
+        let course = Course { limit, ..Course::from_now(limit, Pace::FULL) };
+        let (near, now) = (limit + Duration::from_nanos(1), course.now());
+        assert_eq!(course.nap(near, near.since(now)), LONGEST_NAP);
+        let runs = Course { limit: NEVER, ..course };
+        assert_eq!(runs.nap(near, Duration::from_nanos(1)), Duration::from_nanos(1));
     }
 
     #[test]

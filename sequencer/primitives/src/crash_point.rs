@@ -11,8 +11,8 @@
 //!
 //! The actions are `abort`, `exit:<code>`, `sigstop`, `panic`, `io-error` (where the write that follows can fail) and
 //! `sleep:<milliseconds>`. An order `@<file>` names a file in which the list stands, now or later: it is read when it is
-//! there, and hits count from then on; so a process that runs is armed. While anything is armed, the process says on standard error which points it comes by. Built
-//! without the feature, a process that is armed is refused when it starts.
+//! there, and hits count from then on; so a process that runs is armed. While anything is armed, the process says on
+//! standard error which points it comes by. Built without the feature, a process that is armed is refused when it starts.
 
 #[cfg(any(test, feature = "crash-points"))]
 mod armed;

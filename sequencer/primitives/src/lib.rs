@@ -1,4 +1,4 @@
-//! Slots, clocks, backoff and crash points: what every part of Fermata agrees on, without I/O.
+//! Slots, clocks, backoff and crash points: what every part of Fermata agrees on, without I/O but the crash points' own.
 //!
 //! Numbers carry a type: a [`Slot`] is not an [`Epoch`], and an [`L1Timestamp`] (seconds, as the L1 head says) is not
 //! a [`UnixTime`] (what a [`Clock`] says). [`SlotTimes`] is the only place where the one is turned into the other.

@@ -261,6 +261,7 @@ pub(super) const fn reason_of(error: &AnvilError) -> Reason {
         AnvilError::SlotTimes(_) => Reason::ConfigInvalid,
         AnvilError::Process { .. }
         | AnvilError::NotListening { .. }
+        | AnvilError::NotAsNew { .. }
         | AnvilError::BadUrl { .. }
         | AnvilError::L1Unreachable { .. }
         | AnvilError::L1Refused { .. }
@@ -277,6 +278,7 @@ pub(super) const fn reason_of(error: &AnvilError) -> Reason {
         | AnvilError::IntervalZero
         | AnvilError::ReorgDepth { .. }
         | AnvilError::TransactionsHeld
+        | AnvilError::NotSigned { .. }
         | AnvilError::Ended { .. }
         | AnvilError::CheatFailed { .. }
         | AnvilError::StateCache { .. }

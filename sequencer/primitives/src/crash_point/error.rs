@@ -7,8 +7,8 @@ use super::CRASH_POINTS;
 pub enum ArmError {
     /// Build with the feature, or arm nothing.
     #[error(
-        "a crash point is armed, and this program was built without crash points; unset FERMATA_CRASH_POINT, or build it \
-         with the feature `crash-points`"
+        "a crash point is armed, and this program was built without crash points; drop --crash-point, or unset \
+         FERMATA_CRASH_POINT, or build it with the feature `crash-points`"
     )]
     NotBuiltIn,
     /// Name one that there is.

@@ -5,6 +5,7 @@ use std::io;
 use std::path::PathBuf;
 use std::process;
 use std::sync::{Mutex, MutexGuard, OnceLock, PoisonError};
+use std::time::Duration;
 
 use super::armed::{Action, Armed, parse};
 use super::{ArmError, CRASH_POINTS};
@@ -108,17 +109,71 @@ fn act(armed: Armed) -> Option<io::Error> {
         Action::Stop => {
             let stopped = rustix::process::kill_process(rustix::process::getpid(), rustix::process::Signal::STOP);
             stopped.expect("a process may stop itself");
+            // Any thread may be the one that takes the signal; until it does, this one would go on.
+            hold(UNTIL_STOPPED);
             None
         }
         Action::Panic => panic!("crash point {}", armed.tag),
         Action::IoError => Some(io::Error::other(format!("crash point {}", armed.tag))),
         Action::Sleep(span) => {
-            #[expect(
-                clippy::disallowed_methods,
-                reason = "a disk that is slow holds up its thread, whatever a clock says"
-            )]
-            std::thread::sleep(span);
+            hold(span);
             None
         }
+    }
+}
+
+/// Longer than a process takes to stop, also on a busy machine. A process that was stopped for as long has slept it off.
+const UNTIL_STOPPED: Duration = Duration::from_millis(200);
+
+#[expect(clippy::disallowed_methods, reason = "a disk that is slow holds up its thread, whatever a clock says")]
+fn hold(span: Duration) {
+    std::thread::sleep(span);
+}
+
+#[cfg(test)]
+mod tests {
+    use std::process::{Child, Command, Stdio};
+
+    use rustix::process::{Pid, Signal, kill_process};
+
+    use super::*;
+    use crate::{Clock, SystemClock};
+
+    /// Set in a process that is to stop itself.
+    const STOPS: &str = "FERMATA_TEST_STOPS";
+    const TEST: &str =
+        "crash_point::reached::tests::a_process_that_stops_itself_stops_at_the_point_and_goes_on_from_there";
+    const PAST: &str = "past the point";
+
+    fn stopped() -> Child {
+        let mut command = Command::new(std::env::current_exe().expect("a path"));
+        command.args([TEST, "--exact", "--nocapture"]).env(STOPS, "").stdout(Stdio::piped()).stderr(Stdio::null());
+        let child = command.spawn().expect("a process");
+        let (stat, until) = (format!("/proc/{}/stat", child.id()), SystemClock.monotonic() + Duration::from_secs(20));
+        while !std::fs::read_to_string(&stat).expect("it lives").contains(") T ") {
+            assert!(SystemClock.monotonic() < until, "it does not stop");
+            std::thread::yield_now();
+        }
+        child
+    }
+
+    fn signalled(child: Child, signal: Signal) -> String {
+        kill_process(Pid::from_child(&child), signal).expect("signalled");
+        let told = child.wait_with_output().expect("it ends").stdout;
+        String::from_utf8(told).expect("text")
+    }
+
+    #[test]
+    fn a_process_that_stops_itself_stops_at_the_point_and_goes_on_from_there() {
+        if std::env::var_os(STOPS).is_some() {
+            arm(&["publisher.after_record=sigstop".to_owned()]).expect("armed");
+            reach("publisher.after_record");
+            println!("{PAST}");
+            return;
+        }
+        for _ in 0..3 {
+            assert!(!signalled(stopped(), Signal::KILL).contains(PAST), "it went on past the point");
+        }
+        assert!(signalled(stopped(), Signal::CONT).contains(PAST), "it did not go on");
     }
 }

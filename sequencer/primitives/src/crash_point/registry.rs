@@ -107,8 +107,9 @@ node_store.before_write=io-error     the write that follows fails; only where th
 
 Several are separated by commas. The actions are `abort`, `exit:<code>`, `sigstop`, `panic`, `io-error` and
 `sleep:<milliseconds>`. `@<file>` names a file in which the list stands, now or later: it is read when it is there, and hits
-count from then on; so a process that runs is armed. An unknown tag or action, a hit of 0, and arming a process that was built without the feature end
-it before it does anything. While anything is armed, the process says on standard error what it comes by.
+count from then on; so a process that runs is armed. An unknown tag or action, a hit of 0, and arming a process that was
+built without the feature end it before it does anything. While anything is armed, the process says on standard error what
+it comes by.
 
 `cargo test --package fermata-e2e --test crash_matrix` kills a real process at each and looks at what it does once it is
 started again.
