@@ -65,8 +65,8 @@ async fn stop_all_at(all: &mut Nodes, what: &str, moment: Moment) -> Result<(Slo
 }
 
 /// Nothing failed anywhere, what was proposed has landed, and nothing of it was cut.
-fn assert_all_was_seen_through(all: &Nodes, what: &str, reports: &[DrainReport]) -> Result<()> {
-    for (watch, report) in all.watches.iter().zip(reports) {
+fn assert_all_was_seen_through(all: &mut Nodes, what: &str, reports: &[DrainReport]) -> Result<()> {
+    for (watch, report) in all.watches.iter_mut().zip(reports) {
         watch.assert_no_failures();
         ensure!(report.outcome == DrainOutcome::Drained && report.failures.is_empty(), "{what}: {report:?}");
         for work in &report.work {
@@ -108,7 +108,7 @@ async fn all_nodes_stopped_at_once_land_what_was_proposed_whatever_they_were_bus
     ];
     for (what, moment, least) in moments {
         let (slot, reports) = stop_all_at(&mut all, what, moment).await?;
-        assert_all_was_seen_through(&all, what, &reports)?;
+        assert_all_was_seen_through(&mut all, what, &reports)?;
         assert_one_head(&all, what, &reports).await?;
         let attested = |report: &&DrainReport| {
             report.work.iter().any(|work| (work.kind, work.slot) == (WorkKind::Attestation, slot))

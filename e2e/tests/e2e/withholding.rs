@@ -145,7 +145,7 @@ async fn an_orphan_is_the_head_of_stopped_nodes_until_its_slot_has_passed_and_th
         node.start().await?;
     }
     places_on_l1(&mut all, &[users]).await?;
-    all.watches.iter().for_each(Watch::assert_no_failures);
+    all.watches.iter_mut().for_each(Watch::assert_no_failures);
     all.assert_one_chain().await?;
     all.assert_nobody_signed_twice();
     Ok(())
