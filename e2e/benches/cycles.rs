@@ -11,7 +11,7 @@ use serde_json::{Value, json};
 async fn main() -> Result<()> {
     let cycles: u64 = std::env::var("BENCH_CYCLES").ok().and_then(|n| n.parse().ok()).unwrap_or(10_000);
     let net = Net::start().await?;
-    let node = net
+    let mut node = net
         .spawn_node_with(
             "cycles",
             &[("log.filter", "error,fermata_sequencer::node=info"), ("sequencer.start", "never")],

@@ -35,6 +35,7 @@ mod mempool;
 mod net;
 mod node;
 mod pace;
+mod process;
 mod timeline;
 mod times;
 mod wait;
