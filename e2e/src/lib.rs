@@ -60,7 +60,7 @@ pub use mempool::{Client, PoolRules};
 pub use net::{Net, NetOptions};
 pub use node::NetNode;
 pub use timeline::{Entry, Happening, Mark, NodeView};
-pub use times::Times;
+pub use times::{Times, number_in_env};
 pub use wait::{Block, Checkpoint, Condition, Happens, InState, L1Block, Pruned, Seen, SlotBegins, Wait, WaitError};
 pub use warp::{Activity, Drained, Restart, Sequencer, SharedSequencer, WarpError, WarpOptions, Warped};
 pub use watch::Watch;

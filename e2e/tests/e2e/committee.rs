@@ -15,7 +15,7 @@ use crate::nodes::{FOUR, Nodes, publishes, story_slots};
 
 /// Goes on by so many checkpoints at every node, or by as many as are asked for.
 async fn go_on(all: &mut Nodes, usually: u64) -> Result<()> {
-    let (mut left, every): (u64, Vec<usize>) = (story_slots(usually), (0..all.nodes.len()).collect());
+    let (mut left, every): (u64, Vec<usize>) = (story_slots(usually)?, (0..all.nodes.len()).collect());
     while left > 0 {
         let some = left.min(10);
         all.go_on_by(some, &every).await?;

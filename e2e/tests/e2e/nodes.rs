@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use alloy::primitives::U256;
 use anyhow::{Result, ensure};
-use fermata_e2e::{Net, NetNode, NetOptions, Watch};
+use fermata_e2e::{Net, NetNode, NetOptions, Watch, number_in_env};
 use fermata_primitives::Slot;
 use fermata_sequencer::events::SequencerEvent;
 use futures::future::select_ok;
@@ -14,8 +14,8 @@ use futures::{FutureExt as _, TryFutureExt as _};
 pub(crate) const FOUR: [&str; 4] = ["a", "b", "c", "d"];
 
 /// How many slots a long story goes on: as many as `STORY_SLOTS` asks for, or so many.
-pub(crate) fn story_slots(usually: u64) -> u64 {
-    std::env::var("STORY_SLOTS").ok().and_then(|asked| asked.parse().ok()).unwrap_or(usually)
+pub(crate) fn story_slots(usually: u64) -> Result<u64> {
+    number_in_env("STORY_SLOTS", usually)
 }
 
 /// Nodes that hear one another, and what each has done since it was started.
