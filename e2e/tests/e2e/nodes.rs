@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 use std::time::Duration;
 
-use alloy::primitives::U256;
+use alloy::primitives::{B256, U256};
 use anyhow::{Result, ensure};
 use fermata_e2e::{Net, NetNode, NetOptions, Watch, number_in_env};
 use fermata_primitives::Slot;
@@ -74,6 +74,15 @@ impl Nodes {
                 return Ok((at, found));
             }
         }
+        self.next_with(what, wanted).await
+    }
+
+    /// The node at which such an event comes first, after what was seen.
+    pub(crate) async fn next_with<T: Send>(
+        &mut self,
+        what: &str,
+        wanted: impl Fn(&SequencerEvent) -> Option<T> + Sync,
+    ) -> Result<(usize, T)> {
         let wanted = &wanted;
         let waiting = self.watches.iter_mut().enumerate().map(|(at, watch)| {
             let found = watch.until(what, wanted);
@@ -159,4 +168,9 @@ impl Nodes {
 /// Waits until the node has published a checkpoint.
 pub(crate) async fn publishes(watch: &mut Watch) -> Result<()> {
     watch.until("own checkpoint", |e| matches!(e, SequencerEvent::CheckpointPublished { .. }).then_some(())).await
+}
+
+/// The hash of the node's L2 head.
+pub(crate) async fn head(node: &NetNode) -> Result<B256> {
+    Ok(node.node().workshop().chain.heads().await?.unsafe_head.hash)
 }

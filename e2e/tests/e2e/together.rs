@@ -2,7 +2,6 @@
 
 use std::time::Duration;
 
-use alloy::primitives::B256;
 use anyhow::{Context as _, Result, ensure};
 use fermata_e2e::{NetNode, NetOptions, Watch};
 use fermata_primitives::Slot;
@@ -13,7 +12,7 @@ use fermata_sequencer::network::LinkSettings;
 use fermata_sequencer::phases::Phase;
 use futures::future::{join_all, try_join_all};
 
-use crate::nodes::{FOUR, Nodes};
+use crate::nodes::{FOUR, Nodes, head};
 
 /// The slot, where the event is the one that all are stopped at.
 type Moment = fn(&SequencerEvent) -> Option<Slot>;
@@ -48,10 +47,6 @@ async fn four_far_apart() -> Result<Nodes> {
     let all = Nodes::start(options, &FOUR, &[("timetable.peer_ms", "100")]).await?;
     all.net.hub().set_every_link(LinkSettings { latency: Duration::from_millis(100), ..LinkSettings::default() });
     Ok(all)
-}
-
-async fn head(node: &NetNode) -> Result<B256> {
-    Ok(node.node().workshop().chain.heads().await?.unsafe_head.hash)
 }
 
 /// Stops all at once at that moment of a slot, and gives the slot and what each reported.
