@@ -19,7 +19,7 @@ use std::collections::BTreeMap;
 use alloy::primitives::{Address, B256, U256};
 use fermata_anvil::Hardfork;
 
-pub(crate) use self::pooled_tx::{Blobs, PooledTx, SidecarVersion};
+pub(crate) use self::pooled_tx::{Blobs, PooledTx, SidecarVersion, without_sidecar};
 pub(crate) use self::rejection::{PoolRule, Rejection};
 
 /// The client whose pool it is.

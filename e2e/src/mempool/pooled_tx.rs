@@ -69,7 +69,7 @@ impl PooledTx {
     /// Reads a transaction as it is broadcast; `None` for what is none.
     #[must_use]
     pub(crate) fn decode(bytes: &[u8]) -> Option<Self> {
-        let (canonical, sidecar) = split(bytes)?;
+        let (canonical, sidecar) = without_sidecar(bytes)?;
         let tx = EthereumTxEnvelope::<TxEip4844>::decode_2718_exact(&canonical).ok()?;
         let blobs = sidecar.map(|sidecar| Blobs {
             count: tx.blob_versioned_hashes().unwrap_or_default().len(),
@@ -114,7 +114,7 @@ impl PooledTx {
 
 /// The transaction as it is hashed, and the form of its sidecar where it has one. The blobs themselves are not looked at: that
 /// would copy a megabyte, and more than once.
-fn split(bytes: &[u8]) -> Option<(Cow<'_, [u8]>, Option<SidecarVersion>)> {
+pub(crate) fn without_sidecar(bytes: &[u8]) -> Option<(Cow<'_, [u8]>, Option<SidecarVersion>)> {
     let (kind, mut rest) = bytes.split_first()?;
     if *kind != EIP4844_TX_TYPE_ID {
         return Some((bytes.into(), None));
