@@ -4,14 +4,14 @@
 //! after the first thousand beside what it holds at the end. `BENCH_CYCLES` sets another number.
 
 use anyhow::{Context as _, Result};
-use fermata_e2e::{Footprint, Net};
+use fermata_e2e::{Footprint, Net, number_in_env};
 use serde_json::{Value, json};
 
 #[tokio::main]
 async fn main() -> Result<()> {
-    let cycles: u64 = std::env::var("BENCH_CYCLES").ok().and_then(|n| n.parse().ok()).unwrap_or(10_000);
+    let cycles: u64 = number_in_env("BENCH_CYCLES", 10_000)?;
     let net = Net::start().await?;
-    let node = net
+    let mut node = net
         .spawn_node_with(
             "cycles",
             &[("log.filter", "error,fermata_sequencer::node=info"), ("sequencer.start", "never")],

@@ -9,7 +9,7 @@ use std::time::Duration;
 
 use anyhow::{Result, ensure};
 use fermata_anvil::Warp;
-use fermata_e2e::{Checkpoint, Happening, Mark, Net, Times, WarpOptions};
+use fermata_e2e::{Checkpoint, Happening, Mark, Net, Times, WarpOptions, number_in_env};
 use fermata_primitives::{Clock as _, SystemClock};
 
 const HOUR: u64 = 3_600;
@@ -18,7 +18,7 @@ const HOUR: u64 = 3_600;
 const ROUND: u64 = 10;
 
 fn main() -> Result<()> {
-    let (warps, load) = (number("WARPS", 100), number("LOAD", 2));
+    let (warps, load) = (number_in_env("WARPS", 100)?, number_in_env("LOAD", 2)?);
     let busy = Busy::threads(load);
     let runtime = tokio::runtime::Runtime::new()?;
     runtime.block_on(async {
@@ -30,10 +30,6 @@ fn main() -> Result<()> {
     })?;
     drop(busy);
     Ok(())
-}
-
-fn number(name: &str, usually: u64) -> u64 {
-    std::env::var(name).ok().and_then(|asked| asked.parse().ok()).unwrap_or(usually)
 }
 
 /// Warps by an hour, again and again.

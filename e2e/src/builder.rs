@@ -141,6 +141,9 @@ impl NetBuilder {
     /// Dropped, it ends what it has started.
     pub async fn build(mut self) -> Result<Net> {
         self.check()?;
+        if let Some(slot) = self.slot {
+            self.options.slot_secs = slot.as_secs();
+        }
         let change = self.deploy.0.take().unwrap_or_else(|| Box::new(|_| ()));
         let mut net = Net::start_deployed(self.options, change).await?;
         net.hub().set_every_link(LinkSettings { latency: self.latency, ..LinkSettings::default() });
@@ -156,12 +159,9 @@ impl NetBuilder {
         Ok(net)
     }
 
-    fn check(&mut self) -> Result<(), UnfitNet> {
-        if let Some(slot) = self.slot {
-            if slot.subsec_nanos() != 0 {
-                return Err(UnfitNet::BrokenSlot(slot));
-            }
-            self.options.slot_secs = slot.as_secs();
+    fn check(&self) -> Result<(), UnfitNet> {
+        if let Some(slot) = self.slot.filter(|slot| slot.subsec_nanos() != 0) {
+            return Err(UnfitNet::BrokenSlot(slot));
         }
         let (nodes, validators) = (self.builders(), self.options.validators);
         if self.home == Home::OwnProcess && nodes > 1 {

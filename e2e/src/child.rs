@@ -3,18 +3,15 @@
 use std::path::{Path, PathBuf};
 use std::process::{Output, Stdio};
 use std::sync::Arc;
-use std::time::Duration;
 
-use anyhow::{Context as _, Result, anyhow, bail};
+use anyhow::{Context as _, Result, anyhow};
 use fermata_sequencer::cli::{Failure, Target};
-use fermata_sequencer::config::{Setting, env_name};
-use rustix::process::{Pid, Signal, kill_process};
+use fermata_sequencer::config::Setting;
+use rustix::process::Signal;
 use serde::de::DeserializeOwned;
-use tokio::io::{AsyncBufReadExt, BufReader, Lines};
-use tokio::process::{Child, ChildStderr, Command};
 
 use crate::SharedSequencer;
-use crate::pace::Counted;
+use crate::process::{Died, PATIENCE, Process, command};
 use crate::timeline::{Recorder, Recording};
 use crate::warp::OwnProcess;
 
@@ -22,13 +19,12 @@ use crate::warp::OwnProcess;
 #[derive(Debug)]
 pub struct ChildNode {
     name: String,
-    child: Child,
+    process: Process,
     data_dir: PathBuf,
-    log: Lines<BufReader<ChildStderr>>,
+    /// Lines of its log that were waited for, or passed over.
+    heard: usize,
     /// What it tells goes into the net's timeline.
     recording: Option<Recording>,
-    /// Its threads wait for a core as those of the test do.
-    _counted: Option<Counted>,
 }
 
 /// The way into the admin RPC of a node that is a process of its own: found in its data directory at each call, so that it
@@ -63,9 +59,6 @@ impl AdminDoor {
     }
 }
 
-/// How long a process may take to say what it is expected to say.
-const PATIENCE: Duration = Duration::from_secs(120);
-
 impl ChildNode {
     /// Starts `fermata node` with these settings and waits until it serves its admin RPC.
     pub(crate) async fn spawn(
@@ -74,44 +67,24 @@ impl ChildNode {
         settings: &[Setting],
         recorder: &Recorder,
     ) -> Result<Self> {
-        let mut child = command(settings)?
-            .arg("node")
-            .stdin(Stdio::null())
-            .stdout(Stdio::null())
-            .stderr(Stdio::piped())
-            .kill_on_drop(true)
-            .spawn()?;
-        let stderr = child.stderr.take().context("stderr is piped")?;
-        let counted = child.id().map(Counted::process);
-        let mut node = Self {
-            name: name.to_owned(),
-            child,
-            data_dir,
-            log: BufReader::new(stderr).lines(),
-            recording: None,
-            _counted: counted,
-        };
+        let process = Process::spawn(command(settings)?.arg("node"))?;
+        let mut node = Self { name: name.to_owned(), process, data_dir, heard: 0, recording: None };
         node.log_line("serving the admin RPC").await?;
         node.recording = Some(recorder.record_process(name, &node.admin()).await?);
         Ok(node)
     }
 
-    /// Waits for a line of its log that has `words` in it.
+    /// Waits for the next line of its log that has `words` in it, after the one that was waited for last.
     ///
     /// # Errors
-    /// It ended, or said nothing of the kind for two minutes.
+    /// It ended, or said nothing of the kind for three minutes.
+    ///
+    /// # Cancel safety
+    /// Dropped, the line can be waited for again.
     pub async fn log_line(&mut self, words: &str) -> Result<String> {
-        let reading = async {
-            let mut said = Vec::new();
-            while let Some(line) = self.log.next_line().await? {
-                if line.contains(words) {
-                    return Ok(line);
-                }
-                said.push(line);
-            }
-            bail!("the node ended without saying {words:?}; it said:\n{}", said.join("\n"))
-        };
-        tokio::time::timeout(PATIENCE, reading).await.with_context(|| format!("the node did not say {words:?}"))?
+        let (number, line) = self.process.says(words, self.heard).await.with_context(|| self.name.clone())?;
+        self.heard = number + 1;
+        Ok(line)
     }
 
     /// Its name in the net.
@@ -132,13 +105,14 @@ impl ChildNode {
         Arc::new(OwnProcess { name: self.name.clone(), admin: self.admin() })
     }
 
-    /// Kills it with SIGKILL and waits until it is gone.
+    /// Kills it with SIGKILL and waits until it is gone. It is a node of the net no more.
     ///
     /// # Errors
-    /// It cannot be killed.
-    pub async fn kill(mut self) -> Result<()> {
-        self.child.kill().await?;
-        Ok(())
+    /// It had ended by itself before, or cannot be killed.
+    pub async fn kill(&mut self) -> Result<()> {
+        // What it does not tell any more is not missed.
+        self.recording = None;
+        self.process.kill().await.with_context(|| self.name.clone())
     }
 
     /// Sends it SIGTERM.
@@ -166,8 +140,7 @@ impl ChildNode {
     }
 
     fn signal(&self, signal: Signal) -> Result<()> {
-        let pid = self.child.id().and_then(|pid| i32::try_from(pid).ok()).and_then(Pid::from_raw);
-        Ok(kill_process(pid.context("it has ended")?, signal)?)
+        self.process.signal(signal).with_context(|| self.name.clone())
     }
 
     /// Runs a verb of the command line against it, such as `["stop", "--graceful", "--json"]`.
@@ -178,49 +151,32 @@ impl ChildNode {
         run(&[], &[arguments, &["--data-dir", &self.data_dir.display().to_string()]].concat()).await
     }
 
-    /// Waits until it has ended by itself, and gives its exit code.
+    /// Waits until it has ended by itself, and gives its exit code; `None` where a signal ended it. It is a node of the net no
+    /// more.
     ///
     /// # Errors
-    /// It did not for two minutes.
-    pub async fn exit_code(mut self) -> Result<Option<i32>> {
-        let ended = async {
-            // Its pipe must not fill up while it is waited for.
-            while self.log.next_line().await?.is_some() {}
-            Ok::<_, anyhow::Error>(self.child.wait().await?.code())
-        };
-        tokio::time::timeout(PATIENCE, ended).await.context("the node did not end")?
+    /// It did not for three minutes.
+    pub async fn exit_code(&mut self) -> Result<Option<i32>> {
+        let died = self.process.died().await.with_context(|| self.name.clone())?;
+        self.recording = None;
+        Ok(match died {
+            Died::Exit(code) => Some(code),
+            Died::Signal(_) => None,
+        })
     }
 
     /// Its process id, while it runs.
     #[must_use]
     pub fn pid(&self) -> Option<u32> {
-        self.child.id()
+        self.process.pid()
     }
 }
 
 /// Runs the binary with these settings and arguments to its end.
 ///
 /// # Errors
-/// There is no binary, or it did not end within two minutes.
+/// There is no binary, or it did not end within three minutes.
 pub async fn run(settings: &[Setting], arguments: &[&str]) -> Result<Output> {
     let output = command(settings)?.args(arguments).stdin(Stdio::null()).kill_on_drop(true).output();
     Ok(tokio::time::timeout(PATIENCE, output).await.context("fermata did not end")??)
-}
-
-pub(crate) fn command(settings: &[Setting]) -> Result<Command> {
-    let mut command = Command::new(binary()?);
-    command.envs(settings.iter().map(|setting| (env_name(&setting.key), &setting.value)));
-    command.env("FERMATA_LOG__FORMAT", "json");
-    Ok(command)
-}
-
-/// The binary that was built beside this test.
-fn binary() -> Result<PathBuf> {
-    let test = std::env::current_exe()?;
-    let beside = test.ancestors().skip(1).take(3).map(|dir| dir.join("fermata")).find(|path| is_file(path));
-    beside.context("there is no `fermata` beside the test: build it with `cargo build --package fermata-sequencer`")
-}
-
-fn is_file(path: &Path) -> bool {
-    path.is_file()
 }

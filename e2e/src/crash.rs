@@ -12,10 +12,11 @@ mod process;
 mod users;
 mod wire;
 
-pub use audit::{Audit, doubly_signed, sent_twice, stale};
-pub use ground::{Ground, SLOTS_TO_RECOVER};
+pub use crate::process::Died;
+pub use audit::Audit;
+pub use ground::Ground;
 pub use kills::{Kills, kill_at_random};
 pub use matrix::{Afterwards, Case, Story, run_matrix};
-pub use process::{CrashNode, Died};
+pub use process::{ArmRefused, CrashNode};
 pub use users::Users;
 pub use wire::{Broadcast, Wire};

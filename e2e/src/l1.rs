@@ -85,7 +85,9 @@ impl L1<'_> {
     /// [`AnvilError::Ended`] when it had died before; [`AnvilError::ReorgDepth`] when it is to lose more blocks than came since
     /// the net began. Nothing was done.
     pub async fn restart(&self, how: RestartL1) -> Result<L1Head, AnvilError> {
-        self.told(self.clock().restart(self.anvil, how).await)
+        let restarted = self.clock().restart(self.anvil, how).await;
+        self.net.count_l1_anew();
+        self.told(restarted)
     }
 
     /// The base fee of the next block, in wei; those after it follow from it.

@@ -155,10 +155,11 @@ impl L1Proxy {
     /// Waits until the port is closed, or open, as the rules in force want it.
     ///
     /// # Errors
-    /// Somebody else has taken the port.
+    /// It does not within a minute, or somebody else has taken it.
     pub async fn port_follows(&self) -> Result<()> {
         let (mut is, wanted) = (self.door.clone(), self.way.door());
-        is.wait_for(|door| *door == *wanted.borrow()).await.context("the port is gone")?;
+        let waiting = tokio::time::timeout(log::PATIENCE, is.wait_for(|door| *door == *wanted.borrow()));
+        waiting.await.context("the port does not follow the rules")?.context("the port is gone")?;
         Ok(())
     }
 

@@ -35,6 +35,7 @@ mod mempool;
 mod net;
 mod node;
 mod pace;
+mod process;
 mod timeline;
 mod times;
 mod wait;
@@ -45,25 +46,21 @@ pub use fermata_primitives::{CheckpointNumber, Epoch, L1Timestamp, Slot};
 pub use fermata_sequencer::dev::Seat;
 pub use fermata_sequencer::events::SequencerEvent;
 pub use fermata_sequencer::lifecycle::{Drain, Lifecycle};
+pub use fermata_sequencer::network::{Hub, LinkSettings, NodeId, Share};
 
 pub use builder::{NetBuilder, UnfitNet};
 pub use child::{AdminDoor, ChildNode, run};
-pub use fermata_anvil::{HeldTransactions, Reinclude, RestartL1};
+pub use fermata_anvil::{AnvilError, DeployConfig, HeldTransactions, L1Head, Reinclude, Reorg, RestartL1};
 pub use footprint::Footprint;
 pub use l1::L1;
 pub use l1_proxy::{
     BROADCAST, Call, CutAt, Fate, Fault, HANDSHAKE, L1Proxy, L1ProxyOptions, LoggedCall, Rewrite, Rule, Stage,
 };
-pub use mempool::{
-    ACCOUNT_SLOTS, AccountView, Admission, BLOB_BUMP, Blobs, Client, MAX_BLOB_TX_SIZE, MAX_BLOBS, MAX_TX_GAS,
-    MAX_TX_SIZE, PLAIN_BUMP, Pool, PoolRule, PoolRules, PooledTx, Rejection, SidecarVersion, TX_FEE_CAP,
-};
+pub use mempool::{Client, PoolRules};
 pub use net::{Net, NetOptions};
 pub use node::NetNode;
 pub use timeline::{Entry, Happening, Mark, NodeView};
-pub use times::Times;
-pub use wait::{
-    Block, Checkpoint, Condition, Happens, InState, L1Block, OnNodes, Pruned, Seen, SlotBegins, Wait, WaitError,
-};
+pub use times::{Times, number_in_env};
+pub use wait::{Block, Checkpoint, Condition, Happens, InState, L1Block, Pruned, Seen, SlotBegins, Wait, WaitError};
 pub use warp::{Activity, Drained, Restart, Sequencer, SharedSequencer, WarpError, WarpOptions, Warped};
 pub use watch::Watch;

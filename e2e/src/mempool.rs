@@ -19,8 +19,8 @@ use std::collections::BTreeMap;
 use alloy::primitives::{Address, B256, U256};
 use fermata_anvil::Hardfork;
 
-pub use self::pooled_tx::{Blobs, PooledTx, SidecarVersion};
-pub use self::rejection::{PoolRule, Rejection};
+pub(crate) use self::pooled_tx::{Blobs, PooledTx, SidecarVersion, without_sidecar};
+pub(crate) use self::rejection::{PoolRule, Rejection};
 
 /// The client whose pool it is.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
@@ -32,21 +32,21 @@ pub enum Client {
 }
 
 /// Bytes of a transaction without blobs.
-pub const MAX_TX_SIZE: usize = 128 * 1_024;
+pub(crate) const MAX_TX_SIZE: usize = 128 * 1_024;
 /// Bytes of a transaction with blobs, sidecar included.
-pub const MAX_BLOB_TX_SIZE: usize = 1_024 * 1_024;
+pub(crate) const MAX_BLOB_TX_SIZE: usize = 1_024 * 1_024;
 /// Blobs of a transaction.
-pub const MAX_BLOBS: usize = 6;
+pub(crate) const MAX_BLOBS: usize = 6;
 /// Transactions of an account: with blobs for geth, of all kinds for reth.
-pub const ACCOUNT_SLOTS: usize = 16;
+pub(crate) const ACCOUNT_SLOTS: usize = 16;
 /// Gas of a transaction, from Osaka on (EIP-7825).
-pub const MAX_TX_GAS: u64 = 1 << 24;
+pub(crate) const MAX_TX_GAS: u64 = 1 << 24;
 /// Percent by which a replacement without blobs must bid more.
-pub const PLAIN_BUMP: u128 = 10;
+pub(crate) const PLAIN_BUMP: u128 = 10;
 /// Percent by which a replacement with blobs must bid more, in every field.
-pub const BLOB_BUMP: u128 = 100;
+pub(crate) const BLOB_BUMP: u128 = 100;
 /// Wei that a node's operator lets a transaction cost at most, by default.
-pub const TX_FEE_CAP: u128 = 1_000_000_000_000_000_000;
+pub(crate) const TX_FEE_CAP: u128 = 1_000_000_000_000_000_000;
 
 /// By whose rules a pool judges.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
@@ -75,7 +75,7 @@ impl PoolRules {
 
 /// What L1's head says about an account.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
-pub struct AccountView {
+pub(crate) struct AccountView {
     /// Transactions of it that are in blocks.
     pub nonce: u64,
     /// What it has, in wei.
@@ -86,7 +86,7 @@ pub struct AccountView {
 
 /// What becomes of a transaction that is not rejected.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
-pub enum Admission {
+pub(crate) enum Admission {
     /// It takes a new place.
     New,
     /// It takes the place of this one.
@@ -98,7 +98,7 @@ pub enum Admission {
 /// A transaction counts as long as its nonce is not in a block: what an [`AccountView`] says is behind it is not in the pool, and is
 /// again after a reorg.
 #[derive(Clone, Debug)]
-pub struct Pool {
+pub(crate) struct Pool {
     rules: PoolRules,
     accounts: BTreeMap<Address, BTreeMap<u64, PooledTx>>,
 }
@@ -109,7 +109,7 @@ const REMEMBERED: u64 = 64;
 impl Pool {
     /// An empty pool.
     #[must_use]
-    pub const fn new(rules: PoolRules) -> Self {
+    pub(crate) const fn new(rules: PoolRules) -> Self {
         Self { rules, accounts: BTreeMap::new() }
     }
 
@@ -117,7 +117,7 @@ impl Pool {
     ///
     /// # Errors
     /// With the client's words and code: it would not.
-    pub fn judge(&self, tx: &PooledTx, account: &AccountView) -> Result<Admission, Rejection> {
+    pub(crate) fn judge(&self, tx: &PooledTx, account: &AccountView) -> Result<Admission, Rejection> {
         let judging =
             Judging { rules: &self.rules, tx, account, pooled: self.pooled(tx.account, account.nonce).collect() };
         match self.rules.client {
@@ -128,7 +128,7 @@ impl Pool {
     }
 
     /// It is in the pool from now on, in place of one with its nonce.
-    pub fn insert(&mut self, tx: PooledTx) {
+    pub(crate) fn insert(&mut self, tx: PooledTx) {
         let account = self.accounts.entry(tx.account).or_default();
         let nonce = tx.nonce;
         account.insert(nonce, tx);
@@ -136,14 +136,14 @@ impl Pool {
     }
 
     /// It was dropped from the pool.
-    pub fn forget(&mut self, hash: B256) {
+    pub(crate) fn forget(&mut self, hash: B256) {
         for account in self.accounts.values_mut() {
             account.retain(|_, tx| tx.hash != hash);
         }
     }
 
     /// The account's transactions that are not in blocks, where so many are; by nonce.
-    pub fn pooled(&self, account: Address, nonce: u64) -> impl Iterator<Item = &PooledTx> {
+    pub(crate) fn pooled(&self, account: Address, nonce: u64) -> impl Iterator<Item = &PooledTx> {
         self.accounts.get(&account).into_iter().flat_map(move |pooled| pooled.range(nonce..)).map(|(_, tx)| tx)
     }
 }

@@ -3,7 +3,7 @@
 mod transactions;
 
 use std::path::PathBuf;
-use std::sync::Arc;
+use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
 use alloy::primitives::B256;
@@ -19,7 +19,7 @@ use fermata_sequencer::node::Surroundings;
 use tempfile::TempDir;
 
 use crate::pace::{Counted, KeepsPace, Patience};
-use crate::timeline::{Mark, Recorder, Timeline};
+use crate::timeline::{L1Transactions, Mark, Recorder, Timeline};
 use crate::wait::{Condition, Wait};
 use crate::{ChildNode, Entry, L1, NetBuilder, NetNode, SharedSequencer, Watch};
 
@@ -61,7 +61,8 @@ pub struct Net {
     /// What waits are measured by: it goes at the pace of the machine, as L1 does, and no warp moves it.
     patience: Arc<L1FollowingClock>,
     _keeps_pace: KeepsPace,
-    _counts_l1: Option<Counted>,
+    /// L1's process, whose threads wait for a core as well.
+    counts_l1: Mutex<Option<Counted>>,
     /// The links between nodes in this process.
     hub: Hub,
     validators: u32,
@@ -111,7 +112,7 @@ impl Net {
         let warping = tokio::sync::Mutex::default();
         let patience = Arc::new(L1FollowingClock::new());
         let keeps_pace = KeepsPace::begin(vec![Arc::clone(&clock), Arc::clone(&patience)]);
-        let counts_l1 = chain.anvil.pid().map(Counted::process);
+        let counts_l1 = Mutex::new(chain.anvil.pid().map(Counted::process));
         let recorder = Recorder::begin(chain.l1_clock.heads());
         let (nodes, processes, validators) = (Vec::new(), Vec::new(), options.validators);
         Ok(Self {
@@ -122,7 +123,7 @@ impl Net {
             clock,
             patience,
             _keeps_pace: keeps_pace,
-            _counts_l1: counts_l1,
+            counts_l1,
             hub,
             validators,
             warping,
@@ -389,6 +390,12 @@ impl Net {
         Patience { clock: Arc::clone(&self.patience), slot: self.times().slot() }
     }
 
+    /// L1 is another process now.
+    pub(crate) fn count_l1_anew(&self) {
+        let counted = self.chain.anvil.pid().map(Counted::process);
+        *self.counts_l1.lock().unwrap_or_else(PoisonError::into_inner) = counted;
+    }
+
     pub(crate) const fn timeline(&self) -> &Timeline {
         self.recorder.timeline()
     }
@@ -403,8 +410,26 @@ impl Drop for Net {
     /// A test that panics finds out what happened.
     fn drop(&mut self) {
         if std::thread::panicking() {
-            let path = self.timeline().read().write(&[]);
+            let path = self.timeline().read().write(&L1Transactions::default());
             eprintln!("all that happened in the net is in {}", path.display());
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use fermata_anvil::RestartL1;
+
+    use super::*;
+
+    #[tokio::test(flavor = "multi_thread")]
+    async fn the_pace_goes_by_the_l1_that_runs_also_after_it_was_restarted() {
+        let net = Net::start().await.expect("L1 comes up");
+        let counted = || net.counts_l1.lock().expect("nobody panicked").as_ref().map(Counted::pid);
+        let before = counted();
+        assert_eq!(before, net.chain().anvil.pid());
+        net.l1().restart(RestartL1::KeepingState).await.expect("it comes back");
+        assert_eq!(counted(), net.chain().anvil.pid());
+        assert_ne!(counted(), before, "it is another process");
     }
 }

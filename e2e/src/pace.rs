@@ -72,6 +72,11 @@ impl Counted {
         MACHINE.processes().push(pid);
         Self { pid }
     }
+
+    #[cfg(test)]
+    pub(crate) const fn pid(&self) -> u32 {
+        self.pid
+    }
 }
 
 impl Drop for Counted {

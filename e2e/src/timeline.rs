@@ -17,6 +17,7 @@ use tokio::sync::watch;
 
 pub use self::entry::{Entry, Happening};
 pub(crate) use self::recording::{Recorder, Recording};
+pub(crate) use self::report::L1Transactions;
 
 /// A moment of a timeline: what comes after it can be told from what came before.
 #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Default, Debug)]

@@ -9,9 +9,7 @@ use std::time::Duration;
 use futures::FutureExt as _;
 use futures::future::BoxFuture;
 
-pub use self::conditions::{
-    Block, Checkpoint, Condition, Happens, InState, L1Block, OnNodes, Pruned, Seen, SlotBegins,
-};
+pub use self::conditions::{Block, Checkpoint, Condition, Happens, InState, L1Block, Pruned, Seen, SlotBegins};
 use crate::Net;
 use crate::timeline::Mark;
 

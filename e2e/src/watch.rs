@@ -6,7 +6,7 @@ use anyhow::{Result, bail};
 use fermata_primitives::Slot;
 use fermata_sequencer::events::{PublishedCheckpoint, SequencerEvent};
 use tokio::sync::broadcast;
-use tokio::sync::broadcast::error::RecvError;
+use tokio::sync::broadcast::error::{RecvError, TryRecvError};
 
 use crate::NetNode;
 use crate::pace::Patience;
@@ -67,9 +67,16 @@ impl Watch {
     }
 
     /// Takes in what has happened already, without waiting.
+    ///
+    /// # Panics
+    /// Where so much happened since it was last asked that some of it is lost: nobody can say what that was.
     pub fn catch_up(&mut self) {
-        while let Ok(event) = self.events.try_recv() {
-            self.seen.push_back(event);
+        loop {
+            match self.events.try_recv() {
+                Ok(event) => self.seen.push_back(event),
+                Err(TryRecvError::Lagged(lost)) => panic!("{lost} events were lost; {}", self.timeline()),
+                Err(TryRecvError::Empty | TryRecvError::Closed) => return,
+            }
         }
     }
 
@@ -85,11 +92,12 @@ impl Watch {
         self.seen.iter().filter(|event| event.is_failure()).collect()
     }
 
-    /// Fails the test where anything that was seen is a failure.
+    /// Fails the test where anything that has happened since it is watched is a failure, seen before or not.
     ///
     /// # Panics
-    /// With the timeline, where there was a failure.
-    pub fn assert_no_failures(&self) {
+    /// With the timeline, where there was a failure, or where events are lost that may have been some.
+    pub fn assert_no_failures(&mut self) {
+        self.catch_up();
         assert!(self.failures().is_empty(), "{}", self.timeline());
     }
 
@@ -102,5 +110,44 @@ impl Watch {
     fn timeline(&self) -> String {
         let lines: Vec<_> = self.seen.iter().map(|event| format!("  {event:?}")).collect();
         format!("what happened:\n{}", lines.join("\n"))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::sync::Arc;
+    use std::time::Duration;
+
+    use fermata_primitives::L1FollowingClock;
+
+    use super::*;
+
+    /// A watch on events that come one after the other, of which so many are kept.
+    fn watched(kept: usize) -> (broadcast::Sender<SequencerEvent>, Watch) {
+        let (sender, events) = broadcast::channel(kept);
+        let patience = Patience { clock: Arc::new(L1FollowingClock::new()), slot: Duration::from_secs(3) };
+        (sender, Watch { events, seen: VecDeque::new(), patience })
+    }
+
+    fn missed(slot: u64) -> SequencerEvent {
+        SequencerEvent::SlotMissed { slot: Slot(slot), reason: "the test".to_owned() }
+    }
+
+    #[test]
+    #[should_panic(expected = "what happened")]
+    fn a_failure_that_nobody_has_waited_for_is_a_failure() {
+        let (events, mut watch) = watched(4);
+        events.send(missed(1)).expect("it is watched");
+        watch.assert_no_failures();
+    }
+
+    #[test]
+    #[should_panic(expected = "1 events were lost")]
+    fn what_came_faster_than_it_was_taken_in_may_have_been_a_failure() {
+        let (events, mut watch) = watched(4);
+        for slot in 0..5 {
+            events.send(missed(slot)).expect("it is watched");
+        }
+        watch.catch_up();
     }
 }

@@ -20,7 +20,7 @@ const NETWORKS: [(u32, u32); 3] = [(4, 1), (3, 16), (4, 32)];
 
 #[tokio::main]
 async fn main() -> Result<()> {
-    let slots = std::env::var("BENCH_SLOTS").ok().and_then(|slots| slots.parse().ok()).unwrap_or(10);
+    let slots = fermata_e2e::number_in_env("BENCH_SLOTS", 10)?;
     table::head();
     for (nodes, validators_each) in NETWORKS {
         let together = Network { nodes, validators: nodes * validators_each };

@@ -18,7 +18,7 @@ async fn main() -> Result<()> {
     let baseline = idle::flag_between_polls(20).await;
     print("graceful stop of an idle engine", &idle::graceful(1_000).await?, &baseline);
     print("interrupt, a signer hangs", &signer::interrupt_while_it_hangs(1_000).await?, &baseline);
-    let stops = std::env::var("BENCH_STOPS").ok().and_then(|count| count.parse().ok()).unwrap_or(200);
+    let stops = fermata_e2e::number_in_env("BENCH_STOPS", 200)?;
     for (case, times) in node::interrupts(stops).await? {
         print(case, &times, &baseline);
     }

@@ -54,8 +54,7 @@ fn by_slot(sent: &[Broadcast]) -> BTreeMap<Slot, Vec<(&Broadcast, B256)>> {
 }
 
 /// Slots of which two different checkpoints were sent.
-#[must_use]
-pub fn doubly_signed(sent: &[Broadcast]) -> Vec<Slot> {
+fn doubly_signed(sent: &[Broadcast]) -> Vec<Slot> {
     let is_double =
         |sent: &[(&Broadcast, B256)]| sent.iter().map(|(_, digest)| digest).collect::<BTreeSet<_>>().len() > 1;
     by_slot(sent).into_iter().filter(|(_, sent)| is_double(sent)).map(|(slot, _)| slot).collect()
@@ -63,8 +62,7 @@ pub fn doubly_signed(sent: &[Broadcast]) -> Vec<Slot> {
 
 /// What was sent in more than one transaction: a slot's checkpoint in two, or a nonce with another than the first, its cancels
 /// aside.
-#[must_use]
-pub fn sent_twice(sent: &[Broadcast]) -> Vec<String> {
+fn sent_twice(sent: &[Broadcast]) -> Vec<String> {
     let mut twice = Vec::new();
     for (slot, sent) in by_slot(sent) {
         let hashes: BTreeSet<_> = sent.iter().map(|(broadcast, _)| broadcast.hash).collect();
@@ -81,8 +79,7 @@ pub fn sent_twice(sent: &[Broadcast]) -> Vec<String> {
 }
 
 /// Checkpoints that were sent when their slot had passed.
-#[must_use]
-pub fn stale(sent: &[Broadcast], times: &SlotTimes) -> Vec<Slot> {
+fn stale(sent: &[Broadcast], times: &SlotTimes) -> Vec<Slot> {
     let is_stale = |broadcast: &Broadcast, slot: Slot| broadcast.at >= UnixTime::from(times.end_of(slot));
     let slots = sent.iter().flat_map(|broadcast| {
         broadcast.proposes.iter().map(|propose| propose.header.slot).filter(|slot| is_stale(broadcast, *slot))
@@ -116,9 +113,10 @@ pub(crate) async fn duties(net: &Net, wire: &Wire, store: &Path, first: Slot) ->
     let sent = wire.broadcasts()?;
     let proposes = sent.iter().flat_map(|broadcast| &broadcast.proposes);
     let proposes: Vec<_> = proposes.filter(|propose| propose.header.slot >= first).collect();
-    if proposes.is_empty() || !store.exists() {
+    if proposes.is_empty() {
         return Ok(0);
     }
+    ensure!(store.exists(), "checkpoints were sent, and there is no signing store at {}", store.display());
     let deployment = &net.chain().deployment;
     let domain = Domain { l1_chain_id: deployment.addresses.l1_chain_id, rollup: deployment.addresses.rollup };
     let store = SlashingProtection::open(store, domain, StoreOptions::default())?;

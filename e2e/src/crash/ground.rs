@@ -19,7 +19,7 @@ use super::{CrashNode, Wire};
 use crate::{Net, NetNode, NetOptions, SlotBegins};
 
 /// Slots after the one that is built when it runs within which a node has a checkpoint on L1.
-pub const SLOTS_TO_RECOVER: u64 = 2;
+pub(crate) const SLOTS_TO_RECOVER: u64 = 2;
 
 /// How long a node may take to get to where L1 is.
 const SYNC_PATIENCE: Duration = Duration::from_secs(180);
@@ -88,7 +88,8 @@ impl Ground {
     /// The next process begins with nothing. There must be no process now.
     pub fn begin_afresh(&mut self) {
         self.life += 1;
-        self.signed_until = self.slot().next();
+        // A build frame opens before the slot in front of it begins: this may be the slot after the next.
+        self.signed_until = self.target_slot();
     }
 
     /// Waits until a node that knows nothing of the lives before it can sign nothing that one of them has signed.
@@ -107,6 +108,12 @@ impl Ground {
         self.net.times().slot_at_time(self.net.clock().now())
     }
 
+    /// The slot whose build frame is open.
+    #[must_use]
+    pub fn target_slot(&self) -> Slot {
+        self.control.node().timetable().target_slot(self.net.clock().now())
+    }
+
     /// What the follower has seen on L1 last.
     #[must_use]
     pub fn tip(&self) -> L1Tip {
@@ -115,14 +122,13 @@ impl Ground {
 
     fn launch(&mut self, changes: &[(&str, &str)], points: Option<&str>) -> Result<CrashNode> {
         self.processes += 1;
-        let orders = self.net.data_dir(&format!("orders-{}", self.processes));
         let order = match points {
-            Some(points) => Order::Now { points: points.to_owned(), orders },
-            None => Order::Later { orders },
+            Some(points) => Order::Now { points: points.to_owned() },
+            None => Order::Later { orders: self.net.data_dir(&format!("orders-{}", self.processes)) },
         };
         let through_the_wire = [("l1.rpc_url", self.wire.url())];
         let changes = [&through_the_wire, changes].concat();
-        CrashNode::begin(self.data_dir(), &self.net.settings(&self.name(), &changes), &order)
+        CrashNode::begin(self.data_dir(), &self.net.settings(&self.name(), &changes), order)
     }
 
     /// Starts the node, doomed: `points` are armed from its first moment on.
@@ -166,7 +172,14 @@ impl Ground {
     /// None did; the error has the last words of the process.
     pub async fn progressed(&self, node: &CrashNode) -> Result<Slot> {
         node.says(r#""to":"running""#).await?;
-        let slot = self.control.node().timetable().target_slot(self.net.clock().now());
+        self.lands_after(node, self.target_slot()).await
+    }
+
+    /// Waits until a checkpoint of a slot after `slot` has landed, which must be of one of the next two. Gives the slot.
+    ///
+    /// # Errors
+    /// None did; the error has the last words of the process.
+    pub async fn lands_after(&self, node: &CrashNode, slot: Slot) -> Result<Slot> {
         let last = Slot(slot.0 + SLOTS_TO_RECOVER);
         let mut tip = self.control.node().workshop().chain.tip();
         let landed = async {
@@ -182,8 +195,7 @@ impl Ground {
         };
         // What landed in the last slot is followed a moment later.
         let late = self.net.wait(SlotBegins(last.next().next())).into_future();
-        let told =
-            || format!("it ran while slot {slot} was built, and had no checkpoint by slot {}; {}", last, node.told());
+        let told = || format!("nothing landed of the slots after {slot}, up to slot {last}; {}", node.told());
         tokio::select! {
             landed = landed => {
                 let landed = landed?;
@@ -220,7 +232,21 @@ impl Ground {
         tokio::time::timeout(SYNC_PATIENCE, asked).await.with_context(|| format!("it did not get to {safe}"))?
     }
 
-    /// What must hold of all that was sent and landed so far; and, where no process has the data directory, of its duties.
+    /// Looks for a receipt of every transaction that users have sent. What a node has not kept is sent to it again, so to be
+    /// asked once a checkpoint has landed that was built after that.
+    ///
+    /// # Errors
+    /// A transaction is lost.
+    pub async fn users_have_receipts(&self, node: &CrashNode) -> Result<()> {
+        let l2 = self.users.provider(&node.l2_url().await?)?;
+        for hash in self.users.hashes() {
+            let receipt = l2.get_transaction_receipt(hash).await?;
+            ensure!(receipt.is_some(), "user transaction {hash} is lost; {}", node.told());
+        }
+        Ok(())
+    }
+
+    /// What must hold of all that was sent and landed so far.
     ///
     /// # Errors
     /// What does not hold.
@@ -228,7 +254,7 @@ impl Ground {
         Audit::of(&self.net, &self.wire).await
     }
 
-    /// Looks into the signing store of the node, which must not run.
+    /// Looks into the signing store of the node, which must not run, and says how many duties of what was sent are on record.
     ///
     /// # Errors
     /// Something was sent that is not what is on record.
@@ -236,8 +262,9 @@ impl Ground {
         super::audit::duties(&self.net, &self.wire, &self.data_dir().join("signer"), self.life_began()).await
     }
 
+    /// The first slot that no life before this one has signed for.
     fn life_began(&self) -> Slot {
-        if self.life == 0 { Slot(0) } else { self.signed_until }
+        if self.life == 0 { Slot(0) } else { self.signed_until.next() }
     }
 
     /// What an operator asked for last, as the node tells it.
@@ -249,8 +276,8 @@ impl Ground {
         Ok(status["desired"]["state"].as_str().map(str::to_owned))
     }
 
-    /// A node that begins with nothing now has the same chain from L1 alone: each block, and the state after the last. Every
-    /// transaction that users have sent is in it once. The process that runs is to be killed before.
+    /// A node that begins with nothing now has the same chain from L1 alone: each block, and the state after the last. No
+    /// transaction is in it twice. The process that runs is to be killed before.
     ///
     /// # Errors
     /// What differs.

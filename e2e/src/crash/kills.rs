@@ -8,49 +8,42 @@ use alloy::providers::Provider as _;
 use anyhow::{Context as _, Result};
 use fermata_primitives::{Clock as _, L1Timestamp, Slot};
 
-use super::{Broadcast, Ground, doubly_signed, sent_twice, stale};
+use super::{Audit, Broadcast, Ground};
 
 /// A process lives for up to this many slots before it is killed.
 const LONGEST_LIFE_SLOTS: f64 = 2.5;
 
-/// What kills have done.
+/// What kills have done. Whatever was signed or sent twice, or too late, is an error of [`kill_at_random`].
 #[derive(Clone, Default, Debug)]
 pub struct Kills {
     /// What the moments follow from.
     pub seed: u64,
     /// How many there were.
     pub kills: u32,
-    /// Checkpoints on L1 in the end.
-    pub landed: usize,
-    /// Slots of which two different checkpoints were sent.
-    pub signed_twice: Vec<Slot>,
-    /// What was sent in two transactions.
-    pub sent_twice: Vec<String>,
-    /// Checkpoints that were sent when their slots had passed.
-    pub stale: Vec<Slot>,
+    /// What was found of what was sent.
+    pub audit: Audit,
+    /// Duties that were sent, and stand in the signing store as they were.
+    pub duties: usize,
     /// Checkpoints that were lost though they could have been kept: with L1 before the last block of their slot, on top of
     /// what L1 had, and not in it afterwards.
     pub lost: Vec<Slot>,
 }
 
 impl Kills {
-    /// True where nothing happened that must not.
+    /// True where nothing was lost.
     #[must_use]
     pub const fn is_clean(&self) -> bool {
-        self.signed_twice.is_empty() && self.sent_twice.is_empty() && self.stale.is_empty() && self.lost.is_empty()
+        self.lost.is_empty()
     }
 }
 
 impl fmt::Display for Kills {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let Self { seed, kills, landed, signed_twice, sent_twice, stale, lost } = self;
+        let Self { seed, kills, audit, duties, lost } = self;
         write!(
             f,
-            "{kills} kills, seed {seed}: {landed} checkpoints landed; signed twice {}, sent twice {}, stale {}, lost {}",
-            signed_twice.len(),
-            sent_twice.len(),
-            stale.len(),
-            lost.len(),
+            "{kills} kills, seed {seed}: {audit}, {duties} duties on record; nothing signed or sent twice, nothing stale; {} lost",
+            lost.len()
         )
     }
 }
@@ -59,31 +52,28 @@ impl fmt::Display for Kills {
 /// it work, and looks at everything it has signed, sent and landed. A fresh node rebuilds its chain.
 ///
 /// # Errors
-/// The node did not come back, or has not the chain of one that never died.
+/// Something was signed or sent twice or too late; a user's transaction is lost; the node ended by itself, did not come back,
+/// or has not the chain of one that never died.
 pub async fn kill_at_random(mut ground: Ground, kills: u32, seed: u64) -> Result<Kills> {
     for kill in 0..kills {
-        let risen = ground.rise().await.with_context(|| format!("after {kill} kills"))?;
-        if let Ok(url) = risen.l2_url().await {
-            ground.users().send(&url).await?;
-        }
+        let mut risen = ground.rise().await.with_context(|| format!("after {kill} kills"))?;
+        let url = risen.l2_url().await?;
+        ground.users().send(&url).await?;
         ground.net().clock().sleep(life(&ground, seed, kill)).await;
-        risen.kill().await?;
+        risen.kill().await.with_context(|| format!("after {kill} kills"))?;
         ground.audit_duties().await.with_context(|| format!("after {} kills", kill + 1))?;
     }
-    let risen = ground.rise().await?;
+    let mut risen = ground.rise().await?;
     let url = risen.l2_url().await?;
     ground.users().send_again(&url).await?;
     ground.progressed(&risen).await?;
+    ground.users_have_receipts(&risen).await?;
     ground.agrees(&risen).await?;
     risen.kill().await?;
-    ground.audit_duties().await?;
-    let sent = ground.wire().broadcasts()?;
-    let lost = lost(&ground, &sent).await?;
-    let (signed_twice, sent_twice, stale) =
-        (doubly_signed(&sent), sent_twice(&sent), stale(&sent, ground.net().times()));
-    let found = Kills { seed, kills, landed: 0, signed_twice, sent_twice, stale, lost };
-    let landed = ground.finish().await?.landed;
-    Ok(Kills { landed, ..found })
+    let duties = ground.audit_duties().await?;
+    let lost = lost(&ground, &ground.wire().broadcasts()?).await?;
+    let audit = ground.finish().await?;
+    Ok(Kills { seed, kills, audit, duties, lost })
 }
 
 /// How long the process of this kill lives from when it serves.

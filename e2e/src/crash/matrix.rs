@@ -82,15 +82,15 @@ impl Case {
         Ok(node)
     }
 
-    /// Ends the process that runs, as a power cut does.
+    /// Ends the process that runs, as a power cut does. One that is doomed may die at the case's point just before.
     ///
     /// # Errors
-    /// It cannot be killed.
+    /// It had ended otherwise before, or cannot be killed.
     pub async fn power_cut(&mut self) -> Result<()> {
-        match self.node.take() {
-            Some(node) => node.kill().await,
-            None => Ok(()),
-        }
+        let Some(mut node) = self.node.take() else { return Ok(()) };
+        let died = node.end().await?;
+        ensure!(matches!(died, None | Some(Died::ABORTED)), "it had ended by itself: {died:?}; {}", node.told());
+        Ok(())
     }
 
     /// Starts a process that is doomed from its first moment on.
@@ -168,9 +168,13 @@ impl Case {
         self.ground.audit_duties().await?;
         self.ground.no_duty_is_shared().await?;
         let changes = if self.afterwards == Afterwards::Follows { Self::FOLLOWER } else { &[] };
-        let risen = self.ground.rise_with(changes).await?;
+        let mut risen = self.ground.rise_with(changes).await?;
         match self.afterwards {
-            Afterwards::Follows => self.ground.agrees(&risen).await?,
+            Afterwards::Follows => {
+                self.ground.agrees(&risen).await?;
+                // The next process of this lane has the data directory to itself.
+                risen.kill().await?;
+            }
             Afterwards::Runs => self.works_again(risen).await?,
             Afterwards::StaysStopped => {
                 ensure!(self.ground.desired(&risen).await?.as_deref() == Some("stopped"), "its wish is lost");
@@ -188,6 +192,7 @@ impl Case {
         let url = risen.l2_url().await?;
         self.ground.users().send_again(&url).await?;
         self.ground.progressed(&risen).await?;
+        self.ground.users_have_receipts(&risen).await?;
         self.ground.agrees(&risen).await?;
         let desired = self.ground.desired(&risen).await?;
         ensure!(desired.as_deref() != Some("stopped"), "it is to run, and says that it is to be stopped");
@@ -292,11 +297,8 @@ impl Matrix {
     fn print(&self) {
         let mut passed = lock(&self.passed).clone();
         passed.sort();
-        println!(
-            "crash points passed ({} of {} rows of the registry and their hits):",
-            passed.len(),
-            CRASH_POINTS.len()
-        );
+        let tags: BTreeSet<_> = passed.iter().filter_map(|points| points.split('@').next()).collect();
+        println!("crash points passed: {} of the {} there are, in these cases:", tags.len(), CRASH_POINTS.len());
         for points in passed {
             println!("  {points}");
         }
@@ -304,7 +306,7 @@ impl Matrix {
 }
 
 async fn finish(lane: Lane) -> Result<super::Audit> {
-    if let Some(node) = lane.node {
+    if let Some(mut node) = lane.node {
         node.kill().await?;
     }
     lane.ground.audit_duties().await?;

@@ -1,4 +1,4 @@
-//! Users of an L2 chain whose node dies: they send again what they have no receipt of.
+//! Users of an L2 chain whose node dies: they send again what it does not know any more.
 
 use alloy::consensus::{SignableTransaction as _, TxEip1559};
 use alloy::eips::eip2718::Encodable2718 as _;
@@ -8,8 +8,8 @@ use alloy::providers::{DynProvider, Provider as _, ProviderBuilder};
 use anyhow::{Context as _, Result};
 use fermata_sequencer::dev::{CHAIN_ID, prefunded_accounts};
 
-/// One account, and every transfer it has sent. The mempool does not outlive its process, so a transfer without a receipt
-/// is sent again, byte for byte.
+/// One account, and every transfer it has sent. The mempool does not outlive its process, so a transfer that a node does not
+/// know, neither in its pool nor in its chain, is sent again, byte for byte.
 #[derive(Clone, Default, Debug)]
 pub struct Users {
     sent: Vec<Bytes>,
@@ -24,7 +24,7 @@ impl Users {
         Ok(ProviderBuilder::default().connect_http(url.parse()?).erased())
     }
 
-    /// Signs one more transfer, and sends what has no receipt at the L2 RPC `url`, this one among it.
+    /// Signs one more transfer, and sends what the node at the L2 RPC `url` does not know, this one among it.
     ///
     /// # Errors
     /// The node does not answer, or refuses.
@@ -46,7 +46,7 @@ impl Users {
         self.send_again(url).await
     }
 
-    /// Sends what has no receipt.
+    /// Sends what the node does not know, whether or not another knew it.
     ///
     /// # Errors
     /// The node does not answer, or refuses one that it does not know.

@@ -6,7 +6,6 @@ use alloy::consensus::transaction::SignerRecoverable as _;
 use alloy::consensus::{EthereumTxEnvelope, Transaction as _, TxEip4844};
 use alloy::eips::eip2718::Decodable2718 as _;
 use alloy::primitives::{Address, B256, Bytes};
-use alloy::rlp;
 use anyhow::{Context as _, Result};
 use fermata_primitives::{SharedClock, UnixTime};
 use fermata_rollup::{Propose, decode_proposes};
@@ -15,6 +14,8 @@ use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
 use tokio::net::{TcpListener, TcpStream, tcp};
 use tokio_util::sync::{CancellationToken, DropGuard};
 use tokio_util::task::TaskTracker;
+
+use crate::mempool::without_sidecar;
 
 /// A transaction that was sent.
 #[derive(Clone, Debug)]
@@ -148,7 +149,8 @@ impl Seen {
 
     fn broadcast(&self, raw: &str) -> Result<Broadcast> {
         let raw: Bytes = raw.parse()?;
-        let tx = EthereumTxEnvelope::<TxEip4844>::decode_2718_exact(&without_blobs(&raw)?)?;
+        let (hashed, _) = without_sidecar(&raw).context("no transaction that can be broadcast")?;
+        let tx = EthereumTxEnvelope::<TxEip4844>::decode_2718_exact(&hashed)?;
         let account = tx.recover_signer()?;
         Ok(Broadcast {
             at: self.clock.now(),
@@ -159,21 +161,6 @@ impl Seen {
             proposes: decode_proposes(tx.input(), self.rollup)?,
         })
     }
-}
-
-/// The transaction as a block holds it. One with blobs travels as a list of itself, the blobs and their proofs, which are too
-/// large to be decoded for nothing.
-fn without_blobs(raw: &Bytes) -> Result<Bytes> {
-    let Some((3, mut list)) = raw.split_first().map(|(kind, rest)| (*kind, rest)) else { return Ok(raw.clone()) };
-    rlp::Header::decode(&mut list)?;
-    let mut rest = list;
-    let itself = rlp::Header::decode(&mut rest)?;
-    if !itself.list {
-        return Ok(raw.clone());
-    }
-    let length = list.len() - rest.len() + itself.payload_length;
-    let itself = list.get(..length).context("it is cut")?;
-    Ok([&[3], itself].concat().into())
 }
 
 #[cfg(test)]

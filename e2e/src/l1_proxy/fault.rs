@@ -21,6 +21,11 @@ pub enum CutAt {
 ///
 /// [`Fault::Error`], [`Fault::Rewrite`] and [`Fault::WrongChainId`] are the affair of one call, also in a batch. Whatever else one of
 /// the calls meets, the whole batch meets.
+///
+/// A handshake, and a message with `eth_subscribe` or `eth_unsubscribe` in it, go to L1 by the WebSocket itself, and L1's answer
+/// comes back as it is. What is done to answers happens to none of them, and the log has them as answered:
+/// [`Fault::Hang`], [`Fault::Reset`] and [`Fault::End`] at [`CutAt::Answer`], [`Fault::Drip`], [`Fault::Rewrite`],
+/// [`Fault::WrongChainId`]. Of such a batch, [`Fault::Error`] answers its own calls in a message of their own.
 #[derive(Clone, Debug)]
 pub enum Fault {
     /// The port is closed, and every connection with it; nobody else is given it, and it opens again when no rule refuses any more.
@@ -96,6 +101,23 @@ impl Fault {
     /// [`Fault::Error`].
     pub fn error(code: i64, message: impl Into<String>) -> Self {
         Self::Error { code, message: message.into() }
+    }
+
+    /// Whether it is done to L1's answer, and to nothing before.
+    pub(super) const fn is_done_to_answers(&self) -> bool {
+        match self {
+            Self::Hang(at) | Self::Reset(at) | Self::End(at) => matches!(at, CutAt::Answer(_)),
+            Self::Drip { .. } | Self::Rewrite(_) | Self::WrongChainId(_) => true,
+            Self::Refuse
+            | Self::ResetNewcomers
+            | Self::Latency(_)
+            | Self::Jitter(..)
+            | Self::Garbage
+            | Self::Error { .. }
+            | Self::RateLimit { .. }
+            | Self::Status(_)
+            | Self::Huge(_) => false,
+        }
     }
 
     /// What the log calls it.

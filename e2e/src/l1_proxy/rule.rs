@@ -95,7 +95,7 @@ impl Rule {
     }
 
     /// Whether the `nth` call it is about, counted from 1, meets the fault, where `met` have before and `lot` is drawn from
-    /// 0 to 1.
+    /// 0 to less than 1.
     pub(super) fn fires(&self, nth: u64, met: u64, lot: f64) -> bool {
         nth > self.skip && self.limit.is_none_or(|limit| met < limit) && lot < self.chance
     }

@@ -114,11 +114,11 @@ impl Armed {
         Some(self.rule.fault.clone())
     }
 
-    /// From 0 to 1, for this use and the call that was seen last.
+    /// From 0 to less than 1, for this use and the call that was seen last: a rule of probability 1 fires always.
     fn lot(&self, seed: u64, of: &str) -> f64 {
         let of_call = [seed.to_be_bytes(), self.place.to_be_bytes(), self.seen.to_be_bytes()].concat();
         let hash = keccak256([of_call.as_slice(), of.as_bytes()].concat());
         let word: [u8; 4] = std::array::from_fn(|at| hash[at]);
-        f64::from(u32::from_be_bytes(word)) / f64::from(u32::MAX)
+        f64::from(u32::from_be_bytes(word)) / (f64::from(u32::MAX) + 1.0)
     }
 }

@@ -8,7 +8,8 @@ use tokio::sync::Mutex;
 
 use super::json_rpc::{Call, Calls, Form};
 use super::upstream::Upstream;
-use crate::{AccountView, Pool, PoolRules, PooledTx, Rejection};
+use crate::PoolRules;
+use crate::mempool::{AccountView, Pool, PooledTx, Rejection};
 
 /// What came of a broadcast.
 #[derive(Debug)]

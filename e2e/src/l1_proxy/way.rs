@@ -8,6 +8,7 @@ use tokio::sync::watch;
 
 use super::door::Door;
 use super::effect::{Received, before_l1};
+use super::fault::Fault;
 use super::json_rpc::{Call, Calls, Form};
 use super::log::{CallLog, Fate};
 use super::reply::{Ending, Reply};
@@ -22,6 +23,17 @@ pub(super) enum Exchange {
     Reply(Reply),
     /// There is no answer, and the connection fails.
     Broken(Ending),
+}
+
+/// Whether a message goes on to L1 by the connection it came by.
+#[derive(Debug)]
+pub(super) enum Passage {
+    /// As it is.
+    Open,
+    /// Some of its calls do; the others have their answers.
+    Parted { to_l1: Bytes, answers: Exchange },
+    /// It does not.
+    Closed(Exchange),
 }
 
 /// All that a connection needs to know.
@@ -62,9 +74,14 @@ impl Way {
 
     /// Notes a call and decides what it meets.
     pub(super) fn receive(&self, call: &Call) -> Received {
+        self.receive_where(call, |_| true)
+    }
+
+    /// As [`Way::receive`]; a fault that does not happen here is not met.
+    fn receive_where(&self, call: &Call, happens: impl Fn(&Fault) -> bool) -> Received {
         // In one step, so that calls are counted in the order in which the log has them.
         self.with_book(|book| {
-            let fault = book.decide(call);
+            let fault = book.decide(call).filter(happens);
             let fate = fault.as_ref().map_or(Fate::UnderWay, |fault| Fate::Faulted(fault.name()));
             Received { entry: self.log.note(&call.method, fate), fault }
         })
@@ -159,19 +176,29 @@ impl Way {
         Exchange::Reply(Reply::new(status, calls.body(all.collect())))
     }
 
-    /// Whether a message is to go to L1 by the connection it came by: `None` when it is.
-    pub(super) async fn stops(&self, calls: &Calls) -> Option<Exchange> {
-        let received: Vec<_> = calls.list.iter().map(|call| self.receive(call)).collect();
+    /// Whether a message goes to L1 by the connection it came by; its answer then comes back as it is.
+    pub(super) async fn lets_pass(&self, calls: &Calls) -> Passage {
+        let receive = |call| self.receive_where(call, |fault| !fault.is_done_to_answers());
+        let received: Vec<_> = calls.list.iter().map(receive).collect();
         if let Some(exchange) = before_l1(calls, &received).await {
-            return Some(exchange);
+            return Passage::Closed(exchange);
         }
-        let errors = calls.list.iter().zip(&received).filter_map(|(call, received)| received.error_answer(call));
-        let errors: Vec<_> = errors.collect();
+        let (mut errors, mut passing) = (Vec::new(), Vec::new());
+        for (call, received) in calls.list.iter().zip(&received) {
+            match received.error_answer(call) {
+                Some(error) => errors.push(error),
+                None => passing.push(call),
+            }
+            self.log.settle(received.entry, Fate::Answered);
+        }
         if errors.is_empty() {
-            received.iter().for_each(|received| self.log.settle(received.entry, Fate::Answered));
-            return None;
+            return Passage::Open;
         }
-        Some(Exchange::Reply(Reply::new(200, calls.body(errors))))
+        let answers = Exchange::Reply(Reply::new(200, calls.body(errors)));
+        if passing.is_empty() {
+            return Passage::Closed(answers);
+        }
+        Passage::Parted { to_l1: calls.body_of(passing.into_iter()), answers }
     }
 
     /// What becomes of a message that L1 sends by itself.

@@ -15,11 +15,11 @@ use hyper::upgrade::{OnUpgrade, Upgraded};
 use hyper::{Request, Response, StatusCode};
 use hyper_util::rt::TokioIo;
 use tokio_tungstenite::WebSocketStream;
-use tokio_tungstenite::tungstenite::Message;
 use tokio_tungstenite::tungstenite::handshake::derive_accept_key;
 use tokio_tungstenite::tungstenite::protocol::Role;
 use tokio_tungstenite::tungstenite::protocol::frame::Frame;
 use tokio_tungstenite::tungstenite::protocol::frame::coding::{Data, OpCode};
+use tokio_tungstenite::tungstenite::{Message, Utf8Bytes};
 
 use super::http::{Body, Connection, empty, give_back, gone};
 use super::json_rpc::{Call, Calls, Form};
@@ -28,7 +28,7 @@ use super::reply::{Ending, Piece, Reply};
 use super::rule::HANDSHAKE;
 use super::socket::ResetOrder;
 use super::upstream::L1Socket;
-use super::way::{Exchange, Way};
+use super::way::{Exchange, Passage, Way};
 
 type ClientSocket = WebSocketStream<TokioIo<Upgraded>>;
 
@@ -49,8 +49,11 @@ pub(super) struct WebSocket {
 /// Answers the handshake, once L1 has answered one.
 pub(super) async fn open(mut request: Request<Incoming>, connection: &Connection) -> io::Result<Response<Body>> {
     let handshake = Calls { list: vec![Call::named(HANDSHAKE)], form: Form::Single };
-    if let Some(exchange) = connection.way.stops(&handshake).await {
-        return give_back(exchange, connection.reset.clone()).await;
+    match connection.way.lets_pass(&handshake).await {
+        Passage::Open => {}
+        Passage::Closed(exchange) | Passage::Parted { answers: exchange, .. } => {
+            return give_back(exchange, connection.reset.clone()).await;
+        }
     }
     let l1 = connection.way.l1.web_socket().await.map_err(|_| gone())?;
     let accept = request.headers().get(SEC_WEBSOCKET_KEY).map(|key| derive_accept_key(key.as_bytes()));
@@ -93,11 +96,20 @@ impl Bridge {
                             answers.push(way.exchange(text.into()));
                             continue;
                         }
-                        Some(calls) => match way.stops(&calls).await {
-                            Some(exchange) => exchange,
-                            None if self.l1.send(Message::Text(text)).await.is_ok() => continue,
-                            None => return,
-                        },
+                        Some(calls) => {
+                            let (to_l1, exchange) = match way.lets_pass(&calls).await {
+                                Passage::Open => (Some(text), None),
+                                Passage::Parted { to_l1, answers } => (Utf8Bytes::try_from(to_l1).ok(), Some(answers)),
+                                Passage::Closed(exchange) => (None, Some(exchange)),
+                            };
+                            if let Some(message) = to_l1
+                                && self.l1.send(Message::Text(message)).await.is_err()
+                            {
+                                return;
+                            }
+                            let Some(exchange) = exchange else { continue };
+                            exchange
+                        }
                     },
                     // The library has answered a ping already.
                     Some(Ok(Message::Ping(_) | Message::Pong(_))) => continue,

@@ -11,7 +11,7 @@ use alloy::rlp::Header;
 
 /// The form of a sidecar.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
-pub enum SidecarVersion {
+pub(crate) enum SidecarVersion {
     /// A proof for each blob, until Osaka.
     V0,
     /// Proofs of cells, from Osaka on.
@@ -21,7 +21,7 @@ pub enum SidecarVersion {
 impl SidecarVersion {
     /// As it is written into the transaction.
     #[must_use]
-    pub const fn number(self) -> u8 {
+    pub(crate) const fn number(self) -> u8 {
         match self {
             Self::V0 => 0,
             Self::V1 => 1,
@@ -31,7 +31,7 @@ impl SidecarVersion {
 
 /// The blobs of a transaction.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
-pub struct Blobs {
+pub(crate) struct Blobs {
     /// How many there are.
     pub count: usize,
     /// The form of their sidecar.
@@ -42,7 +42,7 @@ pub struct Blobs {
 
 /// A transaction, as far as a pool looks at it.
 #[derive(Clone, PartialEq, Eq, Debug)]
-pub struct PooledTx {
+pub(crate) struct PooledTx {
     /// Its hash.
     pub hash: B256,
     /// Who signed it.
@@ -68,8 +68,8 @@ pub struct PooledTx {
 impl PooledTx {
     /// Reads a transaction as it is broadcast; `None` for what is none.
     #[must_use]
-    pub fn decode(bytes: &[u8]) -> Option<Self> {
-        let (canonical, sidecar) = split(bytes)?;
+    pub(crate) fn decode(bytes: &[u8]) -> Option<Self> {
+        let (canonical, sidecar) = without_sidecar(bytes)?;
         let tx = EthereumTxEnvelope::<TxEip4844>::decode_2718_exact(&canonical).ok()?;
         let blobs = sidecar.map(|sidecar| Blobs {
             count: tx.blob_versioned_hashes().unwrap_or_default().len(),
@@ -92,13 +92,13 @@ impl PooledTx {
 
     /// What its gas costs at most, in wei.
     #[must_use]
-    pub fn gas_cost(&self) -> U256 {
+    pub(crate) fn gas_cost(&self) -> U256 {
         U256::from(self.gas_limit).saturating_mul(U256::from(self.fee_cap))
     }
 
     /// What its gas and its blobs cost at most, in wei.
     #[must_use]
-    pub fn fee(&self) -> U256 {
+    pub(crate) fn fee(&self) -> U256 {
         let blob_fee = |blobs: &Blobs| {
             U256::from(blobs.count as u64 * DATA_GAS_PER_BLOB).saturating_mul(U256::from(blobs.fee_cap))
         };
@@ -107,14 +107,14 @@ impl PooledTx {
 
     /// What it takes from its account at most, in wei.
     #[must_use]
-    pub fn cost(&self) -> U256 {
+    pub(crate) fn cost(&self) -> U256 {
         self.fee().saturating_add(self.value)
     }
 }
 
 /// The transaction as it is hashed, and the form of its sidecar where it has one. The blobs themselves are not looked at: that
 /// would copy a megabyte, and more than once.
-fn split(bytes: &[u8]) -> Option<(Cow<'_, [u8]>, Option<SidecarVersion>)> {
+pub(crate) fn without_sidecar(bytes: &[u8]) -> Option<(Cow<'_, [u8]>, Option<SidecarVersion>)> {
     let (kind, mut rest) = bytes.split_first()?;
     if *kind != EIP4844_TX_TYPE_ID {
         return Some((bytes.into(), None));

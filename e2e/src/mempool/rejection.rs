@@ -4,7 +4,7 @@ use std::fmt;
 
 /// The rules of a pool.
 #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Debug)]
-pub enum PoolRule {
+pub(crate) enum PoolRule {
     /// A transaction is taken once.
     AlreadyKnown,
     /// It has no more bytes than the pool handles.
@@ -45,7 +45,7 @@ pub enum PoolRule {
 
 /// A rejection in the words of a client.
 #[derive(Clone, PartialEq, Eq, Debug)]
-pub struct Rejection {
+pub(crate) struct Rejection {
     /// The rule that was broken.
     pub rule: PoolRule,
     /// The code of the JSON-RPC error.

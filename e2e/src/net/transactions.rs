@@ -2,32 +2,35 @@
 
 use std::time::Duration;
 
-use alloy::eips::BlockNumberOrTag;
 use alloy::providers::Provider as _;
 use alloy::rpc::types::TransactionReceipt;
 
+use crate::timeline::L1Transactions;
 use crate::{Happening, Mark, Net};
 
 /// How long L1 may take to tell them all: it may be what the test failed of.
 const PATIENCE: Duration = Duration::from_secs(3);
 
 impl Net {
-    /// Those of the blocks that are in the timeline, by block, in words.
-    pub(super) async fn l1_transactions(&self) -> Vec<(u64, String)> {
-        let blocks = self.since(Mark::default()).into_iter().filter_map(|entry| {
+    /// Those of the blocks that are in the timeline, the newest first: they are what a failure is most likely about.
+    pub(super) async fn l1_transactions(&self) -> L1Transactions {
+        let heads = self.since(Mark::default()).into_iter().filter_map(|entry| {
             let Happening::L1Block(head) = entry.what else { return None };
-            Some(head.number)
+            Some(head)
         });
-        let mut told = Vec::new();
+        let heads: Vec<_> = heads.collect();
+        let mut told = L1Transactions::default();
         let telling = async {
-            for number in blocks {
-                let block = BlockNumberOrTag::Number(number).into();
-                let receipts = self.chain().provider.get_block_receipts(block).await.ok().flatten();
-                told.extend(receipts.into_iter().flatten().map(|receipt| (number, in_words(&receipt))));
+            for head in heads.iter().rev() {
+                told.not_before = Some(head.number + 1);
+                // By its hash: another block may have its number by now.
+                let receipts = self.chain().provider.get_block_receipts(head.hash.into()).await.ok().flatten();
+                told.found.extend(receipts.into_iter().flatten().map(|receipt| (head.hash, in_words(&receipt))));
             }
         };
-        let was_in_time = tokio::time::timeout(PATIENCE, telling).await.is_ok();
-        tracing::debug!(was_in_time, count = told.len(), "transactions for a timeline");
+        if tokio::time::timeout(PATIENCE, telling).await.is_ok() {
+            told.not_before = None;
+        }
         told
     }
 }

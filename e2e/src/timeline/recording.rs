@@ -109,13 +109,22 @@ impl Place {
         }
     }
 
-    /// Events come by themselves, with single blocks; L1's blocks come from their maker.
+    /// Events come by themselves, with single blocks.
     fn state_or_head(&self, told: Told) {
         match told {
-            Told::News(News::State(state)) => self.add(Happening::State(state.lifecycle)),
-            Told::News(News::Block { number, dropped, .. }) => self.add(Happening::Head { number, dropped }),
+            Told::News(News::Checkpoint(_)) => {}
+            Told::News(news) => happening(news).into_iter().for_each(|what| self.add(what)),
             Told::Missed(_, count) => self.add(Happening::Missed { count }),
-            Told::News(News::Checkpoint(_) | News::L1 { .. }) => {}
         }
+    }
+}
+
+/// News as a line of the timeline. L1's blocks come from their maker.
+fn happening(news: News) -> Option<Happening> {
+    match news {
+        News::State(state) => Some(Happening::State(state.lifecycle)),
+        News::Block { number, dropped, .. } => Some(Happening::Head { number, dropped }),
+        News::Checkpoint(event) => Some(Happening::Event(Box::new(event))),
+        News::L1 { .. } => None,
     }
 }

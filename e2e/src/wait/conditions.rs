@@ -66,7 +66,7 @@ pub trait Condition: Send + Sync {
 
 /// Which nodes a condition is about.
 #[derive(Clone, PartialEq, Eq, Default, Debug)]
-pub enum OnNodes {
+pub(super) enum OnNodes {
     /// Each that is open; there must be one.
     #[default]
     All,

@@ -1,6 +1,7 @@
 //! What cannot be armed ends the process before it does anything.
 
 use anyhow::Result;
+use fermata_e2e::crash::{ArmRefused, Died, Ground};
 use fermata_e2e::{Net, run};
 use fermata_primitives::{CRASH_POINTS, arm};
 use fermata_sequencer::catalogue::Reason;
@@ -46,10 +47,10 @@ fn nothing_is_armed_without_an_order() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_process_that_is_told_nonsense_while_it_runs_ends_and_says_so() -> Result<()> {
-    let mut ground = fermata_e2e::crash::Ground::begin(3).await?;
+    let mut ground = Ground::begin(3).await?;
     let mut risen = ground.rise().await?;
     risen.arm("nowhere.at_all")?;
-    assert_eq!(risen.died().await?, fermata_e2e::crash::Died::Exit(2), "{}", risen.told());
+    assert_eq!(risen.died().await?, Died::Exit(2), "{}", risen.told());
     risen.says("there is no crash point \"nowhere.at_all\"").await?;
     Ok(())
 }
@@ -63,5 +64,14 @@ async fn the_flag_and_the_environment_arm_the_same() -> Result<()> {
     let said = String::from_utf8(output.stderr)?;
     assert!(said.contains("crash point data_dir.after_lock reached (hit 1): sleep:1"), "{said}");
     assert!(said.contains("crash point data_dir.after_dirs reached (hit 1): exit:9"), "{said}");
+    Ok(())
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_process_that_was_doomed_when_it_was_started_is_not_armed_while_it_runs() -> Result<()> {
+    let mut ground = Ground::begin(3).await?;
+    let doomed = ground.doom("publisher.after_record")?;
+    let refused = doomed.arm("signer.after_pin").expect_err("it would not take notice");
+    assert_eq!(refused.downcast_ref::<ArmRefused>(), Some(&ArmRefused::Doomed));
     Ok(())
 }

@@ -16,13 +16,14 @@ use fermata_sequencer::node_store::NodeStore;
 
 const DATA_DIR: &str = "FERMATA_TEST_DATA_DIR";
 
-#[tokio::test]
-#[ignore = "no test: the body of the process that the test of this module starts"]
-async fn the_body_of_a_process() {
-    let data_dir = std::env::var(DATA_DIR).expect("started by the test of this module");
+/// How long a turn of one of the others may be in coming.
+const PATIENCE: Duration = Duration::from_secs(60);
+
+/// What the process does that the test of this module starts.
+async fn die_while_hearing(data_dir: &str) -> Result<()> {
     let orders: Vec<_> = orders_from_environment().into_iter().collect();
-    arm(&orders).expect("the test of this module knows its crash point");
-    hear_two_proposals(&data_dir).await.expect("the process dies meanwhile");
+    arm(&orders)?;
+    hear_two_proposals(data_dir).await
 }
 
 /// A node hears two blocks for one place of a slot, both signed by the slot's proposer.
@@ -34,14 +35,17 @@ async fn hear_two_proposals(data_dir: &str) -> Result<()> {
     let theirs = &net.chain().accounts.validators[2..];
     let workshop = node.node().workshop();
     let mut head = node.node().l1_head();
-    let (slot, key) = loop {
-        head.changed().await?;
-        let slot = node.node().timetable().target_slot(node.node().clock().now());
-        let proposer = workshop.committees.of_slot(slot).await?.proposer(slot);
-        if let Some(key) = theirs.iter().find(|key| proposer == Some(key.address())) {
-            break (slot, key);
+    let turn = async {
+        loop {
+            head.changed().await?;
+            let slot = node.node().timetable().target_slot(node.node().clock().now());
+            let proposer = workshop.committees.of_slot(slot).await?.proposer(slot);
+            if let Some(key) = theirs.iter().find(|key| proposer == Some(key.address())) {
+                return anyhow::Ok((slot, key));
+            }
         }
     };
+    let (slot, key) = tokio::time::timeout(PATIENCE, turn).await.context("it is never a turn of the others")??;
     for number in [1, 2] {
         let block = Block::new(Header { number, ..Header::default() }, Vec::new());
         let proposed = ProposedBlock { slot, index: 0, block };
@@ -61,10 +65,15 @@ async fn evidence_in(data_dir: &Path) -> Result<usize> {
 
 #[tokio::test]
 async fn two_proposals_are_on_record_before_anything_else_is_heard() -> Result<()> {
+    // This test is also the body of the process that it starts.
+    if let Ok(data_dir) = std::env::var(DATA_DIR) {
+        return die_while_hearing(&data_dir).await;
+    }
     let dir = tempfile::tempdir()?;
     let data_dir = dir.path().join("a");
     let mut command = tokio::process::Command::new(std::env::current_exe()?);
-    command.args(["--exact", "evidence::the_body_of_a_process", "--ignored", "--nocapture"]);
+    let itself = "evidence::two_proposals_are_on_record_before_anything_else_is_heard";
+    command.args(["--exact", itself, "--nocapture"]);
     command.env(DATA_DIR, &data_dir).env(CRASH_POINT_ENV, "sequencer.after_evidence").kill_on_drop(true);
     let output = tokio::time::timeout(Duration::from_secs(120), command.output()).await??;
     ensure!(output.status.signal() == Some(6), "{output:?}");

@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use anyhow::{Context as _, Result, bail, ensure};
 use fermata_e2e::crash::{Afterwards, Case};
-use fermata_e2e::{SlotBegins, crash_matrix};
+use fermata_e2e::{Checkpoint, SlotBegins, crash_matrix};
 use serde_json::json;
 
 crash_matrix! {
@@ -142,8 +142,7 @@ async fn close(case: &mut Case) -> Result<()> {
 async fn sync(case: &mut Case) -> Result<()> {
     case.afterwards = Afterwards::Follows;
     case.running().await?;
-    let mut tip = case.ground.control().node().workshop().chain.tip();
-    tip.wait_for(|tip| tip.is_some_and(|tip| tip.number.0 >= 2)).await?;
+    case.ground.net().wait(Checkpoint(2)).await?;
     case.power_cut().await?;
     case.ground.begin_afresh();
     case.doom_with(Case::FOLLOWER)?;

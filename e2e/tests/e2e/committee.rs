@@ -8,14 +8,12 @@ use fermata_primitives::Slot;
 use fermata_sequencer::events::SequencerEvent;
 use fermata_sequencer::lifecycle::Drain;
 use fermata_sequencer::network::{LinkSettings, NodeId, Share};
-use futures::FutureExt as _;
-use futures::future::select_ok;
 
 use crate::nodes::{FOUR, Nodes, publishes, story_slots};
 
 /// Goes on by so many checkpoints at every node, or by as many as are asked for.
 async fn go_on(all: &mut Nodes, usually: u64) -> Result<()> {
-    let (mut left, every): (u64, Vec<usize>) = (story_slots(usually), (0..all.nodes.len()).collect());
+    let (mut left, every): (u64, Vec<usize>) = (story_slots(usually)?, (0..all.nodes.len()).collect());
     while left > 0 {
         let some = left.min(10);
         all.go_on_by(some, &every).await?;
@@ -35,11 +33,8 @@ type Moment = fn(&SequencerEvent) -> bool;
 /// The node at which such an event comes first, from now on.
 async fn first_with(all: &mut Nodes, wanted: Moment) -> Result<usize> {
     all.watches.iter_mut().for_each(Watch::catch_up);
-    let waiting = all.watches.iter_mut().enumerate().map(|(at, watch)| {
-        let found = async move { watch.until("turn", |event| wanted(event).then_some(at)).await };
-        found.boxed()
-    });
-    Ok(select_ok(waiting).await?.0)
+    let (at, ()) = all.next_with("turn", |event| wanted(event).then_some(())).await?;
+    Ok(at)
 }
 
 const fn proposes(event: &SequencerEvent) -> bool {

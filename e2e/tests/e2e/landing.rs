@@ -29,7 +29,7 @@ async fn slots_in_a_row_land_a_checkpoint_of_several_blocks_and_a_fresh_node_reb
     let node = net.open_node("a").await?;
     let mut watch = net.watch(&node);
     node.start().await?;
-    watch.checkpoint(story_slots(12)).await?;
+    watch.checkpoint(story_slots(12)?).await?;
     watch.assert_no_failures();
     let slots = landed(&watch);
     let consecutive = slots.windows(2).all(|pair| pair[0].0.next() == pair[1].0);

@@ -3,9 +3,9 @@
 use std::collections::BTreeMap;
 use std::time::Duration;
 
-use alloy::primitives::U256;
+use alloy::primitives::{B256, U256};
 use anyhow::{Result, ensure};
-use fermata_e2e::{Net, NetNode, NetOptions, Watch};
+use fermata_e2e::{Net, NetNode, NetOptions, Watch, number_in_env};
 use fermata_primitives::Slot;
 use fermata_sequencer::events::SequencerEvent;
 use futures::future::select_ok;
@@ -14,8 +14,8 @@ use futures::{FutureExt as _, TryFutureExt as _};
 pub(crate) const FOUR: [&str; 4] = ["a", "b", "c", "d"];
 
 /// How many slots a long story goes on: as many as `STORY_SLOTS` asks for, or so many.
-pub(crate) fn story_slots(usually: u64) -> u64 {
-    std::env::var("STORY_SLOTS").ok().and_then(|asked| asked.parse().ok()).unwrap_or(usually)
+pub(crate) fn story_slots(usually: u64) -> Result<u64> {
+    number_in_env("STORY_SLOTS", usually)
 }
 
 /// Nodes that hear one another, and what each has done since it was started.
@@ -74,6 +74,15 @@ impl Nodes {
                 return Ok((at, found));
             }
         }
+        self.next_with(what, wanted).await
+    }
+
+    /// The node at which such an event comes first, after what was seen.
+    pub(crate) async fn next_with<T: Send>(
+        &mut self,
+        what: &str,
+        wanted: impl Fn(&SequencerEvent) -> Option<T> + Sync,
+    ) -> Result<(usize, T)> {
         let wanted = &wanted;
         let waiting = self.watches.iter_mut().enumerate().map(|(at, watch)| {
             let found = watch.until(what, wanted);
@@ -159,4 +168,9 @@ impl Nodes {
 /// Waits until the node has published a checkpoint.
 pub(crate) async fn publishes(watch: &mut Watch) -> Result<()> {
     watch.until("own checkpoint", |e| matches!(e, SequencerEvent::CheckpointPublished { .. }).then_some(())).await
+}
+
+/// The hash of the node's L2 head.
+pub(crate) async fn head(node: &NetNode) -> Result<B256> {
+    Ok(node.node().workshop().chain.heads().await?.unsafe_head.hash)
 }

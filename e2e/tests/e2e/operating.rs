@@ -7,12 +7,13 @@ use alloy::consensus::Transaction as _;
 use alloy::primitives::address;
 use alloy::providers::Provider as _;
 use anyhow::Context as _;
-use fermata_e2e::{ChildNode, Net, run};
+use fermata_e2e::{ChildNode, Condition, Happening, Net, Seen, run};
 use fermata_sequencer::config::Setting;
 use fermata_sequencer::events::SequencerEvent;
 use fermata_sequencer::feed::{Told, Topic};
 use fermata_sequencer::status::StatusSource as _;
 use futures::StreamExt as _;
+use rustix::process::{Pid, Signal, kill_process};
 use serde_json::Value;
 
 type Result<T = ()> = anyhow::Result<T>;
@@ -65,7 +66,7 @@ async fn a_node_is_waited_for_explained_and_tells_how_far_its_money_goes() -> Re
 #[tokio::test(flavor = "multi_thread")]
 async fn a_node_that_was_killed_while_stopped_says_by_whom_and_why_it_stays_so() -> Result {
     let net = Net::start().await?;
-    let node = net.spawn_node("a").await?;
+    let mut node = net.spawn_node("a").await?;
     json(&node, &["stop", "--now", "--reason", "db maintenance"]).await?;
     node.kill().await?;
     let mut node = net.spawn_node("a").await?;
@@ -124,7 +125,7 @@ async fn the_log_and_the_deadline_of_a_process_can_be_set_and_its_exit_code_tell
     node.terminate()?;
     assert_eq!(node.exit_code().await?, Some(15), "the deadline cut the slot in flight");
 
-    let node = net.spawn_node("a").await?;
+    let mut node = net.spawn_node("a").await?;
     json(&node, &["wait", "--state", "running"]).await?;
     node.terminate()?;
     assert_eq!(node.exit_code().await?, Some(0), "what was set is gone with the process");
@@ -179,5 +180,53 @@ async fn the_doctor_finds_nothing_amiss_where_a_node_runs_and_names_what_is() ->
     for (change, check) in cases {
         assert_eq!(doctor(&[change]).await?, (Some(39), vec![check.to_owned()]), "{change:?}");
     }
+    Ok(())
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_process_that_is_suspended_answers_nothing_until_it_goes_on() -> Result {
+    let net = Net::start().await?;
+    let mut node = net.spawn_node("a").await?;
+    node.freeze()?;
+    let door = node.admin();
+    let mut asked = Box::pin(door.call::<Value>("admin_status", serde_json::json!([])));
+    let early = tokio::time::timeout(Duration::from_millis(500), &mut asked).await;
+    assert!(early.is_err(), "a suspended process has answered: {early:?}");
+    node.thaw()?;
+    tokio::time::timeout(Duration::from_secs(30), asked).await.context("it goes on")??;
+    node.kill().await
+}
+
+/// A process tells nothing more of itself.
+struct TellsNoMore;
+
+impl Condition for TellsNoMore {
+    type Found = ();
+
+    fn what(&self) -> String {
+        "end of what the process tells".to_owned()
+    }
+
+    fn find(&self, seen: &Seen<'_>) -> Option<()> {
+        let is_end = |what: &Happening| matches!(what, Happening::Note(note) if note.contains("tells no more"));
+        seen.entries().iter().any(|entry| is_end(&entry.what)).then_some(())
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_process_that_is_closed_is_no_failure_and_one_that_dies_without_a_word_is() -> Result {
+    let net = Net::start().await?;
+    let (mut node, before) = (net.spawn_node("a").await?, net.mark());
+    node.terminate()?;
+    net.wait(TellsNoMore).since(before).await?;
+    assert_eq!(net.failures_since(before), []);
+    assert_eq!(node.exit_code().await?, Some(0));
+
+    let (mut node, before) = (net.spawn_node("a").await?, net.mark());
+    let pid = Pid::from_raw(i32::try_from(node.pid().context("it runs")?)?).context("it has a number")?;
+    kill_process(pid, Signal::KILL)?;
+    net.wait(TellsNoMore).since(before).await?;
+    assert_eq!(node.exit_code().await?, None);
+    assert_eq!(net.failures_since(before).len(), 1, "{:?}", net.since(before));
     Ok(())
 }

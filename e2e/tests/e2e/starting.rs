@@ -48,7 +48,7 @@ async fn a_start_brings_up_signer_then_publisher_then_loop_and_one_that_fails_ta
 #[tokio::test(flavor = "multi_thread")]
 async fn hundreds_of_starts_and_stops_of_a_process_leave_no_task_file_socket_or_memory_behind() -> Result {
     let net = Net::start().await?;
-    let node = net
+    let mut node = net
         .spawn_node_with("a", &[("log.filter", "error,fermata_sequencer::node=info"), ("sequencer.start", "never")])
         .await?;
     let (door, pid) = (node.admin(), node.pid().context("it runs")?);

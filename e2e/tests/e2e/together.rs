@@ -2,7 +2,6 @@
 
 use std::time::Duration;
 
-use alloy::primitives::B256;
 use anyhow::{Context as _, Result, ensure};
 use fermata_e2e::{NetNode, NetOptions, Watch};
 use fermata_primitives::Slot;
@@ -13,7 +12,7 @@ use fermata_sequencer::network::LinkSettings;
 use fermata_sequencer::phases::Phase;
 use futures::future::{join_all, try_join_all};
 
-use crate::nodes::{FOUR, Nodes};
+use crate::nodes::{FOUR, Nodes, head};
 
 /// The slot, where the event is the one that all are stopped at.
 type Moment = fn(&SequencerEvent) -> Option<Slot>;
@@ -50,10 +49,6 @@ async fn four_far_apart() -> Result<Nodes> {
     Ok(all)
 }
 
-async fn head(node: &NetNode) -> Result<B256> {
-    Ok(node.node().workshop().chain.heads().await?.unsafe_head.hash)
-}
-
 /// Stops all at once at that moment of a slot, and gives the slot and what each reported.
 async fn stop_all_at(all: &mut Nodes, what: &str, moment: Moment) -> Result<(Slot, Vec<DrainReport>)> {
     all.watches = all.nodes.iter().map(|node| all.net.watch(node)).collect();
@@ -65,8 +60,8 @@ async fn stop_all_at(all: &mut Nodes, what: &str, moment: Moment) -> Result<(Slo
 }
 
 /// Nothing failed anywhere, what was proposed has landed, and nothing of it was cut.
-fn assert_all_was_seen_through(all: &Nodes, what: &str, reports: &[DrainReport]) -> Result<()> {
-    for (watch, report) in all.watches.iter().zip(reports) {
+fn assert_all_was_seen_through(all: &mut Nodes, what: &str, reports: &[DrainReport]) -> Result<()> {
+    for (watch, report) in all.watches.iter_mut().zip(reports) {
         watch.assert_no_failures();
         ensure!(report.outcome == DrainOutcome::Drained && report.failures.is_empty(), "{what}: {report:?}");
         for work in &report.work {
@@ -108,7 +103,7 @@ async fn all_nodes_stopped_at_once_land_what_was_proposed_whatever_they_were_bus
     ];
     for (what, moment, least) in moments {
         let (slot, reports) = stop_all_at(&mut all, what, moment).await?;
-        assert_all_was_seen_through(&all, what, &reports)?;
+        assert_all_was_seen_through(&mut all, what, &reports)?;
         assert_one_head(&all, what, &reports).await?;
         let attested = |report: &&DrainReport| {
             report.work.iter().any(|work| (work.kind, work.slot) == (WorkKind::Attestation, slot))

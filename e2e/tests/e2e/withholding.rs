@@ -1,6 +1,5 @@
 //! Checkpoints that their proposer attests and keeps from L1, since its operator switched publishing off.
 
-use alloy::primitives::B256;
 use anyhow::{Context as _, Result, ensure};
 use fermata_anvil::Warp;
 use fermata_e2e::{NetNode, NetOptions, WarpOptions, Watch};
@@ -13,7 +12,7 @@ use fermata_sequencer::lifecycle::Drain;
 use fermata_sequencer::status::{HealthStatus, StatusSource as _};
 use futures::future::try_join_all;
 
-use crate::nodes::{FOUR, Nodes, publishes};
+use crate::nodes::{FOUR, Nodes, head, publishes};
 use crate::orphans::{places_on_l1, send};
 
 /// Four nodes of which the next proposer publishes nothing, and which that is.
@@ -73,10 +72,6 @@ async fn sees(watch: &mut Watch, what: &str, slot: Slot, wanted: fn(&SequencerEv
         return Ok(());
     }
     watch.until(what, |event| wanted(event).filter(|of| *of == slot)).await.map(drop)
-}
-
-async fn head(node: &NetNode) -> Result<B256> {
-    Ok(node.node().workshop().chain.heads().await?.unsafe_head.hash)
 }
 
 /// The node says, wherever it is asked, that it is its operator's wish that nothing lands.
@@ -145,7 +140,7 @@ async fn an_orphan_is_the_head_of_stopped_nodes_until_its_slot_has_passed_and_th
         node.start().await?;
     }
     places_on_l1(&mut all, &[users]).await?;
-    all.watches.iter().for_each(Watch::assert_no_failures);
+    all.watches.iter_mut().for_each(Watch::assert_no_failures);
     all.assert_one_chain().await?;
     all.assert_nobody_signed_twice();
     Ok(())

@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use anyhow::{Context as _, Result, bail};
 use fermata_anvil::Anvil;
-use fermata_e2e::{CutAt, Fault, HANDSHAKE, L1Proxy, Rule};
+use fermata_e2e::{CutAt, Fate, Fault, HANDSHAKE, L1Proxy, Rule};
 use futures::{FutureExt as _, SinkExt as _, StreamExt as _};
 use serde_json::{Value, json};
 use tokio::net::TcpStream;
@@ -139,6 +139,37 @@ async fn a_connection_hangs_is_reset_or_ends_and_the_handshake_can_be_refused() 
     l1.set([Rule::on(HANDSHAKE, Fault::Status(503))]);
     let refused = Client::to(&l1).await.err().context("it is refused")?;
     assert!(format!("{refused:#}").contains("503"), "{refused:#}");
+    Ok(())
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn l1_is_asked_for_the_subscription_of_a_batch_whose_other_call_meets_an_error() -> Result<()> {
+    let (_anvil, l1) = proxied().await?;
+    let mut client = Client::to(&l1).await?;
+    l1.set([Rule::on(CHAIN_ID, Fault::error(-32_000, "no"))]);
+    let subscribe = json!({ "jsonrpc": "2.0", "id": 9, "method": "eth_subscribe", "params": ["newHeads"] });
+    client.ask(&json!([call(CHAIN_ID), subscribe])).await?;
+    let mut answers = Vec::new();
+    for _ in 0..2 {
+        let Value::Array(some) = client.json().await? else { bail!("a batch is answered by an array") };
+        answers.extend(some);
+    }
+    let [error, subscription] = answers.as_slice() else { bail!("{answers:?}") };
+    assert_eq!(error["error"]["message"], "no", "{answers:?}");
+    assert!(subscription["id"] == 9 && subscription["result"].is_string(), "{answers:?}");
+    Ok(())
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_subscription_is_logged_as_faulted_only_by_what_can_happen_to_it() -> Result<()> {
+    let (_anvil, l1) = proxied().await?;
+    let mut client = Client::to(&l1).await?;
+    l1.set([Rule::all(Fault::rewrite(|_| json!("a lie")))]);
+    client.subscribe_to_heads().await?;
+    l1.set([Rule::all(Fault::Latency(Duration::from_millis(1)))]);
+    client.subscribe_to_heads().await?;
+    let fates: Vec<_> = l1.calls().into_iter().skip(1).map(|call| call.fate).collect();
+    assert_eq!(fates, [Fate::Answered, Fate::Faulted("latency")]);
     Ok(())
 }
 
