@@ -296,17 +296,6 @@ impl L1FollowingClock {
             *course = Course { limit: limit.max(now), ..Course::from_now(now, course.pace) };
         });
     }
-
-    /// Follows the head where it is ahead of this clock, which cannot be, or behind it by more than `tolerance`, so that
-    /// an ordinary block, and one that comes late, does not make time stutter. True when the clock was moved.
-    pub fn follow_if_off(&self, head: L1Timestamp, tolerance: Duration) -> bool {
-        let (now, head_time) = (self.now(), UnixTime::from(head));
-        let moved = head_time > now || now.since(head_time) > tolerance;
-        if moved {
-            self.follow(head);
-        }
-        moved
-    }
 }
 
 impl Clock for L1FollowingClock {
@@ -440,18 +429,5 @@ mod tests {
         assert_eq!((Pace::per_mille(0), Pace::per_mille(5_000)), (Pace { per_mille: 1 }, Pace::FULL));
         let (quarter, second) = (Pace::per_mille(250), Duration::from_secs(1));
         assert_eq!((quarter.of(second), quarter.until(second)), (Duration::from_millis(250), Duration::from_secs(4)));
-    }
-
-    #[test]
-    fn a_head_that_is_ahead_or_far_behind_moves_the_clock_and_an_ordinary_one_does_not() {
-        let clock = L1FollowingClock::new();
-        let head = clock.now().floor_secs();
-        let tolerance = Duration::from_secs(50);
-        assert!(!clock.follow_if_off(head, tolerance));
-        assert!(!clock.follow_if_off(head.minus_secs(5), tolerance));
-        assert!(clock.follow_if_off(head.plus_secs(5), tolerance));
-        assert!(clock.now() >= head.plus_secs(5).into());
-        assert!(clock.follow_if_off(head.minus_secs(100), tolerance));
-        assert!(clock.now() < head.into());
     }
 }
