@@ -168,6 +168,7 @@ fn is_in_flight_of(tx: &Tx, account: Address) -> bool {
 impl Machine {
     /// Takes in what is new.
     pub(crate) fn observe(&mut self, news: News) {
+        let next_beat = self.beat + 1;
         match news {
             News::Head(head) => {
                 self.head = head;
@@ -181,7 +182,7 @@ impl Machine {
                 self.with_waiting(job, |waiting| waiting.reason = Some(RejectReason::EstimateReverted { data }));
             }
             News::EstimateFailed(job, message) => self.with_waiting(job, |waiting| {
-                waiting.gas = Gas::Unknown;
+                (waiting.gas, waiting.held_until) = (Gas::Unknown, next_beat);
                 waiting.reason = Some(RejectReason::L1Unusable { message });
             }),
             News::Sent(intent, attempt, verdict) => self.sent(intent, attempt, verdict),
@@ -205,6 +206,9 @@ impl Machine {
     }
 
     fn look(&mut self, look: Look) {
+        for waiting in &mut self.waiting {
+            waiting.reason.take_if(|reason| matches!(reason, RejectReason::L1Unusable { .. }));
+        }
         self.suggested_tip = Some(look.suggested_tip);
         if let Some(fee) = look.blob_base_fee {
             self.blob_base_fee = Some((look.at, fee));
@@ -271,6 +275,12 @@ impl Seen {
             self.missed += 1;
         }
         self.sight = Some((beat, sight));
+    }
+
+    /// Its block was removed: unless another holds it, nobody knows who has it, and L1 is asked at once.
+    fn lose_block(&mut self) {
+        self.in_pool = false;
+        self.sight.take_if(|(_, sight)| !matches!(sight, TxSight::InBlock(_)));
     }
 
     /// What was seen before still holds.
@@ -361,7 +371,12 @@ impl Machine {
         }
         self.with_tx(id, |tx| {
             tx.seen.first_answer = None;
-            tx.seen.is_told |= state.is_settled() || state == L1TxState::Cancelling;
+            if tx.state().is_settled() && !state.is_settled() {
+                tx.seen.lose_block();
+            }
+            if state.is_settled() || state == L1TxState::Cancelling {
+                tx.job = None;
+            }
             tx.stored.intent = intent;
         });
     }

@@ -11,6 +11,8 @@ use crate::{L1TxEvent, L1TxState, MinedTx, Outcome, RejectReason, next};
 /// Bytes that no node has go out again this often at one head: an answer that is lost must not cost the next block.
 const MOST_RESENDS: u32 = 2;
 
+/// A block this deep counts as final also where a node knows no finality: three epochs of Ethereum.
+const DEEP_AS_FINAL: u64 = 96;
 /// A job that was refused this often waits for the next head.
 const MOST_TRIES: u32 = 3;
 
@@ -46,7 +48,7 @@ impl Machine {
                 (L1TxEvent::MinedReverted, Outcome::Mined(mined.clone()))
             }
         };
-        Some(self.step(tx, event, Some((mined, rules)))?.answering(tx.untold_job(), outcome))
+        Some(self.step(tx, event, Some((mined, rules)))?.answering(tx.job.as_ref(), outcome))
     }
 
     /// The block that holds it is believed, and then final.
@@ -57,7 +59,7 @@ impl Machine {
         let mut record = account.record();
         let reached = match intent.finality {
             Finality::Open if self.is_deep(mined, rules) => Finality::Confirmed,
-            Finality::Confirmed if final_nonce > intent.nonce => Finality::Final,
+            Finality::Confirmed if final_nonce > intent.nonce || self.depth(mined) >= DEEP_AS_FINAL => Finality::Final,
             Finality::Open | Finality::Confirmed | Finality::Final => return None,
         };
         if reached == Finality::Final {
@@ -68,7 +70,12 @@ impl Machine {
     }
 
     fn is_deep(&self, mined: &MinedTx, rules: &Rules<'_>) -> bool {
-        (self.head.number + 1).saturating_sub(mined.block_number) >= rules.confirmations
+        self.depth(mined) >= rules.confirmations
+    }
+
+    /// Blocks that hold it: its own, and those on top.
+    const fn depth(&self, mined: &MinedTx) -> u64 {
+        (self.head.number + 1).saturating_sub(mined.block_number)
     }
 
     /// A block held it, and none does any more.
@@ -131,7 +138,7 @@ impl Machine {
         let (account, nonce) = (tx.stored.intent.account, tx.stored.intent.nonce);
         let outcome = Outcome::Rejected { reason: RejectReason::Superseded { account, nonce } };
         let step = self.step(tx, L1TxEvent::ForeignNonce, None)?.and(Change::DoubtNonce { account });
-        Some(step.answering(tx.untold_job(), outcome))
+        Some(step.answering(tx.job.as_ref(), outcome))
     }
 
     /// Its deadline has passed, and L1 was seen to hold it in no block up to here.
@@ -140,7 +147,7 @@ impl Machine {
         if !is_late || tx.sight_at(self.beat).is_none() {
             return None;
         }
-        Some(self.step(tx, L1TxEvent::DeadlinePassed, None)?.answering(tx.untold_job(), Outcome::Expired))
+        Some(self.step(tx, L1TxEvent::DeadlinePassed, None)?.answering(tx.job.as_ref(), Outcome::Expired))
     }
 
     /// No node has it: the same bytes go out again, a few times a head. What has expired never does; a cancel does not expire.

@@ -262,3 +262,27 @@ fn nothing_is_sent_a_block_early_and_nothing_that_cannot_land_in_time() {
     bench.mine();
     assert_eq!(bench.sent().len(), 1);
 }
+
+#[test]
+fn where_a_node_knows_no_finality_a_deep_block_ends_the_watch() {
+    let mut bench = Bench::new(1);
+    bench.chain.finality = usize::MAX;
+    bench.submit(job(1));
+    bench.mine();
+    (0..94).for_each(|_| bench.mine_empty());
+    assert_eq!(bench.machine.txs.len(), 1);
+    bench.mine_empty();
+    assert!(bench.machine.txs.is_empty());
+}
+
+#[test]
+fn a_callers_blobs_are_let_go_once_it_was_answered() {
+    let mut bench = Bench::new(1);
+    bench.chain.finality = 5;
+    bench.submit(blob_job(1));
+    assert!(bench.machine.txs[&0].job.is_some());
+    bench.mine();
+    assert!(bench.machine.txs[&0].job.is_none());
+    bench.reorg(1);
+    assert_eq!(bench.chain.pool.len(), 1, "its blobs come from the store when it goes out again");
+}

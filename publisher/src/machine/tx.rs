@@ -15,7 +15,7 @@ use crate::{CeilingExceeded, Fees, L1TxState};
 #[derive(Clone, Debug)]
 pub(crate) struct Tx {
     pub(crate) stored: StoredTx,
-    /// The request, if it came in this run.
+    /// The request, if it came in this run and its caller was not told yet how it ended. Its blobs are not kept longer.
     pub(crate) job: Option<Arc<Job>>,
     /// How often its job was refused before.
     pub(crate) tries: u32,
@@ -47,8 +47,6 @@ pub(crate) struct Seen {
     pub(crate) missed: u64,
     /// The node said that the last attempt bids too little to replace the one before.
     pub(crate) is_too_low: bool,
-    /// Its caller was told how it ended, and is told nothing more.
-    pub(crate) is_told: bool,
     /// The caller has interrupted it: it is only watched.
     pub(crate) is_interrupted: bool,
     /// Why its last replacement was not made.
@@ -70,11 +68,6 @@ impl Tx {
     pub(crate) fn resumed(stored: StoredTx, at: u64) -> Self {
         let seen = Seen { first_answer: Some(FirstAnswer::Unknown), attempted_at: at, ..Seen::default() };
         Self { stored, job: None, tries: 0, seen }
-    }
-
-    /// The job whose caller is to be told; none once that was done.
-    pub(crate) fn untold_job(&self) -> Option<&Arc<Job>> {
-        self.job.as_ref().filter(|_| !self.seen.is_told)
     }
 
     pub(crate) const fn state(&self) -> L1TxState {
