@@ -149,7 +149,7 @@ fn every_crash_point_that_the_matrix_leaves_to_another_test_names_one_that_exist
     }
 }
 
-/// The rows of the table in `sequencer/docs/lifecycle.md`: number, statement, tests, remark.
+/// The rows of a page's table: number, statement, tests, remark.
 fn statements(text: &str) -> Vec<[&str; 4]> {
     let rows = text.lines().filter_map(|line| line.strip_prefix("| ")?.strip_suffix('|'));
     let cells = rows.filter_map(|row| {
@@ -169,11 +169,17 @@ fn is_test(path: &str, name: &str) -> bool {
 }
 
 #[test]
-fn every_statement_of_the_lifecycle_names_tests_that_exist_or_says_why_it_has_none() {
-    let text = std::fs::read_to_string(root().join("sequencer/docs/lifecycle.md")).expect("it is there");
+fn every_statement_of_the_lifecycle_and_every_scenario_of_the_publisher_names_tests_that_exist_or_says_why_not() {
+    holds("sequencer/docs/lifecycle.md", 80);
+    holds("publisher/docs/scenarios.md", 100);
+}
+
+/// Each of the page's statements, of which there are so many, names tests that exist, or says why it has none.
+fn holds(page: &str, count: usize) {
+    let text = std::fs::read_to_string(root().join(page)).expect("it is there");
     let statements = statements(&text);
     let numbers: Vec<_> = statements.iter().map(|[number, ..]| number.parse::<usize>().expect("a number")).collect();
-    assert_eq!(numbers, (1..=80).collect::<Vec<_>>());
+    assert_eq!(numbers, (1..=count).collect::<Vec<_>>(), "{page}");
     for [number, statement, tests, remark] in statements {
         assert!(!statement.is_empty(), "statement {number} says nothing");
         if tests == "-" {
