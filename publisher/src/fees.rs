@@ -61,6 +61,14 @@ pub struct Fees {
 }
 
 impl Fees {
+    /// True when they replace `old` by the pools' weaker rule, in every field.
+    pub(crate) fn outbids(&self, old: &Self) -> bool {
+        let rises = |old: u128, new: u128| new >= bumped(old, Replacement::Plain.percent());
+        let blob_rises =
+            old.max_fee_per_blob_gas.is_none_or(|old| self.max_fee_per_blob_gas.is_some_and(|new| rises(old, new)));
+        rises(old.max_fee_per_gas, self.max_fee_per_gas) && rises(old.tip, self.tip) && blob_rises
+    }
+
     /// True when they pay for the block after the one that `market` is of.
     pub(crate) fn pays(&self, market: &FeeMarket) -> bool {
         let pays_gas = self.max_fee_per_gas >= grow(market.base_fee, BASE_FEE_GROWTH, 1);

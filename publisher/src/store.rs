@@ -2,6 +2,7 @@
 //!
 //! Every method is one LMDB transaction, on disk when it returns. They block for a disk write: call them off the runtime.
 
+use std::collections::HashMap;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
@@ -11,6 +12,7 @@ use heed::{Env, EnvClosingEvent, RoTxn, RwTxn, WithoutTls};
 use serde::Serialize;
 use serde::de::DeserializeOwned;
 
+use crate::fsck::Contents;
 use crate::machine::step::{Change, Committed, Lease, Step};
 use crate::records::{AccountRecord, AttemptRecord, IntentId, IntentRecord, StoredTx};
 use crate::store_open::{Databases, DirLock, RawDb, damaged, open_env};
@@ -34,8 +36,54 @@ impl Store {
     /// transactions are kept.
     pub(crate) fn open(dir: &Path, chain_id: u64, keep_settled: usize) -> Result<Self, Error> {
         let lock = DirLock::take(dir)?;
-        let (env, db) = open_env(dir, chain_id)?;
+        let (env, db) = open_env(dir, Some(chain_id))?;
         Ok(Self { env, db, file: dir.join("data.mdb"), keep_settled, _lock: lock })
+    }
+
+    /// Opens the store in `dir` to look at it. There must be one.
+    pub(crate) fn open_to_check(dir: &Path) -> Result<Self, Error> {
+        let file = dir.join("data.mdb");
+        std::fs::metadata(&file).map_err(|source| Error::DataDir { path: file.clone(), source })?;
+        let lock = DirLock::take(dir)?;
+        let (env, db) = open_env(dir, None)?;
+        Ok(Self { env, db, file, keep_settled: usize::MAX, _lock: lock })
+    }
+
+    /// All that it holds, the attempts checked against their hashes.
+    pub(crate) fn contents(&self) -> Result<Contents, Error> {
+        let txn = self.read()?;
+        let mut contents = Contents {
+            next_id: self.get(&txn, self.db.meta, NEXT_ID_KEY)?.unwrap_or(0),
+            hashes: self.ids_by_hash(&txn, self.db.hash_index)?,
+            dedup: self.ids_by_hash(&txn, self.db.dedup)?,
+            ..Contents::default()
+        };
+        for row in self.db.accounts.iter(&txn).map_err(|error| self.failed(error))? {
+            let (key, bytes) = row.map_err(|error| self.failed(error))?;
+            let address = Address::try_from(key).map_err(|_| self.damaged("a key is no account".into()))?;
+            contents.accounts.insert(address, self.decode(bytes)?);
+        }
+        for intent in self.intents(&txn)? {
+            let has_blob = |index| Ok(self.get_raw(&txn, self.db.blobs, &numbered(intent.id, index))?.is_some());
+            let blobs: Vec<bool> = (0..intent.blob_count).map(has_blob).collect::<Result<_, Error>>()?;
+            let has_calldata = self.get_raw(&txn, self.db.payloads, &intent.id.to_be_bytes())?.is_some();
+            if !has_calldata || blobs.contains(&false) {
+                contents.without_payload.push(intent.id);
+            }
+            contents.txs.insert(intent.id, self.with_attempts(&txn, intent)?);
+        }
+        Ok(contents)
+    }
+
+    fn ids_by_hash(&self, txn: &RoTxn<'_>, db: RawDb) -> Result<HashMap<B256, IntentId>, Error> {
+        let rows = db.iter(txn).map_err(|error| self.failed(error))?;
+        let entry = |row: heed::Result<(&[u8], &[u8])>| {
+            let (key, id) = row.map_err(|error| self.failed(error))?;
+            let hash = B256::try_from(key).map_err(|_| self.damaged("a key of an index is no hash".into()))?;
+            let id = id.try_into().map_err(|_| self.damaged("an index names no number".into()))?;
+            Ok((hash, IntentId::from_be_bytes(id)))
+        };
+        rows.map(entry).collect()
     }
 
     /// The store's file.

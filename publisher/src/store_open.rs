@@ -72,8 +72,8 @@ impl DirLock {
     }
 }
 
-/// Opens the environment in `dir` and its databases, after the checks.
-pub(crate) fn open_env(dir: &Path, chain_id: u64) -> Result<(Env<WithoutTls>, Databases), Error> {
+/// Opens the environment in `dir` and its databases, after the checks; of whichever chain it is where none is given.
+pub(crate) fn open_env(dir: &Path, chain_id: Option<u64>) -> Result<(Env<WithoutTls>, Databases), Error> {
     let file = dir.join("data.mdb");
     check_file(&file)?;
     let env = open_lmdb(dir, &file)?;
@@ -88,7 +88,7 @@ pub(crate) fn open_env(dir: &Path, chain_id: u64) -> Result<(Env<WithoutTls>, Da
     let meta: RawDb = env.create_database(&mut txn, Some("meta")).map_err(failed)?;
     if is_new {
         meta.put(&mut txn, SCHEMA_KEY, &SCHEMA.to_be_bytes()).map_err(failed)?;
-        meta.put(&mut txn, CHAIN_KEY, &chain_id.to_be_bytes()).map_err(failed)?;
+        meta.put(&mut txn, CHAIN_KEY, &chain_id.unwrap_or_default().to_be_bytes()).map_err(failed)?;
     }
     check_meta(meta, &txn, &file, chain_id)?;
     let databases = create_databases(&env, &mut txn, meta).map_err(failed)?;
@@ -138,7 +138,7 @@ fn check_length(env: &Env<WithoutTls>, file: &Path) -> Result<(), Error> {
     Ok(())
 }
 
-fn check_meta(meta: RawDb, txn: &RwTxn<'_>, file: &Path, chain_id: u64) -> Result<(), Error> {
+fn check_meta(meta: RawDb, txn: &RwTxn<'_>, file: &Path, chain_id: Option<u64>) -> Result<(), Error> {
     let read = |key| meta.get(txn, key).map_err(|source| Error::Store { file: file.to_owned(), source });
     let schema = read(SCHEMA_KEY)?.and_then(|bytes| bytes.try_into().ok()).map(u32::from_be_bytes);
     match schema {
@@ -150,8 +150,12 @@ fn check_meta(meta: RawDb, txn: &RwTxn<'_>, file: &Path, chain_id: u64) -> Resul
         None => return Err(damaged(file, "it names no schema".to_owned())),
     }
     match read(CHAIN_KEY)?.and_then(|bytes| bytes.try_into().ok()).map(u64::from_be_bytes) {
-        Some(found) if found == chain_id => Ok(()),
-        Some(found) => Err(Error::StoreOfOtherChain { file: file.to_owned(), found, configured: chain_id }),
+        Some(found) => match chain_id {
+            Some(configured) if configured != found => {
+                Err(Error::StoreOfOtherChain { file: file.to_owned(), found, configured })
+            }
+            Some(_) | None => Ok(()),
+        },
         None => Err(damaged(file, "it names no chain".to_owned())),
     }
 }
@@ -194,16 +198,16 @@ mod tests {
     #[test]
     fn a_newer_schema_and_another_chain_are_refused() {
         let dir = tempfile::tempdir().unwrap();
-        let (env, databases) = open_env(dir.path(), 1).unwrap();
+        let (env, databases) = open_env(dir.path(), Some(1)).unwrap();
         let mut txn = env.write_txn().unwrap();
         databases.meta.put(&mut txn, SCHEMA_KEY, &(SCHEMA + 1).to_be_bytes()).unwrap();
         txn.commit().unwrap();
         close(env);
-        assert!(matches!(open_env(dir.path(), 1), Err(Error::StoreNewer { found: 2, known: 1, .. })));
+        assert!(matches!(open_env(dir.path(), Some(1)), Err(Error::StoreNewer { found: 2, known: 1, .. })));
 
         let dir = tempfile::tempdir().unwrap();
-        close(open_env(dir.path(), 1).unwrap().0);
-        assert!(matches!(open_env(dir.path(), 2), Err(Error::StoreOfOtherChain { found: 1, configured: 2, .. })));
+        close(open_env(dir.path(), Some(1)).unwrap().0);
+        assert!(matches!(open_env(dir.path(), Some(2)), Err(Error::StoreOfOtherChain { found: 1, configured: 2, .. })));
     }
 
     #[test]
@@ -211,8 +215,8 @@ mod tests {
         let dir = tempfile::tempdir().unwrap();
         close(open_lmdb(dir.path(), &dir.path().join("data.mdb")).unwrap());
         assert!(fs::metadata(dir.path().join("data.mdb")).unwrap().len() > 0);
-        close(open_env(dir.path(), 1).unwrap().0);
-        assert!(matches!(open_env(dir.path(), 2), Err(Error::StoreOfOtherChain { found: 1, configured: 2, .. })));
+        close(open_env(dir.path(), Some(1)).unwrap().0);
+        assert!(matches!(open_env(dir.path(), Some(2)), Err(Error::StoreOfOtherChain { found: 1, configured: 2, .. })));
     }
 
     #[test]
@@ -221,24 +225,30 @@ mod tests {
             let dir = tempfile::tempdir().unwrap();
             let file = dir.path().join("data.mdb");
             fs::write(&file, contents).unwrap();
-            assert!(matches!(open_env(dir.path(), 1), Err(Error::StoreDamaged { .. })), "{} bytes", contents.len());
+            assert!(
+                matches!(open_env(dir.path(), Some(1)), Err(Error::StoreDamaged { .. })),
+                "{} bytes",
+                contents.len()
+            );
             assert_eq!(fs::read(&file).unwrap(), contents);
         }
 
         let dir = tempfile::tempdir().unwrap();
-        let (env, databases) = open_env(dir.path(), 1).unwrap();
+        let (env, databases) = open_env(dir.path(), Some(1)).unwrap();
         let mut txn = env.write_txn().unwrap();
         databases.payloads.put(&mut txn, b"key", &vec![1; 100_000]).unwrap();
         databases.meta.delete(&mut txn, SCHEMA_KEY).unwrap();
         txn.commit().unwrap();
         close(env);
         assert!(
-            matches!(open_env(dir.path(), 1), Err(Error::StoreDamaged { detail, .. }) if detail.contains("schema"))
+            matches!(open_env(dir.path(), Some(1)), Err(Error::StoreDamaged { detail, .. }) if detail.contains("schema"))
         );
 
         let file = File::options().write(true).open(dir.path().join("data.mdb")).unwrap();
         file.set_len(20_480).unwrap();
-        assert!(matches!(open_env(dir.path(), 1), Err(Error::StoreDamaged { detail, .. }) if detail.contains("bytes")));
+        assert!(
+            matches!(open_env(dir.path(), Some(1)), Err(Error::StoreDamaged { detail, .. }) if detail.contains("bytes"))
+        );
     }
 
     #[test]

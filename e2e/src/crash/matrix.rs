@@ -13,6 +13,8 @@ use serde_json::{Value, json};
 
 use super::{CrashNode, Died, Ground};
 
+/// From here on a stop outlives its process.
+const WISH_RECORDED: &str = "sequencer.after_desired_state";
 /// How long a process may take to come by the point it is to die at.
 const TO_REACH: Duration = Duration::from_secs(180);
 
@@ -151,6 +153,10 @@ impl Case {
         let tag = points.split(['=', '@']).next().unwrap_or_default();
         let said = node.says(&format!("crash point {tag} reached")).await;
         ensure!(said.is_ok() && died == Died::ABORTED, "it did not die at {points}, but as {died:?}; {}", node.told());
+        // A stop that died before its wish was on disk was never answered: it binds nobody.
+        if self.afterwards == Afterwards::StaysStopped && !node.passed().iter().any(|tag| tag == WISH_RECORDED) {
+            self.afterwards = Afterwards::Runs;
+        }
         self.node = None;
         Ok(true)
     }

@@ -8,6 +8,7 @@ use fermata_primitives::{L1Timestamp, UnixTime};
 
 use crate::error::AccountBalance;
 use crate::fees::horizon;
+use crate::fsck::MOST_IN_FLIGHT;
 use crate::machine::account::Account;
 use crate::machine::job::{Gas, Waiting};
 use crate::machine::step::{Change, Effect, Lease, Step};
@@ -17,9 +18,6 @@ use crate::records::{AttemptKind, AttemptRecord, IntentRecord};
 use crate::tx::{SignedTx, TRANSFER_GAS, TxBody};
 use crate::window::{MISSED_AFTER, Window};
 use crate::{Error, Fees, Outcome, PreparedBlobs, RejectReason, first_fees};
-
-/// Most transactions of an account in flight: pools take 16, and two places are kept for cancels.
-const MOST_IN_FLIGHT: usize = 14;
 
 /// How the next L1 block lies to a window.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]

@@ -5,6 +5,7 @@ use tokio_util::sync::CancellationToken;
 
 use super::*;
 use crate::broadcast_gate::BroadcastGate;
+use crate::fsck::Contents;
 use crate::machine::job::Job;
 use crate::records::{AttemptKind, Finality};
 use crate::tx::TxBody;
@@ -164,4 +165,61 @@ fn a_hash_that_a_later_intent_took_over_outlives_the_earlier_one() {
     let third = begin(&store, third);
     settle(&store, third, (L1TxState::Rejected, Finality::Open));
     assert_eq!(store.by_hash(hash).unwrap().map(|tx| tx.intent.id), Some(second), "the first was pruned, not this");
+}
+
+/// A store with a transaction that landed, one that was refused, and one in flight.
+fn lived_in(dir: &Path) -> Store {
+    let store = Store::open(dir, 1, 8).unwrap();
+    let signer = PrivateKeySigner::random();
+    let landed = begin(&store, lease(&signer, 0, "slot 0"));
+    settle(&store, landed, (L1TxState::Included, Finality::Final));
+    let mut flying = lease(&signer, 9, "slot 2");
+    flying.intent.id = 1;
+    begin(&store, flying);
+    store
+}
+
+#[test]
+fn a_sound_store_has_no_findings_and_a_check_changes_nothing() {
+    let dir = tempfile::tempdir().unwrap();
+    Arc::new(lived_in(dir.path())).closing().wait();
+    let report = crate::fsck(dir.path()).unwrap();
+    assert_eq!((report.transactions, report.in_flight, &report.findings[..]), (2, 1, &[][..]));
+    assert_eq!(crate::fsck(dir.path()).unwrap(), report);
+}
+
+#[test]
+fn what_does_not_fit_is_found_and_named() {
+    type Damage = fn(&mut Contents);
+    let cases: [(Damage, &str); 7] = [
+        (|contents| contents.txs.get_mut(&1).unwrap().intent.nonce = 0, "belongs to transaction 0 too"),
+        (|contents| contents.next_id = 1, "cannot be there"),
+        (|contents| contents.without_payload.push(1), "is missing"),
+        (|contents| contents.hashes.clear(), "the index of hashes does not lead to it"),
+        (|contents| contents.dedup.clear(), "could be tried twice"),
+        (|contents| drop(contents.txs.remove(&0)), "an index names it"),
+        (
+            |contents| {
+                let tx = contents.txs.get_mut(&1).unwrap();
+                tx.attempts.push(tx.attempts[0].clone());
+            },
+            "does not outbid",
+        ),
+    ];
+    let dir = tempfile::tempdir().unwrap();
+    let store = lived_in(dir.path());
+    for (damage, told) in cases {
+        let mut contents = store.contents().unwrap();
+        assert_eq!(contents.findings(), []);
+        damage(&mut contents);
+        let findings: Vec<_> = contents.findings().iter().map(ToString::to_string).collect();
+        assert!(findings.iter().any(|finding| finding.contains(told)), "{told}: {findings:?}");
+    }
+}
+
+#[test]
+fn where_there_is_no_store_a_check_makes_none() {
+    let dir = tempfile::tempdir().unwrap();
+    assert!(matches!(crate::fsck(dir.path()), Err(Error::DataDir { .. })));
+    assert_eq!(std::fs::read_dir(dir.path()).unwrap().count(), 0);
 }

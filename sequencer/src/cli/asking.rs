@@ -1,12 +1,16 @@
 //! The verbs that ask and change nothing: wait, explain, publisher, journal.
 
+use std::path::{Path, PathBuf};
 use std::time::Duration;
 
-use clap::Args;
+use clap::{Args, Subcommand};
 use fermata_primitives::{Clock as _, SystemClock};
+use fermata_publisher::FsckReport;
 
 use super::verbs::{CommonArgs, millis, tell};
 use super::{Console, Failure, render};
+use crate::catalogue::Reason;
+use crate::error::SequencerError;
 use crate::explain::Explanation;
 use crate::node_store::JournalEntry;
 use crate::rpc::admin::{ExplainParams, JournalParams, WaitParams};
@@ -53,11 +57,26 @@ pub struct ExplainArgs {
     slot: Option<u64>,
 }
 
-/// Which node.
+/// Which node; or what is done without one.
 #[derive(Args, Clone, Debug)]
+#[command(args_conflicts_with_subcommands = true)]
 pub struct PublisherArgs {
     #[command(flatten)]
     pub(super) common: CommonArgs,
+    #[command(subcommand)]
+    offline: Option<PublisherOffline>,
+}
+
+/// What is done while no process uses the store.
+#[derive(Subcommand, Clone, Debug)]
+pub enum PublisherOffline {
+    /// Check that everything in a publisher's store fits together. Changes nothing.
+    #[command(after_help = "Example:\n  fermata publisher fsck /var/lib/fermata/publisher")]
+    Fsck {
+        /// The store's directory: publisher/ or prover/ in a data directory.
+        #[arg(value_name = "DIR")]
+        dir: PathBuf,
+    },
 }
 
 /// How much of the journal.
@@ -90,9 +109,33 @@ impl ExplainArgs {
 
 impl PublisherArgs {
     pub(super) async fn run(&self, console: &mut Console) -> Result<(), Failure> {
+        if let Some(PublisherOffline::Fsck { dir }) = &self.offline {
+            return check(console, dir);
+        }
         let report: PublisherReport = self.common.target.client()?.call("admin_publisher", ()).await?;
         tell(console, self.common.form(), &report, render::publishers)
     }
+}
+
+/// Tells what does not fit; a failure where something does not.
+fn check(console: &mut Console, dir: &Path) -> Result<(), Failure> {
+    let report = fermata_publisher::fsck(dir).map_err(|error| {
+        let error = SequencerError::Publisher(error);
+        Failure::new(error.reason(), &error)
+    })?;
+    let FsckReport { transactions, in_flight, findings } = report;
+    for finding in &findings {
+        console.say(finding);
+    }
+    if findings.is_empty() {
+        console.say(format_args!("sound: {transactions} transactions, {in_flight} of them in flight"));
+        return Ok(());
+    }
+    Err(Failure {
+        reason: Reason::StoreDamaged,
+        message: format!("{} things in {} do not fit", findings.len(), dir.display()),
+        hint: Some("restore the store from a backup, or check on L1 what became of these and move it away".to_owned()),
+    })
 }
 
 impl JournalArgs {
