@@ -100,6 +100,7 @@ const fn of_publisher(error: &PublisherError) -> Reason {
             Reason::L1Down
         }
         PublisherError::WrongChain { .. } => Reason::WrongChain,
+        PublisherError::Funding(_) => Reason::ConfigInvalid,
         PublisherError::NoMulticall { .. } => Reason::NoContract,
         PublisherError::Unfunded { .. } => Reason::Unfunded,
         PublisherError::DataDir { .. } | PublisherError::Store { .. } => Reason::DataDirUnusable,
