@@ -158,6 +158,10 @@ impl Funding {
             return Ok(TopUps::default());
         }
         let look = self.core.l1.look_at_accounts(&self.questions()).await?;
+        // The last top-up is in no block that this answer is of, or not yet: nor is what it gave in these balances.
+        if look.accounts.iter().any(|(of, sight)| *of == funder && sight.latest_nonce < outlay.next_nonce) {
+            return Ok(TopUps::default());
+        }
         let Some(fees) = self.fees(&look, head) else { return Ok(TopUps::default()) };
         let balances: Vec<_> = look.accounts.iter().map(|(account, sight)| (*account, sight.balance)).collect();
         self.desk.post(Mail::News(News::Balances(balances.clone()))).await;

@@ -265,6 +265,21 @@ async fn a_restart_within_a_tick_funds_nobody_twice() {
 }
 
 #[tokio::test(start_paused = true)]
+async fn what_a_reorg_took_back_is_sent_again_and_nothing_is_given_beside_it() {
+    let (fake, dir) = (l1(&[1]), tempfile::tempdir().unwrap());
+    let manager = started(&fake, dir.path(), 1).await;
+    fake.until_called(SEND, 1).await;
+    fake.mine();
+    until_topped_up(&manager, 0, 1).await;
+    fake.take_back_last();
+    fake.mine_at(GENESIS + ETHEREUM_SLOT * BLOCKS_TO_NEXT_TICK as u64);
+    fake.until_called(SEND, 2).await;
+    mine(&fake, BLOCKS_TO_NEXT_TICK).await;
+    assert!(fake.broadcasts().iter().all(|seen| seen.tx.nonce() == 0), "each replaces the first");
+    assert_eq!(fake.balance(address(0)), tenths(10));
+}
+
+#[tokio::test(start_paused = true)]
 async fn the_cap_of_an_hour_holds_over_a_restart() {
     let (fake, dir) = (l1(&[0]), tempfile::tempdir().unwrap());
     for round in 1..=3 {

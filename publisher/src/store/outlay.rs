@@ -6,13 +6,15 @@ use fermata_primitives::UnixTime;
 use super::{Store, numbered};
 use crate::Error;
 use crate::funding::CAP_SPAN;
-use crate::records::{AttemptRecord, IntentRecord};
+use crate::records::{AccountRecord, AttemptRecord, IntentRecord};
 
 /// What an account has sent along.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub(crate) struct Outlay {
     /// One of its transactions may be live.
     pub(crate) is_in_flight: bool,
+    /// The nonce that comes next: L1 counts fewer transactions while a block of one was removed, or a node lags behind.
+    pub(crate) next_nonce: u64,
     /// In wei, within the hour: what took effect, and what may.
     pub(crate) within_hour: U256,
 }
@@ -27,9 +29,11 @@ impl Store {
     pub(crate) fn outlay(&self, account: Address, now: UnixTime) -> Result<Outlay, Error> {
         let txn = self.read()?;
         let all = self.intents(&txn)?;
+        let record: AccountRecord = self.get(&txn, self.db.accounts, account.as_slice())?.unwrap_or_default();
         let mine = all.iter().filter(|intent| intent.account == account);
         let counted = mine.clone().filter(|intent| counts_at(intent, now) && !intent.state.had_no_effect());
         Ok(Outlay {
+            next_nonce: record.next_nonce,
             is_in_flight: mine.clone().any(|intent| !intent.state.is_settled()),
             within_hour: counted.fold(U256::ZERO, |sum, intent| sum.saturating_add(intent.value)),
         })

@@ -242,6 +242,17 @@ impl FakeL1 {
         self.calls.borrow().len()
     }
 
+    /// The block of the last transaction is removed from the chain, and the pool has forgotten it.
+    pub fn take_back_last(&self) {
+        let mut chain = self.chain();
+        let seen = chain.mined.pop().unwrap();
+        *chain.nonces.get_mut(&seen.from).unwrap() -= 1;
+        chain.receipts.remove(&seen.hash());
+        let (to, value) = (seen.tx.to().unwrap(), seen.tx.value());
+        *chain.balances.get_mut(&seen.from).unwrap() += value;
+        *chain.balances.get_mut(&to).unwrap() -= value;
+    }
+
     /// Waits until `method` was called at least `count` times in all.
     pub async fn until_called(&self, method: &str, count: usize) {
         let mut calls = self.calls.subscribe();
