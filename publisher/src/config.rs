@@ -4,7 +4,7 @@ use std::num::NonZeroU64;
 use std::path::PathBuf;
 use std::time::Duration;
 
-use crate::FeeConfig;
+use crate::{FeeConfig, FundingConfig};
 
 /// Configuration of a [`crate::PublisherManager`].
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -23,10 +23,13 @@ pub struct PublisherConfig {
     pub confirmations: NonZeroU64,
     /// How many settled transactions the store keeps.
     pub keep_settled: usize,
+    /// When and how far publishers are topped up; not at all without it.
+    pub funding: Option<FundingConfig>,
 }
 
 impl PublisherConfig {
-    /// A configuration with the usual fees, 5 s for an answer, one confirmation, and the last 32 settled transactions kept.
+    /// A configuration with the usual fees, 5 s for an answer, one confirmation, the last 32 settled transactions kept,
+    /// and no top-ups.
     #[must_use]
     pub fn new(chain_id: u64, ethereum_slot: Duration, data_dir: impl Into<PathBuf>) -> Self {
         Self {
@@ -37,6 +40,7 @@ impl PublisherConfig {
             rpc_timeout: Duration::from_secs(5),
             confirmations: NonZeroU64::MIN,
             keep_settled: 32,
+            funding: None,
         }
     }
 }

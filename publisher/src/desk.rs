@@ -75,6 +75,11 @@ impl DeskHandle {
     pub(crate) fn accounts(&self) -> BTreeMap<Address, AccountView> {
         self.accounts.borrow().clone()
     }
+
+    /// What others see of the accounts, told anew at every head and after every look.
+    pub(crate) fn watch_accounts(&self) -> watch::Receiver<BTreeMap<Address, AccountView>> {
+        self.accounts.clone()
+    }
 }
 
 /// The desk of a run.
@@ -218,8 +223,12 @@ impl Desk {
                 self.backoff.reset();
             }
             News::Interrupted(job) => drop(self.callers.remove(job)),
-            News::Submitted(_) | News::Estimated(..) | News::EstimateFailed(..) | News::Sent(..) | News::NotSent(_) => {
-            }
+            News::Balances(_)
+            | News::Submitted(_)
+            | News::Estimated(..)
+            | News::EstimateFailed(..)
+            | News::Sent(..)
+            | News::NotSent(_) => {}
         }
         self.machine.observe(news);
     }

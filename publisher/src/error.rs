@@ -8,7 +8,7 @@ use alloy::primitives::utils::format_ether;
 use alloy::primitives::{Address, U256};
 use alloy::transports::TransportError;
 
-use crate::IllegalMove;
+use crate::{IllegalMove, InvalidFunding};
 
 /// Errors of the publisher. Where one is returned, nothing was sent, unless a variant says otherwise.
 #[derive(Debug, thiserror::Error)]
@@ -25,6 +25,9 @@ pub enum Error {
     /// A send needs an account.
     #[error("no publisher key is configured; configure at least one")]
     NoSigners,
+    /// Publishers cannot be topped up as configured.
+    #[error(transparent)]
+    Funding(#[from] InvalidFunding),
     /// L1 cannot be reached.
     #[error("L1 endpoint cannot be reached ({method}); check that it runs and that its URL is right, then try again")]
     L1Unreachable {

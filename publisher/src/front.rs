@@ -9,7 +9,7 @@ use crate::broadcast_gate::BroadcastGate;
 use crate::core::{Core, KeyInUse};
 use crate::desk::caller::Caller;
 use crate::desk::{DeskHandle, Mail};
-use crate::machine::job::{Job, JobId};
+use crate::machine::job::{Job, JobId, Pinned};
 use crate::machine::news::News;
 use crate::{Error, InvalidRequest, L1Request, Outcome, PreparedBlobs, RejectReason, RequestBlobs};
 
@@ -20,6 +20,7 @@ pub(crate) struct Front {
     pub(crate) desk: DeskHandle,
     pub(crate) id: JobId,
     pub(crate) request: L1Request,
+    pub(crate) account: Pinned,
     pub(crate) gate: Arc<BroadcastGate>,
     pub(crate) interrupt: CancellationToken,
     pub(crate) answer: oneshot::Sender<Result<Outcome, Error>>,
@@ -40,7 +41,8 @@ impl Front {
         };
         let (caller, done) = Caller::new(self.answer, keys);
         let (id, interrupt) = (self.id, self.interrupt);
-        let job = Job { id, request: self.request, blobs, gate: self.gate, interrupt: interrupt.clone() };
+        let (request, account) = (self.request, self.account);
+        let job = Job { id, request, account, blobs, gate: self.gate, interrupt: interrupt.clone() };
         self.desk.post(Mail::Submit(Arc::new(job), caller)).await;
         tokio::select! {
             () = done.cancelled() => {}

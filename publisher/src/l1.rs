@@ -6,7 +6,7 @@ use std::future::IntoFuture;
 use std::time::Duration;
 
 use alloy::eips::BlockId;
-use alloy::primitives::{B256, Bytes, U64};
+use alloy::primitives::{Address, B256, Bytes, U64};
 use alloy::providers::{DynProvider, Provider};
 use alloy::rpc::types::simulate::{SimulatePayload, SimulatedBlock};
 use alloy::rpc::types::{BlockOverrides, TransactionRequest};
@@ -69,6 +69,11 @@ impl L1Client {
         let method = "eth_getBlockByHash";
         let call = self.provider.client().request::<_, Option<BlockTime>>(method, (hash, false));
         Ok(self.ask(method, call).await?.map(|block| L1Timestamp(block.timestamp.to())))
+    }
+
+    /// True when there is a contract at `address`.
+    pub(crate) async fn has_code(&self, address: Address) -> Result<bool, Error> {
+        Ok(!self.ask("eth_getCode", self.provider.get_code_at(address)).await?.is_empty())
     }
 
     /// The gas `tx` needs, or what it reverts with.

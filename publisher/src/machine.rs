@@ -29,7 +29,7 @@ use fermata_primitives::{L1Timestamp, UnixTime};
 
 use crate::classify::{RefusalClass, Verdict};
 use crate::desk::AccountView;
-use crate::machine::account::Account;
+use crate::machine::account::{Account, Role};
 use crate::machine::job::{Gas, JobId, Waiting};
 use crate::machine::news::{Look, News, TxSight};
 use crate::machine::step::{Change, Lease, Step};
@@ -71,10 +71,10 @@ pub(crate) struct Machine {
 }
 
 impl Machine {
-    /// As the store has it. `accounts` are those that have a key; the first is used first.
+    /// As the store has it. `accounts` are those that have a key; the first publisher is used first.
     pub(crate) fn load(
         head: L1HeadInfo,
-        accounts: Vec<(Address, AccountRecord)>,
+        accounts: Vec<(Address, Role, AccountRecord)>,
         stored: Vec<StoredTx>,
         next_id: IntentId,
     ) -> Self {
@@ -89,9 +89,9 @@ impl Machine {
             next_id,
             leases: 0,
         };
-        for (address, record) in accounts {
+        for (address, role, record) in accounts {
             machine.leases += 1;
-            machine.accounts.insert(address, Account { last_used: machine.leases, ..Account::load(record) });
+            machine.accounts.insert(address, Account { last_used: machine.leases, ..Account::load(role, record) });
         }
         for tx in stored {
             if let Some(account) = machine.accounts.get_mut(&tx.intent.account) {
@@ -130,6 +130,11 @@ impl Machine {
     /// Every transaction, as the store has it.
     pub(crate) fn stored_txs(&self) -> BTreeMap<IntentId, StoredTx> {
         self.txs.iter().map(|(id, tx)| (*id, tx.stored.clone())).collect()
+    }
+
+    /// Every account, by its role.
+    pub(crate) fn with_role(&self, role: Role) -> impl Iterator<Item = Address> {
+        self.accounts.iter().filter(move |(_, account)| account.role == role).map(|(address, _)| *address)
     }
 
     /// What others see of the accounts.
@@ -175,6 +180,11 @@ impl Machine {
                 self.beat += 1;
             }
             News::Looked(look) => self.look(look),
+            News::Balances(balances) => {
+                for (address, balance) in balances {
+                    self.with_account(address, |account| account.observe_balance(balance));
+                }
+            }
             News::Submitted(job) => self.waiting.push_back(Waiting::new(job, self.beat)),
             News::Interrupted(job) => self.interrupt(job),
             News::Estimated(job, Ok(gas)) => self.with_waiting(job, |waiting| waiting.gas = Gas::Limit(gas)),

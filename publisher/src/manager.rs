@@ -16,12 +16,13 @@ use tracing::info;
 use crate::broadcast_gate::BroadcastGate;
 use crate::core::Core;
 use crate::front::Front;
-use crate::reconcile::{reconcile, signers_of};
+use crate::machine::job::Pinned;
+use crate::reconcile::reconcile;
 use crate::run::Run;
-use crate::status::{InFlightTx, PublisherStatus, SettledTx, StartReport};
+use crate::status::{PublisherStatus, SettledTx, StartReport, StatusView};
 use crate::store::Store;
 use crate::{
-    AccountStatus, Error, FeeConfig, L1, L1Request, Outcome, PreparedBlobs, PublisherConfig, SimOutcome, simulate,
+    Error, FeeConfig, L1, L1Request, Outcome, PreparedBlobs, PublisherConfig, PublisherKeys, SimOutcome, simulate,
 };
 
 /// How long a close waits for the store's last user.
@@ -32,7 +33,7 @@ const CLOSE_PATIENCE: Duration = Duration::from_secs(5);
 /// Dropped without a close, it ends what runs and frees its directory in the background, without waiting.
 #[derive(Debug)]
 pub struct PublisherManager {
-    signers: Vec<PrivateKeySigner>,
+    keys: PublisherKeys,
     /// Orders start, stop and close.
     verbs: tokio::sync::Mutex<()>,
     gate: Mutex<Gate>,
@@ -52,20 +53,21 @@ impl PublisherManager {
     /// Opens the store in the configured directory; nothing is asked of L1 yet. Blocks for some disk reads.
     ///
     /// # Errors
-    /// Those of the data directory: held by another process, unusable, damaged, newer, of another chain. Nothing was
-    /// changed then.
+    /// [`Error::Funding`]; those of the data directory: held by another process, unusable, damaged, newer, of another
+    /// chain. Nothing was changed then.
     pub fn open(
         config: PublisherConfig,
-        signers: Vec<PrivateKeySigner>,
+        keys: impl Into<PublisherKeys>,
         l1: L1,
         clock: SharedClock,
     ) -> Result<Self, Error> {
+        let keys = keys.into().checked(config.funding.as_ref())?;
         let store = Store::open(&config.data_dir, config.chain_id, config.keep_settled)?;
         let core = Arc::new(Core::new(config, l1, clock, store));
         // The trusted setup takes seconds to load: do it beside, before the first blob needs it.
         core.proof_work.spawn_blocking(crate::blobs::trusted_setup);
         Ok(Self {
-            signers,
+            keys,
             verbs: tokio::sync::Mutex::default(),
             gate: Mutex::new(Gate::Stopped(core)),
             starting: Mutex::default(),
@@ -88,8 +90,7 @@ impl PublisherManager {
             Gate::Running(_) => return Ok(StartReport::default()),
             Gate::Closed => return Err(Error::Closed),
         };
-        let signers = signers_of(&self.signers);
-        let order = self.signers.iter().map(PrivateKeySigner::address).collect();
+        let (signers, order) = self.keys.by_role();
         let stopped = CancellationToken::new();
         *self.starting.lock().unwrap_or_else(PoisonError::into_inner) = stopped.clone();
         let reconciled = tokio::select! {
@@ -99,7 +100,12 @@ impl PublisherManager {
         };
         let report = reconciled.report.clone();
         let run = Arc::new(Run::begin(core, signers, reconciled, stopped));
-        info!(accounts = self.signers.len(), settled = report.settled.len(), resumed = report.resumed.len(), "started");
+        info!(
+            accounts = self.keys.publishers.len(),
+            settled = report.settled.len(),
+            resumed = report.resumed.len(),
+            "started"
+        );
         *self.gate() = Gate::Running(run);
         Ok(report)
     }
@@ -114,7 +120,7 @@ impl PublisherManager {
     /// Dropped, the send goes on without anyone waiting for it; to end it, cancel `interrupt`. After an interrupt nothing
     /// goes out for this request; what was sent before is only watched, and cancelled at its deadline.
     pub async fn send(&self, request: L1Request, interrupt: CancellationToken) -> Result<Outcome, Error> {
-        if self.signers.is_empty() {
+        if self.keys.publishers.is_empty() {
             return Err(Error::NoSigners);
         }
         let gate = Arc::new(BroadcastGate::default());
@@ -126,6 +132,7 @@ impl PublisherManager {
                 desk: run.desk.clone(),
                 id: run.next_job(),
                 request,
+                account: Pinned::Any,
                 gate: Arc::clone(&gate),
                 interrupt: interrupt.clone(),
                 answer,
@@ -206,21 +213,16 @@ impl PublisherManager {
         let core = self.core()?;
         let run = self.run().ok();
         let unsettled = core.on_store(|store| store.unsettled()).await?;
-        let mut accounts = Vec::with_capacity(self.signers.len());
-        for signer in &self.signers {
-            let address = signer.address();
-            let stored = core.on_store(move |store| store.account(address)).await?;
-            let live = run.as_ref().and_then(|run| run.desk.accounts().remove(&address));
-            let in_flight = unsettled.iter().filter(|tx| !tx.intent.state.is_settled());
-            let mine = in_flight.filter(|tx| tx.intent.account == address);
-            accounts.push(AccountStatus {
-                address,
-                next_nonce: live.as_ref().map_or(stored.next_nonce, |live| live.next_nonce),
-                balance: live.and_then(|live| live.balance),
-                in_flight: mine.map(|tx| InFlightTx::of(tx, core.clock.now())).collect(),
-            });
+        let view = StatusView { core: &core, run: run.as_deref(), unsettled: &unsettled };
+        let mut accounts = Vec::with_capacity(self.keys.publishers.len());
+        for signer in &self.keys.publishers {
+            accounts.push(view.publisher(signer.address()).await?);
         }
-        Ok(PublisherStatus { running: run.is_some(), accounts })
+        let funder = match &self.keys.funder {
+            Some(funder) => Some(view.account(funder.address()).await?),
+            None => None,
+        };
+        Ok(PublisherStatus { running: run.is_some(), accounts, funder })
     }
 
     /// Bids that are made from now on keep within `fees`; what is in flight stays as it is.
@@ -267,7 +269,7 @@ impl PublisherManager {
 
     /// The account that simulations are sent from.
     pub(crate) fn first_account(&self) -> Address {
-        self.signers.first().map(PrivateKeySigner::address).unwrap_or_default()
+        self.keys.publishers.first().map(PrivateKeySigner::address).unwrap_or_default()
     }
 
     pub(crate) fn run(&self) -> Result<Arc<Run>, Error> {

@@ -1,6 +1,5 @@
 //! A start's first work: what became of the transactions of earlier runs.
 
-use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use alloy::primitives::Address;
@@ -9,6 +8,7 @@ use tracing::{info, warn};
 use crate::core::Core;
 use crate::desk::{Signers, commit, look_at, rules};
 use crate::machine::Machine;
+use crate::machine::account::Role;
 use crate::machine::news::News;
 use crate::machine::step::Effect;
 use crate::records::StoredTx;
@@ -24,7 +24,11 @@ pub(crate) struct Reconciled {
 }
 
 /// Compares the records with L1. Nothing is broadcast here: that is done once the run stands.
-pub(crate) async fn reconcile(core: &Arc<Core>, signers: &Signers, order: Vec<Address>) -> Result<Reconciled, Error> {
+pub(crate) async fn reconcile(
+    core: &Arc<Core>,
+    signers: &Signers,
+    order: Vec<(Address, Role)>,
+) -> Result<Reconciled, Error> {
     check_chain(core).await?;
     let (mut machine, unsettled) = load(core, order).await?;
     let look = look_at(core, &machine.every_question(), &machine.head, &machine.stored_txs()).await?;
@@ -39,11 +43,11 @@ pub(crate) async fn reconcile(core: &Arc<Core>, signers: &Signers, order: Vec<Ad
 }
 
 /// The records as a machine, and the transactions that were in flight.
-async fn load(core: &Arc<Core>, addresses: Vec<Address>) -> Result<(Machine, Vec<StoredTx>), Error> {
+async fn load(core: &Arc<Core>, order: Vec<(Address, Role)>) -> Result<(Machine, Vec<StoredTx>), Error> {
     let (accounts, stored, next_id) = core
         .on_store(move |store| {
             let accounts: Result<Vec<_>, Error> =
-                addresses.into_iter().map(|address| Ok((address, store.account(address)?))).collect();
+                order.into_iter().map(|(address, role)| Ok((address, role, store.account(address)?))).collect();
             Ok((accounts?, store.unsettled()?, store.next_id()?))
         })
         .await?;
@@ -100,9 +104,4 @@ async fn report(
         }
     }
     Ok(report)
-}
-
-/// Keys by their addresses.
-pub(crate) fn signers_of(signers: &[alloy::signers::local::PrivateKeySigner]) -> Signers {
-    Arc::new(signers.iter().map(|signer| (signer.address(), signer.clone())).collect::<BTreeMap<_, _>>())
 }

@@ -1,12 +1,15 @@
 //! What a publisher manager tells about itself.
 
+use std::sync::PoisonError;
 use std::time::Duration;
 
 use alloy::primitives::{Address, B256, U256};
 use fermata_primitives::{L1Timestamp, UnixTime};
 
+use crate::core::Core;
 use crate::records::StoredTx;
-use crate::{Fees, L1TxState, MinedTx};
+use crate::run::Run;
+use crate::{Error, Fees, L1TxState, MinedTx};
 
 /// A manager and its accounts.
 #[derive(Clone, Debug, PartialEq)]
@@ -15,6 +18,8 @@ pub struct PublisherStatus {
     pub running: bool,
     /// Its accounts, in the order of the keys.
     pub accounts: Vec<AccountStatus>,
+    /// The account that tops them up, where that is configured.
+    pub funder: Option<AccountStatus>,
 }
 
 /// One account.
@@ -28,6 +33,20 @@ pub struct AccountStatus {
     pub balance: Option<U256>,
     /// What may be live, oldest first.
     pub in_flight: Vec<InFlightTx>,
+    /// How many more transactions like the dearest of its last ones its balance pays for. `None` before one has landed and
+    /// its balance was read, and for the funder.
+    pub checkpoints_left: Option<u64>,
+    /// What the funder gave it in this run.
+    pub topped_up: ToppedUp,
+}
+
+/// What an account got from the funder.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Default)]
+pub struct ToppedUp {
+    /// How often.
+    pub times: u64,
+    /// How much in all, in wei.
+    pub wei: U256,
 }
 
 /// A transaction that may be live.
@@ -95,5 +114,40 @@ impl SettledTx {
             state: tx.intent.state,
             mined: tx.intent.mined.clone(),
         }
+    }
+}
+
+/// What a status is made of.
+pub(crate) struct StatusView<'a> {
+    pub(crate) core: &'a Core,
+    pub(crate) run: Option<&'a Run>,
+    pub(crate) unsettled: &'a [StoredTx],
+}
+
+impl StatusView<'_> {
+    /// An account as the desk shows it, or the store while nothing runs.
+    pub(crate) async fn account(&self, address: Address) -> Result<AccountStatus, Error> {
+        let stored = self.core.on_store(move |store| store.account(address)).await?;
+        let live = self.run.and_then(|run| run.desk.accounts().remove(&address));
+        let in_flight = self.unsettled.iter().filter(|tx| !tx.intent.state.is_settled());
+        let mine = in_flight.filter(|tx| tx.intent.account == address);
+        Ok(AccountStatus {
+            address,
+            next_nonce: live.as_ref().map_or(stored.next_nonce, |live| live.next_nonce),
+            balance: live.and_then(|live| live.balance),
+            in_flight: mine.map(|tx| InFlightTx::of(tx, self.core.clock.now())).collect(),
+            checkpoints_left: None,
+            topped_up: ToppedUp::default(),
+        })
+    }
+
+    /// The same, with how far its balance goes, and what it was given.
+    pub(crate) async fn publisher(&self, address: Address) -> Result<AccountStatus, Error> {
+        let status = self.account(address).await?;
+        let dearest = self.core.on_store(move |store| store.dearest(address)).await?;
+        let left = |(balance, cost): (U256, U256)| balance.checked_div(cost).map(|left| left.saturating_to());
+        let given = self.run.map(|run| run.given.lock().unwrap_or_else(PoisonError::into_inner));
+        let topped_up = given.and_then(|given| given.get(&address).copied()).unwrap_or_default();
+        Ok(AccountStatus { checkpoints_left: status.balance.zip(dearest).and_then(left), topped_up, ..status })
     }
 }

@@ -2,6 +2,8 @@
 //!
 //! Every method is one LMDB transaction, on disk when it returns. They block for a disk write: call them off the runtime.
 
+mod outlay;
+
 use std::collections::HashMap;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
@@ -159,7 +161,7 @@ impl Store {
     }
 
     /// An intent as it stands now, with its account; gives those dedup keys free that had no effect, and drops the oldest
-    /// final ones beyond those that are kept.
+    /// final ones beyond those that are kept; one that sent value along is kept for as long as a cap counts it.
     fn write_move(&self, txn: &mut RwTxn<'_>, intent: &IntentRecord, account: &AccountRecord) -> Result<(), Error> {
         self.put_intent(txn, intent)?;
         self.put(txn, self.db.accounts, intent.account.as_slice(), account)?;
@@ -170,7 +172,8 @@ impl Store {
             return Ok(());
         }
         let all = self.intents(txn)?;
-        let last: Vec<_> = all.iter().filter(|intent| intent.is_final()).collect();
+        let now = all.iter().map(|intent| intent.recorded_at).max().unwrap_or_default();
+        let last: Vec<_> = all.iter().filter(|intent| intent.is_final() && !outlay::counts_at(intent, now)).collect();
         for old in &last[..last.len().saturating_sub(self.keep_settled)] {
             self.prune(txn, old)?;
         }

@@ -24,9 +24,9 @@ mod tests;
 pub use error::{ConfigError, Problem, Problems};
 pub use keys::{KEYS, Key, Kind, Reload, Secrecy, markdown};
 pub use node_config::{
-    AdminConfig, BlobSource, ClockKind, ExecutionConfig, GenesisSource, KeySource, L1Config, LogConfig, LogFormat,
-    NodeConfig, Prefunded, ProofMaker, ProverConfig, PublisherConfig, RollupLocation, RpcConfig, Secret,
-    SequencerConfig, StartPolicy, ValidatorConfig,
+    AdminConfig, BlobSource, ClockKind, ExecutionConfig, FundingSettings, GenesisSource, KeySource, L1Config,
+    LogConfig, LogFormat, NodeConfig, Prefunded, ProofMaker, ProverConfig, PublisherConfig, RollupLocation, RpcConfig,
+    Secret, SequencerConfig, StartPolicy, ValidatorConfig,
 };
 pub use provenance::Provenance;
 pub use raw::{Origin, RawConfig, RawValue};

@@ -163,6 +163,12 @@ pub enum SequencerError {
         /// The account.
         account: Address,
     },
+    /// Refuse to open: one account tops up the publishers.
+    #[error("publisher.funding.keystore_dir holds {found} keystores; leave the one of the funder in it")]
+    FunderKeys {
+        /// How many there are.
+        found: usize,
+    },
     /// Refuse to start: that is not what this node is for.
     #[error(
         "this node is {roles}, which a start gives nothing to do; add `sequencer`, or `validator` to attest alone, to node.roles and restart it"

@@ -6,9 +6,19 @@ use crate::NonceLedger;
 use crate::machine::news::AccountSight;
 use crate::records::AccountRecord;
 
+/// What an account is for.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub(crate) enum Role {
+    /// It sends what callers ask for.
+    Publisher,
+    /// It sends only to the publishers, so that they can pay.
+    Funder,
+}
+
 /// One account of a run.
 #[derive(Clone, Debug)]
 pub(crate) struct Account {
+    pub(crate) role: Role,
     pub(crate) ledger: NonceLedger,
     pub(crate) settled_nonce: u64,
     /// As L1 last showed it.
@@ -22,8 +32,9 @@ pub(crate) struct Account {
 }
 
 impl Account {
-    pub(crate) fn load(stored: AccountRecord) -> Self {
+    pub(crate) fn load(role: Role, stored: AccountRecord) -> Self {
         Self {
+            role,
             ledger: NonceLedger::at_start(0, stored.next_nonce),
             settled_nonce: stored.settled_nonce,
             sight: None,
@@ -40,10 +51,18 @@ impl Account {
         if sight.pending_nonce.is_some() {
             self.nonce_in_doubt = false;
         }
-        if self.broke_at.is_some_and(|broke| sight.balance > broke) {
+        self.sight = Some(sight);
+        self.observe_balance(sight.balance);
+    }
+
+    /// What it holds now; one that could not pay can again once it holds more.
+    pub(crate) fn observe_balance(&mut self, balance: U256) {
+        if self.broke_at.is_some_and(|broke| balance > broke) {
             self.broke_at = None;
         }
-        self.sight = Some(sight);
+        if let Some(sight) = &mut self.sight {
+            sight.balance = balance;
+        }
     }
 
     /// A node said that the account cannot pay: until its balance rises it is not used.

@@ -1,7 +1,9 @@
 //! A request that was taken, and is to become a transaction.
 
 use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
 
+use alloy::primitives::Address;
 use tokio_util::sync::CancellationToken;
 
 use crate::broadcast_gate::BroadcastGate;
@@ -10,11 +12,32 @@ use crate::{L1Request, PreparedBlobs, RejectReason};
 /// Number of a request within one run.
 pub(crate) type JobId = u64;
 
+/// Gives every request of one run a number of its own; clones count together.
+#[derive(Clone, Debug, Default)]
+pub(crate) struct JobIds(Arc<AtomicU64>);
+
+impl JobIds {
+    pub(crate) fn next(&self) -> JobId {
+        self.0.fetch_add(1, Ordering::Relaxed)
+    }
+}
+
+/// Which accounts may send a request.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub(crate) enum Pinned {
+    /// Any publisher; never the funder.
+    Any,
+    /// This one alone, whatever its role.
+    Only(Address),
+}
+
 /// A request with its proofs. It never changes.
 #[derive(Debug)]
 pub(crate) struct Job {
     pub(crate) id: JobId,
     pub(crate) request: L1Request,
+    /// Who may send it.
+    pub(crate) account: Pinned,
     pub(crate) blobs: Option<PreparedBlobs>,
     /// Whether its bytes may go out.
     pub(crate) gate: Arc<BroadcastGate>,

@@ -1,6 +1,7 @@
 //! What is done about a job that waits: it expires, or it becomes a transaction of an account.
 
 use std::cmp::Reverse;
+use std::collections::BTreeMap;
 use std::time::Duration;
 
 use alloy::primitives::{Address, U256};
@@ -9,8 +10,8 @@ use fermata_primitives::{L1Timestamp, UnixTime};
 use crate::error::AccountBalance;
 use crate::fees::horizon;
 use crate::fsck::MOST_IN_FLIGHT;
-use crate::machine::account::Account;
-use crate::machine::job::{Gas, Waiting};
+use crate::machine::account::{Account, Role};
+use crate::machine::job::{Gas, Pinned, Waiting};
 use crate::machine::step::{Change, Effect, Lease, Step};
 use crate::machine::tx::Tx;
 use crate::machine::{Machine, Rules, is_answered};
@@ -158,31 +159,41 @@ impl Machine {
         Some(Step::of(Change::Lease(Box::new(lease))).then(Effect::Send(id, 0)))
     }
 
-    /// The account that carries least, then the richest, then the least recently used, of those that can pay.
+    /// The account that carries least, then the richest, then the least recently used, of those that may and can pay.
     fn choose(&self, waiting: &Waiting, cost: U256) -> Choice {
         let kind = Lane::of(waiting.job.blob_count());
-        if self.accounts.values().any(|account| !self.is_fresh(account, waiting)) {
+        let candidates: BTreeMap<_, _> = self.candidates(waiting.job.account).collect();
+        if candidates.values().any(|account| !self.is_fresh(account, waiting)) {
             return Choice::Wait;
         }
         let can_pay = |account: &Account| {
             let balance = account.balance().unwrap_or_default();
             account.broke_at.is_none() && !balance.is_zero() && balance >= cost
         };
-        if !self.accounts.values().any(can_pay) {
-            let holds = |(address, account): (&Address, &Account)| AccountBalance {
+        if !candidates.values().any(|account| can_pay(account)) {
+            let holds = |(address, account): (&Address, &&Account)| AccountBalance {
                 account: *address,
                 balance: account.balance().unwrap_or_default(),
             };
-            return Choice::Unfunded(self.accounts.iter().map(holds).collect());
+            return Choice::Unfunded(candidates.iter().map(holds).collect());
         }
-        let free = self
-            .accounts
-            .iter()
-            .filter(|(address, account)| can_pay(account) && self.has_room((**address, account), kind, cost));
-        let rank = |(address, account): &(&Address, &Account)| {
-            (self.in_flight(**address).count(), Reverse(account.balance()), account.last_used)
+        let free = candidates
+            .into_iter()
+            .filter(|(address, account)| can_pay(account) && self.has_room((*address, account), kind, cost));
+        let rank = |(address, account): &(Address, &Account)| {
+            (self.in_flight(*address).count(), Reverse(account.balance()), account.last_used)
         };
-        free.min_by_key(rank).map_or(Choice::Wait, |(address, _)| Choice::Account(*address))
+        free.min_by_key(rank).map_or(Choice::Wait, |(address, _)| Choice::Account(address))
+    }
+
+    /// The accounts that may send it: any publisher, or the one it names.
+    fn candidates(&self, pinned: Pinned) -> impl Iterator<Item = (Address, &Account)> {
+        let may = move |address: Address, account: &Account| match pinned {
+            Pinned::Any => account.role == Role::Publisher,
+            Pinned::Only(only) => address == only,
+        };
+        let all = self.accounts.iter().map(|(address, account)| (*address, account));
+        all.filter(move |(address, account)| may(*address, account))
     }
 
     /// True when the account can take one more: its last transaction was answered, all are of one type, pools have a place

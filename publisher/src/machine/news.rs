@@ -16,6 +16,8 @@ pub(crate) enum News {
     Head(L1HeadInfo),
     /// What L1 answered when it was asked for all that matters at a head.
     Looked(Look),
+    /// Balances that were read beside a look, in wei.
+    Balances(Vec<(Address, U256)>),
     /// A request that is to become a transaction.
     Submitted(Arc<Job>),
     /// Nothing more is to go out for this request.

@@ -3,10 +3,11 @@
 mod chain;
 mod schedules;
 
-use alloy::primitives::U256;
+use alloy::primitives::{Address, U256};
 use chain::{Bench, GWEI, SLOT, blob_job, job, job_for};
 
 use crate::classify::RefusalClass;
+use crate::machine::job::{Job, Pinned};
 use crate::records::{AttemptKind, Finality};
 use crate::{FeeConfig, L1TxState, Outcome, RejectReason};
 
@@ -285,4 +286,31 @@ fn a_callers_blobs_are_let_go_once_it_was_answered() {
     assert!(bench.machine.txs[&0].job.is_none());
     bench.reorg(1);
     assert_eq!(bench.chain.pool.len(), 1, "its blobs come from the store when it goes out again");
+}
+
+#[test]
+fn the_funder_takes_no_ordinary_job_though_it_is_the_only_one_that_is_free() {
+    let mut bench = Bench::new(2);
+    let (publisher, funder) = with_funder(&mut bench);
+    (1..=16).for_each(|id| bench.submit(job(id)));
+    let senders: Vec<_> = bench.chain.pool.iter().map(|tx| tx.account).collect();
+    assert_eq!(senders, vec![publisher; 14], "{funder} took one of the two that wait");
+}
+
+#[test]
+fn a_pinned_job_goes_to_its_account_alone() {
+    let mut bench = Bench::new(2);
+    let (publisher, funder) = with_funder(&mut bench);
+    (1..=2).for_each(|id| bench.submit(Job { account: Pinned::Only(funder), ..job(id) }));
+    bench.submit(Job { account: Pinned::Only(publisher), ..job(3) });
+    let senders: Vec<_> = (0..3).map(|id| bench.machine.txs[&id].stored.intent.account).collect();
+    assert_eq!(senders, [funder, funder, publisher]);
+}
+
+/// Makes the second account of a bench its funder; answers the first and the second.
+fn with_funder(bench: &mut Bench) -> (Address, Address) {
+    let accounts: Vec<_> = bench.machine.accounts.keys().copied().collect();
+    bench.funder = Some(accounts[1]);
+    bench.restart();
+    (accounts[0], accounts[1])
 }

@@ -6,7 +6,7 @@ use tokio_util::sync::CancellationToken;
 use super::*;
 use crate::broadcast_gate::BroadcastGate;
 use crate::fsck::Contents;
-use crate::machine::job::Job;
+use crate::machine::job::{Job, Pinned};
 use crate::records::{AttemptKind, Finality};
 use crate::tx::TxBody;
 use crate::{Fees, L1Request, L1TxState, RequestBlobs, SuccessRule};
@@ -50,7 +50,7 @@ fn lease(signer: &PrivateKeySigner, nonce: u64, key: &str) -> Lease {
             hash: signed.hash(),
             signed: signed.canonical(),
         },
-        job: Arc::new(Job { id: nonce, request, blobs: Some(blobs), gate, interrupt }),
+        job: Arc::new(Job { id: nonce, request, account: Pinned::Any, blobs: Some(blobs), gate, interrupt }),
         account: AccountRecord { next_nonce: nonce + 1, settled_nonce: nonce },
     }
 }
@@ -222,4 +222,34 @@ fn where_there_is_no_store_a_check_makes_none() {
     let dir = tempfile::tempdir().unwrap();
     assert!(matches!(crate::fsck(dir.path()), Err(Error::DataDir { .. })));
     assert_eq!(std::fs::read_dir(dir.path()).unwrap().count(), 0);
+}
+
+#[test]
+fn value_counts_for_an_hour_unless_it_came_back_and_its_record_is_kept_for_as_long() {
+    let dir = tempfile::tempdir().unwrap();
+    let store = Store::open(dir.path(), 1, 0).unwrap();
+    let signer = PrivateKeySigner::random();
+    let at = |minutes: u64| UnixTime::from_millis(minutes * 60_000);
+    for (nonce, minute, state) in [
+        (0, 0, L1TxState::Included),
+        (1, 30, L1TxState::Included),
+        (2, 40, L1TxState::Reverted),
+        (3, 59, L1TxState::Included),
+    ] {
+        let mut lease = lease(&signer, nonce, &format!("funding/{nonce}"));
+        (lease.intent.value, lease.intent.recorded_at) = (U256::from(100 + nonce), at(minute));
+        let id = begin(&store, lease);
+        assert!(store.outlay(signer.address(), at(minute)).unwrap().is_in_flight);
+        settle(&store, id, (state, Finality::Final));
+    }
+    let within = |minute| store.outlay(signer.address(), at(minute)).unwrap().within_hour;
+    assert_eq!((within(59), within(60), within(90)), (U256::from(304), U256::from(204), U256::from(103)));
+    assert!(!store.outlay(signer.address(), at(59)).unwrap().is_in_flight);
+    assert!(store.dedup_holder("funding/0").unwrap().is_some(), "it can be used again while it still counts");
+    let mut later = lease(&signer, 4, "slot 9");
+    later.intent.recorded_at = at(60);
+    let id = begin(&store, later);
+    settle(&store, id, (L1TxState::Included, Finality::Final));
+    assert!(store.dedup_holder("funding/0").unwrap().is_none(), "what counts no more is not kept");
+    assert!(store.dedup_holder("funding/1").unwrap().is_some());
 }

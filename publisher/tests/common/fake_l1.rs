@@ -95,6 +95,8 @@ struct Chain {
     reverting: HashSet<Address>,
     /// Contracts whose call reverts within a bundle once that is in a block.
     failing: HashSet<Address>,
+    /// Multicall3 is not there.
+    without_multicall: bool,
     unreachable: bool,
     /// The method that cannot be reached.
     dead_method: Option<&'static str>,
@@ -137,6 +139,15 @@ impl FakeL1 {
         self.chain().balances.insert(account, balance);
     }
 
+    pub fn balance(&self, account: Address) -> U256 {
+        self.chain().balances.get(&account).copied().unwrap_or_default()
+    }
+
+    /// There is a contract at no address.
+    pub fn remove_multicall(&self) {
+        self.chain().without_multicall = true;
+    }
+
     pub fn use_chain_id(&self, chain_id: u64) {
         self.chain().chain_id = chain_id;
     }
@@ -172,6 +183,11 @@ impl FakeL1 {
     /// Every transaction mined from now on reverts.
     pub fn make_reverting(&self) {
         self.chain().status = Status::Reverts;
+    }
+
+    /// Every transaction mined from now on succeeds again.
+    pub fn make_succeeding(&self) {
+        self.chain().status = Status::Succeeds;
     }
 
     pub fn simulate_as(&self, simulating: Simulating) {
@@ -226,6 +242,17 @@ impl FakeL1 {
         self.calls.borrow().len()
     }
 
+    /// The block of the last transaction is removed from the chain, and the pool has forgotten it.
+    pub fn take_back_last(&self) {
+        let mut chain = self.chain();
+        let seen = chain.mined.pop().unwrap();
+        *chain.nonces.get_mut(&seen.from).unwrap() -= 1;
+        chain.receipts.remove(&seen.hash());
+        let (to, value) = (seen.tx.to().unwrap(), seen.tx.value());
+        *chain.balances.get_mut(&seen.from).unwrap() += value;
+        *chain.balances.get_mut(&to).unwrap() -= value;
+    }
+
     /// Waits until `method` was called at least `count` times in all.
     pub async fn until_called(&self, method: &str, count: usize) {
         let mut calls = self.calls.subscribe();
@@ -261,6 +288,7 @@ impl FakeL1 {
                 *chain.nonces.entry(seen.from).or_default() += 1;
                 let receipt = receipt(&seen, &head, &chain);
                 chain.receipts.insert(seen.hash(), receipt);
+                chain.move_value(&seen);
                 chain.mined.push(seen);
             }
         }
@@ -299,6 +327,7 @@ impl FakeL1 {
             "eth_chainId" => json!(U256::from(chain.chain_id)),
             "eth_maxPriorityFeePerGas" => json!(U256::from(GWEI)),
             "eth_blobBaseFee" => json!("0x1"),
+            "eth_getCode" => json!(if chain.without_multicall { "0x" } else { "0x00" }),
             "eth_estimateGas" => json!("0xc350"),
             "eth_getBalance" => json!(chain.balances.get(&address()).copied().unwrap_or_default()),
             "eth_getTransactionCount" => {
@@ -374,6 +403,23 @@ impl Chain {
         let mut block = json!(alloy::rpc::types::Block::<B256>::default());
         block["calls"] = json!(calls);
         Answer::Value(json!([block]))
+    }
+
+    /// What it sent along is its receivers'; gas is free.
+    fn move_value(&mut self, seen: &Seen) {
+        if self.status == Status::Reverts || seen.tx.value().is_zero() {
+            return;
+        }
+        let calls = IMulticall3::aggregate3ValueCall::abi_decode(seen.tx.input());
+        let receivers = match calls {
+            Ok(calls) => calls.calls.iter().map(|call| (call.target, call.value)).collect(),
+            Err(_) => vec![(seen.tx.to().unwrap(), seen.tx.value())],
+        };
+        assert_eq!(receivers.iter().map(|(_, value)| *value).sum::<U256>(), seen.tx.value());
+        *self.balances.get_mut(&seen.from).unwrap() -= seen.tx.value();
+        for (receiver, value) in receivers {
+            *self.balances.entry(receiver).or_default() += value;
+        }
     }
 
     /// The rules of a real pool: order, funds, and twice the bid for a blob transaction's replacement.

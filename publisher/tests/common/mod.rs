@@ -65,7 +65,7 @@ pub fn open_by(
     clock: Arc<ManualClock>,
 ) -> Result<PublisherManager, fermata_publisher::Error> {
     let config = PublisherConfig::new(CHAIN_ID, Duration::from_secs(ETHEREUM_SLOT), dir);
-    PublisherManager::open(config, (0..keys).map(signer).collect(), fake.l1(), clock)
+    PublisherManager::open(config, (0..keys).map(signer).collect::<Vec<_>>(), fake.l1(), clock)
 }
 
 /// A started manager on the fake, its accounts funded.

@@ -158,6 +158,17 @@ pub const KEYS: &[Key] = &[
     key("publisher.max_blob_fee_per_gas_gwei", Integer, Some("3000"), "60",
         "Most a transaction may bid per blob gas. A first send uses at most half of it.").hot(),
 
+    key("publisher.funding.keystore_dir", Path, None, r#""/etc/fermata/funder-2""#,
+        "Directory of the one encrypted V3 keystore of the account that tops up the publishers, and sends nothing else. Unset: nobody tops them up."),
+    key("publisher.funding.password_file", Path, None, r#""/etc/fermata/funder-2.password""#,
+        "File that holds the password of that keystore."),
+    key("publisher.funding.threshold_ether", Text, Some(r#""0.1""#), r#""0.2""#,
+        "A publisher that holds less is topped up, in ETH."),
+    key("publisher.funding.target_ether", Text, Some(r#""0.5""#), r#""0.75""#,
+        "What it holds then, in ETH. Above `publisher.funding.threshold_ether`."),
+    key("publisher.funding.hourly_cap_ether", Text, Some(r#""2""#), r#""1.5""#,
+        "The most that is given within an hour, in ETH, besides gas. At least `publisher.funding.threshold_ether`."),
+
     key("prover.proofs", Text, None, r#""http://127.0.0.1:7000""#,
         "Who makes the epochs' proofs, where the node is a `prover`: the URL of a prover service, or `mock` for a rollup whose verifier takes any proof. Mock proofs prove nothing.").url(),
     key("prover.id", Text, None, r#""0x00000000000000000000000000000000000000ee""#,

@@ -9,7 +9,7 @@ use alloy::primitives::{Address, U256};
 use alloy::transports::http::reqwest::Url;
 use fermata_execution::mempool::MempoolConfig;
 use fermata_execution::rpc::RpcLimits;
-use fermata_publisher::FeeConfig;
+use fermata_publisher::{FeeConfig, FundingConfig};
 
 use super::Provenance;
 use crate::publishing::Publishing;
@@ -188,6 +188,17 @@ pub struct PublisherConfig {
     pub keys: KeySource,
     /// What they may bid.
     pub fees: FeeConfig,
+    /// Who tops them up, and how far; nobody without it.
+    pub funding: Option<FundingSettings>,
+}
+
+/// Who tops up the publishers.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub struct FundingSettings {
+    /// Where the funder's key comes from.
+    pub key: KeySource,
+    /// When and how far.
+    pub funding: FundingConfig,
 }
 
 /// The prover.

@@ -176,13 +176,18 @@ impl Layer {
             return;
         };
         self.origins.insert(key.path, origin);
-        match key.path.split_once('.') {
-            None => drop(self.dict.insert(key.path.to_owned(), value)),
-            Some((section, name)) => {
-                let section = self.dict.entry(section.to_owned()).or_insert_with(|| Value::from(Dict::new()));
-                if let Value::Dict(_, section) = section {
-                    section.insert(name.to_owned(), value);
-                }
+        insert(&mut self.dict, key.path, value);
+    }
+}
+
+/// Sets the value at a path of sections.
+fn insert(dict: &mut Dict, path: &str, value: Value) {
+    match path.split_once('.') {
+        None => drop(dict.insert(path.to_owned(), value)),
+        Some((section, rest)) => {
+            let section = dict.entry(section.to_owned()).or_insert_with(|| Value::from(Dict::new()));
+            if let Value::Dict(_, section) = section {
+                insert(section, rest, value);
             }
         }
     }

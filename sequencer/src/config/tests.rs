@@ -34,6 +34,8 @@ fn other_base() -> Sources {
         ("validator.password_file", "validators.password"),
         ("publisher.keystore_dir", "publishers"),
         ("publisher.password_file", "publishers.password"),
+        ("publisher.funding.keystore_dir", "funder"),
+        ("publisher.funding.password_file", "funder.password"),
         ("node.roles", "sequencer,validator,prover"),
         ("prover.proofs", "mock"),
         ("prover.keystore_dir", "prover"),
@@ -225,6 +227,10 @@ fn every_invalid_value_is_named_with_what_is_wrong_and_what_to_do() {
         ("publisher.max_fee_per_gas_gwei", "0", "is not a whole number from 1"),
         ("publisher.tip_floor_gwei", "21", "is above `publisher.tip_cap_gwei`"),
         ("publisher.tip_cap_gwei", "1001", "is above half of `publisher.max_fee_per_gas_gwei`"),
+        ("publisher.funding.threshold_ether", "much", "is not an amount of ETH above 0"),
+        ("publisher.funding.threshold_ether", "0", "is not an amount of ETH above 0"),
+        ("publisher.funding.target_ether", "0.1", "is not above `publisher.funding.threshold_ether`"),
+        ("publisher.funding.hourly_cap_ether", "0.05", "is below `publisher.funding.threshold_ether`"),
         ("timetable.min_block_ms", "7000", "is longer than `timetable.block_ms`"),
         ("timetable.max_blocks", "0", "is not a whole number from 1"),
         ("sequencer.start", "maybe", "is `maybe`"),
@@ -389,4 +395,16 @@ fn a_delay_of_zero_never_invalidates() {
 #[test]
 fn the_docs_page_is_the_table_of_keys() {
     crate::docs_page::assert_page("configuration.md", &markdown());
+}
+
+#[test]
+fn publishers_are_topped_up_only_where_a_funder_is_named_with_its_password() {
+    assert_eq!(NodeConfig::load(&base()).expect("valid").publisher.funding, None);
+    let funding = NodeConfig::load(&other_base()).expect("valid").publisher.funding.expect("a funder is named");
+    assert!(funding.funding.threshold < funding.funding.target && funding.funding.target < funding.funding.hourly_cap);
+    for (set, missing) in [("keystore_dir", "password_file"), ("password_file", "keystore_dir")] {
+        let problem = the_problem(&with_flag(base(), &format!("publisher.funding.{set}"), "funder"));
+        let Problem::Missing { key, .. } = problem else { panic!("{problem:?}") };
+        assert_eq!(key, format!("publisher.funding.{missing}"));
+    }
 }

@@ -7,6 +7,7 @@ use fermata_execution::{Genesis, GenesisAccount};
 use fermata_validator_signer::{DevMnemonic, LocalKeys, Password, SignerError};
 
 use crate::config::{ExecutionConfig, GenesisSource, KeySource, Prefunded};
+use crate::error::SequencerError;
 
 /// The validators' keys.
 pub(crate) fn validators(source: &KeySource) -> Result<LocalKeys, SignerError> {
@@ -16,6 +17,16 @@ pub(crate) fn validators(source: &KeySource) -> Result<LocalKeys, SignerError> {
 /// The keys of accounts that send: the publishers', the prover's.
 pub(crate) fn publishers(source: &KeySource) -> Result<Vec<PrivateKeySigner>, SignerError> {
     signers(source)
+}
+
+/// The one key that tops up the publishers.
+pub(super) fn funder(source: &KeySource) -> Result<PrivateKeySigner, SequencerError> {
+    let mut keys = signers(source)?;
+    match (keys.pop(), keys.len()) {
+        (Some(key), 0) => Ok(key),
+        (None, _) => Err(SequencerError::FunderKeys { found: 0 }),
+        (Some(_), more) => Err(SequencerError::FunderKeys { found: more + 1 }),
+    }
 }
 
 fn signers(source: &KeySource) -> Result<Vec<PrivateKeySigner>, SignerError> {
@@ -65,4 +76,26 @@ fn read_genesis(path: &Path) -> Result<Genesis, String> {
     let named = |error: &dyn std::fmt::Display| format!("{}: {error}", path.display());
     let text = std::fs::read(path).map_err(|error| named(&error))?;
     serde_json::from_slice(&text).map_err(|error| named(&error))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::config::Secret;
+
+    #[test]
+    fn a_funder_is_one_key_and_neither_none_nor_several() {
+        let phrase = "test test test test test test test test test test test junk";
+        let derived = |count| KeySource::Mnemonic {
+            phrase: Secret::new(phrase),
+            path: "m/44'/60'/0'/0".to_owned(),
+            first: 0,
+            count,
+        };
+        assert!(funder(&derived(1)).is_ok());
+        for (source, expected) in [(KeySource::NoKeys, 0), (derived(3), 3)] {
+            let refused = funder(&source).expect_err("it is not one");
+            assert!(matches!(refused, SequencerError::FunderKeys { found } if found == expected), "{refused}");
+        }
+    }
 }

@@ -7,7 +7,7 @@ use alloy::providers::{Provider, ProviderBuilder};
 use alloy::signers::local::PrivateKeySigner;
 use fermata_execution::{Options, RevmExecution};
 use fermata_primitives::{CheckpointNumber, L1FollowingClock, SharedClock, SystemClock, crash_point};
-use fermata_publisher::{L1, PublisherConfig, PublisherManager};
+use fermata_publisher::{FundingConfig, L1, PublisherConfig, PublisherKeys, PublisherManager};
 use fermata_rollup::L1Addresses;
 use fermata_validator_signer::{
     Domain, FarFutureGuard, SignerError, SlashingProtection, StoreOptions, ValidatorSigner,
@@ -289,24 +289,34 @@ impl Ground<'_> {
 
     /// What lands the L1 transactions of the slots.
     pub(super) fn publisher(&self, heads: HeadReceiver) -> Result<PublisherManager, NodeError> {
-        let signers = keys::publishers(&self.config.publisher.keys)?;
-        self.manager(self.data_dir.publisher(), signers, heads)
+        let settings = &self.config.publisher;
+        let publishers = keys::publishers(&settings.keys)?;
+        let funder = self.funder()?;
+        let funding = settings.funding.as_ref().map(|settings| settings.funding.clone());
+        self.manager(self.data_dir.publisher(), (PublisherKeys { publishers, funder }, funding), heads)
+    }
+
+    /// The key of the account that tops up the publishers, where there is one.
+    pub(super) fn funder(&self) -> Result<Option<PrivateKeySigner>, NodeError> {
+        let settings = self.config.publisher.funding.as_ref();
+        Ok(settings.map(|settings| keys::funder(&settings.key)).transpose()?)
     }
 
     /// A manager of these accounts, which keeps its records in `dir`.
     pub(super) fn manager(
         &self,
         dir: PathBuf,
-        signers: Vec<PrivateKeySigner>,
+        (keys, funding): (PublisherKeys, Option<FundingConfig>),
         heads: HeadReceiver,
     ) -> Result<PublisherManager, NodeError> {
         let options = PublisherConfig {
             fees: self.config.publisher.fees.clone(),
+            funding,
             rpc_timeout: self.config.l1.request_timeout,
             ..PublisherConfig::new(self.l1_chain_id, self.view.times().ethereum_slot(), dir)
         };
         let l1 = L1 { provider: self.view.client().provider().clone(), heads };
-        Ok(PublisherManager::open(options, signers, l1, self.clock.clone())?)
+        Ok(PublisherManager::open(options, keys, l1, self.clock.clone())?)
     }
 }
 

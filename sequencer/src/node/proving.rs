@@ -32,7 +32,7 @@ pub(super) async fn open(
     let view = workshop.view.clone();
     let source = source(config, &view).await?;
     tracing::info!(proofs = source.describe(), %account, rewards = %prover_id, "this node is a prover");
-    let publisher = ground.manager(ground.data_dir.prover(), signers, head.clone())?;
+    let publisher = ground.manager(ground.data_dir.prover(), (signers.into(), None), head.clone())?;
     Ok(Some(Arc::new(Prover::new(ProverParts {
         clock: workshop.clock.clone(),
         frontier: Frontier::new(view, proposals, ground.l1_chain_id, prover_id),
@@ -54,7 +54,8 @@ async fn source(config: &ProverConfig, view: &crate::l1::RollupView) -> Result<A
 
 /// Each manager counts the nonces of its accounts: two that share one would take each other's.
 fn refuse_shared_accounts(ground: &Ground<'_>, provers: &[PrivateKeySigner]) -> Result<(), NodeError> {
-    let publishers = keys::publishers(&ground.config.publisher.keys)?;
+    let mut publishers = keys::publishers(&ground.config.publisher.keys)?;
+    publishers.extend(ground.funder()?);
     let is_publisher = |account: &Address| publishers.iter().any(|publisher| publisher.address() == *account);
     match provers.iter().map(PrivateKeySigner::address).find(is_publisher) {
         Some(account) => Err(SequencerError::SharedAccount { account }.into()),

@@ -16,7 +16,9 @@ impl SequencerError {
             Self::WrongChain { .. } => Reason::WrongChain,
             Self::NoContract { .. } => Reason::NoContract,
             Self::WrongGenesis { .. } => Reason::WrongGenesis,
-            Self::Times(_) | Self::RealVerifier { .. } | Self::SharedAccount { .. } => Reason::ConfigInvalid,
+            Self::Times(_) | Self::RealVerifier { .. } | Self::SharedAccount { .. } | Self::FunderKeys { .. } => {
+                Reason::ConfigInvalid
+            }
             Self::NotSequencer { .. } => Reason::NotSequencer,
             Self::NotStaked { .. } => Reason::NotStaked,
             Self::Interrupted | Self::CutInFlight { .. } => Reason::Interrupted,
@@ -100,6 +102,7 @@ const fn of_publisher(error: &PublisherError) -> Reason {
             Reason::L1Down
         }
         PublisherError::WrongChain { .. } => Reason::WrongChain,
+        PublisherError::Funding(_) => Reason::ConfigInvalid,
         PublisherError::NoMulticall { .. } => Reason::NoContract,
         PublisherError::Unfunded { .. } => Reason::Unfunded,
         PublisherError::DataDir { .. } | PublisherError::Store { .. } => Reason::DataDirUnusable,

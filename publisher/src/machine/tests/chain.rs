@@ -12,7 +12,8 @@ use tokio_util::sync::CancellationToken;
 
 use crate::broadcast_gate::BroadcastGate;
 use crate::classify::Verdict;
-use crate::machine::job::{Job, JobId};
+use crate::machine::account::Role;
+use crate::machine::job::{Job, JobId, Pinned};
 use crate::machine::news::{AccountSight, Look, News, TxSight};
 use crate::machine::step::{Change, Effect};
 use crate::machine::{Machine, Rules};
@@ -204,6 +205,8 @@ pub(super) struct Bench {
     pub(super) fees: FeeConfig,
     pub(super) confirmations: u64,
     pub(super) answers: HashMap<JobId, Result<Outcome, Error>>,
+    /// The account that is the funder from the next restart on.
+    pub(super) funder: Option<Address>,
     signers: BTreeMap<Address, PrivateKeySigner>,
     sent: Vec<(IntentId, usize)>,
     held: Vec<News>,
@@ -223,6 +226,7 @@ impl Bench {
             fees: FeeConfig::default(),
             confirmations: 1,
             answers: HashMap::new(),
+            funder: None,
             signers,
             sent: Vec::new(),
             held: Vec::new(),
@@ -233,7 +237,10 @@ impl Bench {
 
     /// A new run from what is on disk, as after a crash.
     pub(super) fn restart(&mut self) {
-        let account = |address: &Address| (*address, self.disk.accounts.get(address).copied().unwrap_or_default());
+        let account = |address: &Address| {
+            let role = if self.funder == Some(*address) { Role::Funder } else { Role::Publisher };
+            (*address, role, self.disk.accounts.get(address).copied().unwrap_or_default())
+        };
         let accounts = self.signers.keys().map(account).collect();
         let stored = self.disk.txs.values().filter(|tx| !tx.intent.is_final()).cloned().collect();
         self.machine = Machine::load(self.chain.head(), accounts, stored, self.disk.next_id);
@@ -430,7 +437,7 @@ pub(super) fn job_in(id: JobId, not_before: u64, deadline: u64) -> Job {
         success: SuccessRule::Status,
     };
     let (gate, interrupt) = (Arc::new(BroadcastGate::default()), CancellationToken::new());
-    Job { id, request, blobs: None, gate, interrupt }
+    Job { id, request, account: Pinned::Any, blobs: None, gate, interrupt }
 }
 
 /// A job for the next six blocks, with a blob.

@@ -1,11 +1,12 @@
 //! The keys that sign and the accounts that send.
 
+use alloy::primitives::{U256, utils::parse_ether};
 use alloy::signers::local::coins_bip39::{English, Mnemonic};
 
 use crate::config::reader::Reader;
-use fermata_publisher::FeeConfig;
+use fermata_publisher::{FeeConfig, FundingConfig};
 
-use crate::config::{KeySource, PublisherConfig, Secret, ValidatorConfig};
+use crate::config::{FundingSettings, KeySource, PublisherConfig, Secret, ValidatorConfig};
 use crate::roles::{Role, Roles};
 
 /// The keys of one section.
@@ -28,18 +29,20 @@ pub(super) fn keys(r: &mut Reader<'_>, k: &KeyKeys) -> Option<KeySource> {
             r.missing(k.keystore_dir, &format!("name a directory of keystores, or for development set {}", k.mnemonic));
             None
         }
-        (true, false) => {
-            if !r.is_set(k.password_file) {
-                r.missing(
-                    k.password_file,
-                    &format!("name the file with the password of the keystores in {}", k.keystore_dir),
-                );
-            }
-            let (dir, password_file) = (r.path(k.keystore_dir), r.path(k.password_file));
-            Some(KeySource::Keystores { dir: dir?, password_file: password_file? })
-        }
+        (true, false) => keystores(r, k.keystore_dir, k.password_file),
         (false, true) => mnemonic(r, k),
     }
+}
+
+fn keystores(r: &mut Reader<'_>, dir: &'static str, password_file: &'static str) -> Option<KeySource> {
+    if !r.is_set(dir) {
+        r.missing(dir, &format!("name the directory whose keystores {password_file} opens"));
+    }
+    if !r.is_set(password_file) {
+        r.missing(password_file, &format!("name the file with the password of the keystores in {dir}"));
+    }
+    let (dir, password_file) = (r.path(dir), r.path(password_file));
+    Some(KeySource::Keystores { dir: dir?, password_file: password_file? })
 }
 
 fn mnemonic(r: &mut Reader<'_>, k: &KeyKeys) -> Option<KeySource> {
@@ -80,6 +83,9 @@ const PUBLISHER: KeyKeys = KeyKeys {
     count: "publisher.count",
 };
 
+/// Where the keystore of the funder is, and its password.
+const FUNDER: (&str, &str) = ("publisher.funding.keystore_dir", "publisher.funding.password_file");
+
 /// Both who proposes and who attests signs.
 pub(super) fn validator(r: &mut Reader<'_>, roles: Roles) -> Option<ValidatorConfig> {
     let keys = if roles.has(Role::Sequencer) || roles.has(Role::Validator) {
@@ -114,9 +120,42 @@ pub(super) fn publisher(r: &mut Reader<'_>, roles: Roles) -> Option<PublisherCon
         let remedy = "lower it, or raise the other";
         r.invalid("publisher.tip_cap_gwei", "is above half of `publisher.max_fee_per_gas_gwei`", remedy);
     }
+    let funding = funding(r);
     let fees =
         FeeConfig { tip_floor: floor?, tip_cap: cap?, max_fee_ceiling: max_fee?, blob_fee_ceiling: max_blob_fee? };
-    Some(PublisherConfig { keys: keys?, fees })
+    Some(PublisherConfig { keys: keys?, fees, funding: funding? })
+}
+
+/// Without a key of the funder there is none; what else is set is checked all the same.
+fn funding(r: &mut Reader<'_>) -> Option<Option<FundingSettings>> {
+    let is_set = r.is_set(FUNDER.0) || r.is_set(FUNDER.1);
+    let key = is_set.then(|| keystores(r, FUNDER.0, FUNDER.1));
+    let threshold = ether(r, "publisher.funding.threshold_ether");
+    let target = ether(r, "publisher.funding.target_ether");
+    let hourly_cap = ether(r, "publisher.funding.hourly_cap_ether");
+    let (threshold, target, hourly_cap) = (threshold?, target?, hourly_cap?);
+    let beside = "`publisher.funding.threshold_ether`";
+    let remedy = "raise it, or lower the other";
+    if target <= threshold {
+        r.invalid("publisher.funding.target_ether", format!("is not above {beside}"), remedy);
+    }
+    if hourly_cap < threshold {
+        r.invalid("publisher.funding.hourly_cap_ether", format!("is below {beside}"), remedy);
+    }
+    let funding = FundingConfig::new(threshold, target, hourly_cap);
+    Some(match key {
+        Some(key) => Some(FundingSettings { key: key?, funding }),
+        None => None,
+    })
+}
+
+fn ether(r: &mut Reader<'_>, key: &'static str) -> Option<U256> {
+    let text = r.text(key)?;
+    let wei = parse_ether(text.trim()).ok().filter(|wei| !wei.is_zero());
+    if wei.is_none() {
+        r.invalid(key, "is not an amount of ETH above 0", "write it like \"0.5\"");
+    }
+    wei
 }
 
 fn gwei(r: &mut Reader<'_>, key: &'static str) -> Option<u128> {
