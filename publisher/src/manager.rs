@@ -198,7 +198,7 @@ impl PublisherManager {
         close_store(core).await
     }
 
-    /// The accounts and what is in flight on each.
+    /// The accounts, what is in flight on each, and the nodes it is handed to.
     ///
     /// # Errors
     /// [`Error::Closed`], and what the store answers.
@@ -220,7 +220,7 @@ impl PublisherManager {
                 in_flight: mine.map(|tx| InFlightTx::of(tx, core.clock.now())).collect(),
             });
         }
-        Ok(PublisherStatus { running: run.is_some(), accounts })
+        Ok(PublisherStatus { running: run.is_some(), accounts, backends: core.l1.backends() })
     }
 
     /// Bids that are made from now on keep within `fees`; what is in flight stays as it is.

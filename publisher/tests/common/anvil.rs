@@ -147,7 +147,7 @@ impl TestAnvil {
         let mut config = PublisherConfig::new(CHAIN_ID, Duration::from_secs(SLOT), dir);
         // The first blob makes anvil load its trusted setup, which takes long on a busy machine.
         config.rpc_timeout = PATIENCE;
-        let l1 = L1 { provider: self.provider.clone(), heads: self.heads.subscribe() };
+        let l1 = L1::new(self.provider.clone(), self.heads.subscribe());
         let signers = (0..keys).map(signer).collect();
         Arc::new(PublisherManager::open(config, signers, l1, Arc::new(SystemClock)).unwrap())
     }
