@@ -45,7 +45,7 @@ impl Drop for KeyInUse {
 impl Core {
     pub(crate) fn new(config: PublisherConfig, l1: crate::L1, clock: SharedClock, store: Store) -> Self {
         Self {
-            l1: L1Client::new(l1.provider, config.rpc_timeout),
+            l1: L1Client::new(&l1, config.rpc_timeout, &clock),
             fees: Mutex::new(config.fees.clone()),
             config,
             heads: l1.heads,

@@ -24,6 +24,7 @@ use tracing::warn;
 use crate::core::Core;
 use crate::desk::caller::Caller;
 use crate::desk::mark::{Ended, Mark};
+use crate::l1::Reach;
 use crate::machine::job::{Job, JobId};
 use crate::machine::news::News;
 use crate::machine::step::{Change, Effect, Step};
@@ -285,11 +286,13 @@ impl Desk {
             number,
             attempt,
             is_first: tx.state() == L1TxState::Leased,
+            // What went out before and is missing goes to those as well that may not answer: one of them may be back.
+            reach: if tx.seen.resent > 0 { Reach::All } else { Reach::Healthy },
             blobs: tx.job.as_ref().and_then(|job| job.blobs.clone()),
             gate,
             interrupt: tx.job.as_ref().map(|job| job.interrupt.clone()).unwrap_or_default(),
         };
-        self.spawn(async { Mail::News(sending.run().await) });
+        self.spawn_silent(sending.run(self.handle.clone()));
     }
 
     fn ask_l1(&mut self) {
@@ -310,10 +313,14 @@ impl Desk {
 
     /// Runs `work` beside, until the run stops, and posts what it gives.
     fn spawn(&self, work: impl Future<Output = Mail> + Send + 'static) {
-        let (handle, stopped) = (self.handle.clone(), self.stopped.clone());
+        let handle = self.handle.clone();
+        self.spawn_silent(async move { handle.post(work.await).await });
+    }
+
+    fn spawn_silent(&self, work: impl Future<Output = ()> + Send + 'static) {
+        let stopped = self.stopped.clone();
         self.tasks.spawn(async move {
-            let posted = async { handle.post(work.await).await };
-            let _ = stopped.run_until_cancelled(posted).await;
+            let _ = stopped.run_until_cancelled(work).await;
         });
     }
 

@@ -1,6 +1,9 @@
 //! L1 as the publisher sees it: a head to watch, and calls that end in time.
 
+mod backends;
 mod batches;
+mod breaker;
+mod merge;
 
 use std::future::IntoFuture;
 use std::time::Duration;
@@ -11,13 +14,15 @@ use alloy::providers::{DynProvider, Provider};
 use alloy::rpc::types::simulate::{SimulatePayload, SimulatedBlock};
 use alloy::rpc::types::{BlockOverrides, TransactionRequest};
 use alloy::transports::{RpcError, TransportError, TransportResult};
-use fermata_primitives::L1Timestamp;
+use fermata_primitives::{L1Timestamp, SharedClock};
 use serde::Deserialize;
 use tokio::sync::watch;
 
-use crate::Error;
-use crate::classify::{Verdict, classify};
+use crate::l1::backends::Backends;
 use crate::redact::without_url;
+use crate::{BackendStatus, Error};
+
+pub(crate) use backends::{HandedOver, Late, Reach};
 
 /// The head of L1, as its watcher last saw it.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
@@ -41,6 +46,25 @@ pub struct L1 {
     pub provider: DynProvider,
     /// The head: the publisher looks at L1 once for each change.
     pub heads: watch::Receiver<L1HeadInfo>,
+    /// Where transactions are handed over, all of them at once; empty: where calls go, and nowhere else.
+    pub send_to: Vec<SendBackend>,
+}
+
+impl L1 {
+    /// An L1 that is read from and sent to at one place.
+    #[must_use]
+    pub const fn new(provider: DynProvider, heads: watch::Receiver<L1HeadInfo>) -> Self {
+        Self { provider, heads, send_to: Vec::new() }
+    }
+}
+
+/// A node that transactions are handed to.
+#[derive(Clone, Debug)]
+pub struct SendBackend {
+    /// What it is called in logs and in the status: no part of it may be secret.
+    pub name: String,
+    /// The way to it, without retries of its own: what is missing from L1 goes out again anyway.
+    pub provider: DynProvider,
 }
 
 /// The one field of a block that is read here.
@@ -53,12 +77,13 @@ struct BlockTime {
 #[derive(Debug)]
 pub(crate) struct L1Client {
     provider: DynProvider,
+    backends: Backends,
     timeout: Duration,
 }
 
 impl L1Client {
-    pub(crate) const fn new(provider: DynProvider, timeout: Duration) -> Self {
-        Self { provider, timeout }
+    pub(crate) fn new(l1: &L1, timeout: Duration, clock: &SharedClock) -> Self {
+        Self { provider: l1.provider.clone(), backends: Backends::of(l1, timeout, clock), timeout }
     }
 
     pub(crate) async fn chain_id(&self) -> Result<u64, Error> {
@@ -98,13 +123,14 @@ impl L1Client {
         self.ask("eth_simulateV1", self.provider.simulate(payload).latest()).await
     }
 
-    /// Hands a transaction to the node.
-    pub(crate) async fn broadcast(&self, hash: B256, bytes: Bytes) -> Verdict {
-        let call = self.provider.client().request::<_, B256>("eth_sendRawTransaction", (bytes,));
-        match tokio::time::timeout(self.timeout, call).await {
-            Ok(answer) => classify(answer.map_err(without_url), hash),
-            Err(_) => Verdict::Ambiguous { why: format!("no answer within {:?}", self.timeout) },
-        }
+    /// Hands a transaction to the backends, as far as `reach` says.
+    pub(crate) async fn broadcast(&self, hash: B256, bytes: &Bytes, reach: Reach) -> HandedOver {
+        self.backends.broadcast(hash, bytes, reach).await
+    }
+
+    /// How the backends are.
+    pub(crate) fn backends(&self) -> Vec<BackendStatus> {
+        self.backends.status()
     }
 
     /// A timeout is a span of the machine's time: a jump of the injected clock must not end a call that is under way.
@@ -162,11 +188,15 @@ mod tests {
     #[tokio::test]
     async fn the_key_in_the_path_of_an_endpoint_is_told_nowhere() {
         let url = "http://127.0.0.1:1/v3/s3cret?token=s3cret".parse().unwrap();
-        let l1 = L1Client::new(ProviderBuilder::default().connect_http(url).erased(), Duration::from_secs(60));
+        let head =
+            L1HeadInfo { number: 0, hash: B256::ZERO, timestamp: L1Timestamp(0), base_fee: 0, blob_base_fee: None };
+        let l1 = L1::new(ProviderBuilder::default().connect_http(url).erased(), watch::channel(head).1);
+        let clock: SharedClock = std::sync::Arc::new(fermata_primitives::SystemClock);
+        let l1 = L1Client::new(&l1, Duration::from_secs(60), &clock);
         let refused = l1.chain_id().await.unwrap_err();
         assert!(matches!(refused, Error::L1Unreachable { .. }), "{refused:?}");
-        let verdict = l1.broadcast(B256::ZERO, Bytes::new()).await;
-        let told = format!("{} {refused:?} {verdict:?}", crate::window::with_cause(&refused));
+        let verdict = l1.broadcast(B256::ZERO, &Bytes::new(), Reach::Healthy).await.verdict;
+        let told = format!("{} {refused:?} {verdict:?} {:?}", crate::window::with_cause(&refused), l1.backends());
         assert!(told.contains("error sending request") && !told.contains("s3cret"), "{told}");
     }
 }

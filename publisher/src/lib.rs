@@ -12,7 +12,7 @@
 //! What holds, always:
 //! - bytes are handed to a transport only after their record is on disk;
 //! - what has expired is never broadcast again; its nonce is taken back by a cancel;
-//! - a nonce is freed only when its transaction was definitely rejected;
+//! - a nonce is freed only when its transaction was definitely rejected, by every node that was handed it;
 //! - a stop or a crash judges nothing: the next start reconciles every unsettled transaction before it takes work.
 
 mod blobs;
@@ -57,12 +57,12 @@ pub use error::{AccountBalance, Error};
 pub use fees::{CeilingExceeded, FeeConfig, FeeField, FeeMarket, Fees, Replacement, first_fees, replacement_fees};
 pub use fsck::{FsckFinding, FsckReport, fsck};
 pub use funding::{FundingConfig, InvalidFunding, PublisherKeys};
-pub use l1::{L1, L1HeadInfo};
+pub use l1::{L1, L1HeadInfo, SendBackend};
 pub use manager::PublisherManager;
 pub use nonces::{NonceLedger, NotTheTail};
 pub use outcome::{MinedEntry, MinedTx, NextStep, Outcome, RejectReason};
 pub use redact::without_url;
 pub use request::{EntryRule, InvalidRequest, L1Request, MAX_BLOBS, RequestBlobs, SuccessRule};
 pub use simulate::SimOutcome;
-pub use status::{AccountStatus, InFlightTx, PublisherStatus, SettledTx, StartReport, ToppedUp};
+pub use status::{AccountStatus, BackendStatus, InFlightTx, PublisherStatus, SettledTx, StartReport, ToppedUp};
 pub use tx_state::{IllegalMove, L1TxEvent, L1TxState, next};

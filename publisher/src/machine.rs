@@ -278,7 +278,8 @@ impl Seen {
         } else {
             self.foreign_since = None;
         }
-        if is_new {
+        // Doubt about what went out takes the sight away: the same head is no new one for that.
+        if is_new && beat > self.sent_at {
             self.resent = 0;
         }
         if is_new && self.in_pool && beat > self.attempted_at {

@@ -205,7 +205,7 @@ impl PublisherManager {
         close_store(core).await
     }
 
-    /// The accounts and what is in flight on each.
+    /// The accounts, what is in flight on each, and the nodes it is handed to.
     ///
     /// # Errors
     /// [`Error::Closed`], and what the store answers.
@@ -222,7 +222,7 @@ impl PublisherManager {
             Some(funder) => Some(view.account(funder.address()).await?),
             None => None,
         };
-        Ok(PublisherStatus { running: run.is_some(), accounts, funder })
+        Ok(PublisherStatus { running: run.is_some(), accounts, funder, backends: core.l1.backends() })
     }
 
     /// Bids that are made from now on keep within `fees`; what is in flight stays as it is.

@@ -20,6 +20,22 @@ pub struct PublisherStatus {
     pub accounts: Vec<AccountStatus>,
     /// The account that tops them up, where that is configured.
     pub funder: Option<AccountStatus>,
+    /// Where it hands transactions over, in the order of [`crate::L1::send_to`].
+    pub backends: Vec<BackendStatus>,
+}
+
+/// A node that transactions are handed to. Its health outlives a run.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct BackendStatus {
+    /// What it is called.
+    pub name: String,
+    /// True while it is skipped, since it did not answer several times in a row.
+    pub is_open: bool,
+    /// How often in a row it did not answer; 0 once it has.
+    pub consecutive_failures: u32,
+    /// What was last wrong with it, also when it is well again: no answer, or the hash of another transaction. A refusal is an
+    /// answer.
+    pub last_error: Option<String>,
 }
 
 /// One account.

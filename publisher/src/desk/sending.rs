@@ -12,6 +12,8 @@ use tracing::info;
 use crate::broadcast_gate::BroadcastGate;
 use crate::classify::Verdict;
 use crate::core::Core;
+use crate::desk::{DeskHandle, Mail};
+use crate::l1::{Late, Reach};
 use crate::machine::job::Job;
 use crate::machine::news::News;
 use crate::records::{AttemptKind, AttemptRecord, IntentRecord};
@@ -27,6 +29,8 @@ pub(super) struct Sending {
     pub(super) attempt: AttemptRecord,
     /// Nothing of its transaction was handed to L1 before.
     pub(super) is_first: bool,
+    /// Who is handed it.
+    pub(super) reach: Reach,
     /// The blobs of the request, where it came in this run.
     pub(super) blobs: Option<PreparedBlobs>,
     /// Asked for every attempt but a cancel.
@@ -35,35 +39,47 @@ pub(super) struct Sending {
 }
 
 impl Sending {
-    /// Hands the bytes over; answers what came of it.
+    /// Hands the bytes over; answers what came of it, and then waits for the backends that are late: nothing is to wait for
+    /// that. An interrupt ends both.
     ///
     /// # Cancel safety
     /// Dropped, the bytes may have gone out: their record says so much already.
-    pub(super) async fn run(self) -> News {
+    pub(super) async fn run(self, desk: DeskHandle) {
+        let (news, late) = self.hand_over().await;
+        desk.post(Mail::News(news)).await;
+        let _ = self.heeded().run_until_cancelled(late.finish()).await;
+    }
+
+    async fn hand_over(&self) -> (News, Late) {
         let bytes = match self.bytes().await {
             Ok(bytes) => bytes,
-            Err(error) => return self.ended(Verdict::Ambiguous { why: with_cause(&error) }),
+            Err(error) => return (self.ended(Verdict::Ambiguous { why: with_cause(&error) }), Late::default()),
         };
         // Between this and the transport nothing waits.
         if !self.may_go() {
-            return match self.is_first {
+            let news = match self.is_first {
                 true => News::NotSent(self.intent.id),
                 false => self.ended(Verdict::Ambiguous { why: "it was not sent any more".to_owned() }),
             };
+            return (news, Late::default());
         }
-        let broadcast = self.core.l1.broadcast(self.attempt.hash, bytes);
-        let verdict = match self.attempt.kind {
-            AttemptKind::Cancel => broadcast.await,
-            AttemptKind::Initial | AttemptKind::SpeedUp => {
-                let answer = self.interrupt.run_until_cancelled(broadcast).await;
-                answer.unwrap_or_else(|| Verdict::Ambiguous { why: "interrupted".to_owned() })
-            }
-        };
+        let broadcast = self.core.l1.broadcast(self.attempt.hash, &bytes, self.reach);
+        let handed = self.heeded().run_until_cancelled(broadcast).await;
+        let interrupted = || (Verdict::Ambiguous { why: "interrupted".to_owned() }, Late::default());
+        let (verdict, late) = handed.map_or_else(interrupted, |handed| (handed.verdict, handed.late));
         self.mark();
         if let (Some(gate), Some(_), true) = (&self.gate, verdict.class(), self.is_first) {
             gate.refused();
         }
-        self.ended(verdict)
+        (self.ended(verdict), late)
+    }
+
+    /// The interrupt that ends it: a cancel's caller has none.
+    fn heeded(&self) -> CancellationToken {
+        match self.attempt.kind {
+            AttemptKind::Cancel => CancellationToken::new(),
+            AttemptKind::Initial | AttemptKind::SpeedUp => self.interrupt.clone(),
+        }
     }
 
     /// What is handed over: with the sidecar, of the request or of a cancel.

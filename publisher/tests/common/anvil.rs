@@ -9,7 +9,7 @@ use std::time::Duration;
 use alloy::eips::BlockNumberOrTag;
 use alloy::primitives::{Address, B256, U256};
 use alloy::providers::{DynProvider, Provider, RootProvider};
-use fermata_primitives::{L1Timestamp, SystemClock};
+use fermata_primitives::{Clock as _, L1Timestamp, SystemClock};
 use fermata_publisher::{L1, L1HeadInfo, PublisherConfig, PublisherManager};
 use rustix::process::{Pid, Signal, kill_process};
 use serde_json::json;
@@ -113,7 +113,8 @@ impl TestAnvil {
                 if pending == U256::from(count) {
                     return;
                 }
-                tokio::task::yield_now().await;
+                // Asked without a pause, anvil has no core left to do what is waited for.
+                SystemClock.sleep(Duration::from_millis(20)).await;
             }
         };
         tokio::time::timeout(PATIENCE, pooled).await.expect("the pool is not as it must be");
@@ -147,7 +148,7 @@ impl TestAnvil {
         let mut config = PublisherConfig::new(CHAIN_ID, Duration::from_secs(SLOT), dir);
         // The first blob makes anvil load its trusted setup, which takes long on a busy machine.
         config.rpc_timeout = PATIENCE;
-        let l1 = L1 { provider: self.provider.clone(), heads: self.heads.subscribe() };
+        let l1 = L1::new(self.provider.clone(), self.heads.subscribe());
         let signers: Vec<_> = (0..keys).map(signer).collect();
         Arc::new(PublisherManager::open(config, signers, l1, Arc::new(SystemClock)).unwrap())
     }

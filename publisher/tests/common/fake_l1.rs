@@ -8,7 +8,7 @@ use alloy::consensus::{EthereumTxEnvelope, Transaction, TxEip4844, transaction::
 use alloy::eips::eip2718::Decodable2718;
 use alloy::primitives::{Address, B256, Bytes, U256, keccak256};
 use alloy::providers::bindings::IMulticall3;
-use alloy::providers::{Provider, RootProvider};
+use alloy::providers::{DynProvider, Provider, RootProvider};
 use alloy::rlp::Header;
 use alloy::rpc::client::RpcClient;
 use alloy::rpc::json_rpc::{ErrorPayload, RequestPacket, Response, ResponsePacket, ResponsePayload, SerializedRequest};
@@ -16,7 +16,7 @@ use alloy::rpc::types::simulate::{SimBlock, SimCallResult};
 use alloy::sol_types::SolCall;
 use alloy::transports::{TransportError, TransportErrorKind, TransportFut};
 use fermata_primitives::L1Timestamp;
-use fermata_publisher::{L1, L1HeadInfo};
+use fermata_publisher::{L1, L1HeadInfo, SendBackend};
 use serde_json::{Value, json, value::RawValue};
 use tokio::sync::watch;
 
@@ -40,6 +40,8 @@ pub enum OnSend {
     LoseAndHang,
     /// The node says that it has it, and does not.
     PretendToTake,
+    /// The node takes it, and answers with the hash of another transaction.
+    TakeAndMisname,
 }
 
 /// How the node answers a simulation.
@@ -126,9 +128,24 @@ impl FakeL1 {
     }
 
     pub fn l1(&self) -> L1 {
-        let client = RpcClient::new(self.clone(), true);
-        let provider = RootProvider::<alloy::network::Ethereum>::new(client).erased();
-        L1 { provider, heads: self.heads.subscribe() }
+        L1::new(self.provider(), self.heads.subscribe())
+    }
+
+    fn provider(&self) -> DynProvider {
+        RootProvider::<alloy::network::Ethereum>::new(RpcClient::new(self.clone(), true)).erased()
+    }
+
+    /// This node as one that transactions are handed to.
+    pub fn backend(&self, name: &str) -> SendBackend {
+        SendBackend { name: name.to_owned(), provider: self.provider() }
+    }
+
+    /// What the pool of `other` holds reaches this node too, as nodes tell each other.
+    pub fn hear_from(&self, other: &Self) {
+        for seen in other.pool() {
+            // What it has already, it refuses.
+            let _ = self.chain().pool_rules(seen);
+        }
     }
 
     fn chain(&self) -> MutexGuard<'_, Chain> {
@@ -376,6 +393,10 @@ impl Chain {
             Some(OnSend::TakeAndHang) => {
                 self.pool_rules(seen).unwrap();
                 Answer::Hang
+            }
+            Some(OnSend::TakeAndMisname) => {
+                self.pool_rules(seen).unwrap();
+                Answer::Value(json!(keccak256(hash)))
             }
             None => match self.pool_rules(seen) {
                 Ok(()) => Answer::Value(json!(hash)),

@@ -69,7 +69,7 @@ pub struct PublisherArgs {
 
 /// What is done while no process uses the store.
 #[derive(Subcommand, Clone, Debug)]
-pub enum PublisherOffline {
+pub(super) enum PublisherOffline {
     /// Check that everything in a publisher's store fits together. Changes nothing.
     #[command(after_help = "Example:\n  fermata publisher fsck /var/lib/fermata/publisher")]
     Fsck {

@@ -89,7 +89,7 @@ fn l1(r: &mut Reader<'_>) -> Option<L1Config> {
     if !r.is_set("l1.rpc_url") {
         r.missing("l1.rpc_url", "set it to the JSON-RPC endpoint of L1, such as http://127.0.0.1:8545");
     }
-    let rpc_url = r.url("l1.rpc_url");
+    let (rpc_url, send_urls) = (r.url("l1.rpc_url"), r.urls("l1.send_urls"));
     let chain_id = r.integer("l1.chain_id", 1..=u64::MAX);
     let rollup = rollup(r);
     let ethereum_slot_secs = r.integer("l1.ethereum_slot_secs", 1..=3_600);
@@ -98,6 +98,7 @@ fn l1(r: &mut Reader<'_>) -> Option<L1Config> {
     let blobs = blobs(r);
     Some(L1Config {
         rpc_url: rpc_url?,
+        send_urls: send_urls?,
         chain_id,
         rollup: rollup?,
         ethereum_slot_secs: ethereum_slot_secs?,

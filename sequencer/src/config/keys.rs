@@ -31,7 +31,7 @@ impl Kind {
 pub enum Secrecy {
     /// All of it.
     Public,
-    /// Scheme, host and port: user, path and query may hold credentials.
+    /// Scheme, host and port, of each in a list: user, path and query may hold credentials.
     Url,
     /// Nothing.
     Secret,
@@ -107,6 +107,8 @@ pub const KEYS: &[Key] = &[
 
     key("l1.rpc_url", Text, None, r#""http://127.0.0.1:9999/key""#,
         "JSON-RPC endpoint of L1.").url(),
+    key("l1.send_urls", List, Some("[]"), r#"["http://127.0.0.1:9998/key", "http://127.0.0.1:9997"]"#,
+        "JSON-RPC endpoints that L1 transactions are handed to, all of them at once; one that takes a transaction is enough. `l1.rpc_url` is not among them unless it is named here too. Empty: `l1.rpc_url` alone.").url(),
     key("l1.chain_id", Integer, None, "31338",
         "The chain id L1 must have. Unset: the one in the addresses file, else whatever L1 answers."),
     key("l1.addresses_file", Path, None, r#""/etc/fermata/other-addresses.json""#,

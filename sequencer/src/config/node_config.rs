@@ -66,6 +66,8 @@ pub enum ClockKind {
 pub struct L1Config {
     /// JSON-RPC endpoint.
     pub rpc_url: Url,
+    /// The endpoints that transactions are handed to; empty: `rpc_url` alone.
+    pub send_urls: Vec<Url>,
     /// The chain id it must have, where one is expected.
     pub chain_id: Option<u64>,
     /// Where the rollup is.
@@ -80,10 +82,20 @@ pub struct L1Config {
     pub blobs: BlobSource,
 }
 
+impl L1Config {
+    /// The endpoints that transactions are handed to, each with a name that may be shown.
+    #[must_use]
+    pub fn named_send_urls(&self) -> Vec<(String, &Url)> {
+        self.send_urls.iter().map(|url| (super::show::without_credentials(url.as_str()), url)).collect()
+    }
+}
+
 impl fmt::Debug for L1Config {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let shown = |url: &Url| super::show::without_credentials(url.as_str());
         f.debug_struct("L1Config")
-            .field("rpc_url", &super::show::without_credentials(self.rpc_url.as_str()))
+            .field("rpc_url", &shown(&self.rpc_url))
+            .field("send_urls", &self.send_urls.iter().map(shown).collect::<Vec<_>>())
             .field("chain_id", &self.chain_id)
             .field("rollup", &self.rollup)
             .field("ethereum_slot_secs", &self.ethereum_slot_secs)

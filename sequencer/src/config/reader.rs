@@ -72,11 +72,26 @@ impl<'a> Reader<'a> {
 
     pub(super) fn url(&mut self, key: &'static str) -> Option<Url> {
         let url: Url = self.parsed(key, "a URL", "write it as http://host:port")?;
-        if matches!(url.scheme(), "http" | "https") && url.has_host() {
+        if is_http(&url) {
             return Some(url);
         }
         self.invalid(key, "is not an http or https URL", "write it as http://host:port");
         None
+    }
+
+    /// A list of URLs, none of them twice. What is wrong does not repeat an entry: it may hold credentials.
+    pub(super) fn urls(&mut self, key: &'static str) -> Option<Vec<Url>> {
+        let entries = self.list(key)?;
+        let parsed = |entry: &String| entry.parse().ok().filter(is_http);
+        let Some(urls) = entries.iter().map(parsed).collect::<Option<Vec<Url>>>() else {
+            self.invalid(key, "has an entry that is not an http or https URL", "write it as [\"http://host:port\"]");
+            return None;
+        };
+        if urls.iter().enumerate().any(|(index, url)| urls[..index].contains(url)) {
+            self.invalid(key, "has the same URL twice", "name each endpoint once");
+            return None;
+        }
+        Some(urls)
     }
 
     pub(super) fn address(&mut self, key: &'static str) -> Option<Address> {
@@ -148,4 +163,8 @@ impl<'a> Reader<'a> {
         }
         found
     }
+}
+
+fn is_http(url: &Url) -> bool {
+    matches!(url.scheme(), "http" | "https") && url.has_host()
 }

@@ -22,7 +22,7 @@ pub struct Shown {
 pub fn shown(raw: &RawConfig) -> Vec<Shown> {
     let show = |raw: &RawValue, kind, secrecy| match secrecy {
         Secrecy::Secret => "\"<secret>\"".to_owned(),
-        Secrecy::Url => quoted(&without_credentials(raw.value.as_str().unwrap_or_default())),
+        Secrecy::Url => literal(&hidden(&raw.value, kind), kind),
         Secrecy::Public => literal(&raw.value, kind),
     };
     let of_key = |key: &super::Key| match raw.get(key.path) {
@@ -34,6 +34,25 @@ pub fn shown(raw: &RawConfig) -> Vec<Shown> {
         None => Shown { key: key.path.to_owned(), value: None, origin: Origin::Default },
     };
     KEYS.iter().map(of_key).collect()
+}
+
+/// A value of URLs, without what may be secret in them.
+fn hidden(value: &Value, kind: Kind) -> Value {
+    // What is no URL may be a part of one that has a comma in it.
+    let item =
+        |text: &str| text.parse::<Url>().map_or_else(|_| "…".to_owned(), |url| without_credentials(url.as_str()));
+    let each = |text: &str| {
+        text.split(',').map(str::trim).filter(|text| !text.is_empty()).map(item).collect::<Vec<_>>().join(",")
+    };
+    match (value, kind) {
+        (Value::String(_, text), Kind::List) => Value::from(each(text)),
+        (Value::Array(_, items), Kind::List) => {
+            Value::from(items.iter().map(|item| hidden(item, Kind::Text)).collect::<Vec<_>>())
+        }
+        (other, Kind::List | Kind::Text | Kind::Integer | Kind::Path) => {
+            Value::from(without_credentials(other.as_str().unwrap_or_default()))
+        }
+    }
 }
 
 /// A URL without user, password, path and query; anything else as it is.

@@ -214,6 +214,9 @@ fn every_invalid_value_is_named_with_what_is_wrong_and_what_to_do() {
         ("prover.poll_interval_ms", "1", "is not a whole number from 10"),
         ("l1.rpc_url", "localhost", "is not a URL"),
         ("l1.rpc_url", "ftp://localhost", "is not an http or https URL"),
+        ("l1.send_urls", "http://127.0.0.1:8545,localhost", "has an entry that is not an http or https URL"),
+        ("l1.send_urls", "ftp://localhost", "has an entry that is not an http or https URL"),
+        ("l1.send_urls", "http://localhost:1,http://localhost:1/", "has the same URL twice"),
         ("l1.chain_id", "0", "is not a whole number from 1 on"),
         ("l1.chain_id", "-5", "is not a whole number"),
         ("l1.rollup_address", "0xaa", "is set beside `l1.addresses_file`"),
@@ -363,6 +366,26 @@ fn secrets_are_shown_nowhere() {
     assert!(text.contains("https://l1.example.org/…"), "{text}");
     let KeySource::Mnemonic { phrase, .. } = config.validator.keys else { panic!("keys of the mnemonic") };
     assert_eq!(phrase.expose(), MNEMONIC);
+}
+
+#[test]
+fn of_a_list_of_endpoints_each_is_shown_without_its_credentials_whichever_layer_names_it() {
+    let urls = ["https://alice:hunter2@a.example.org/key-4711", "http://b.example.org:8545?key=4712"];
+    let (_dir, file) = file_with(&format!("[l1]\nsend_urls = {urls:?}\n"));
+    let from_file = Sources { file: Some(file), ..base() };
+    for sources in [from_file, with_flag(base(), "l1.send_urls", &urls.join(", "))] {
+        let raw = RawConfig::load(&sources).expect("known keys");
+        let config = NodeConfig::from_raw(&raw).expect("valid");
+        assert_eq!(config.l1.send_urls, urls.map(|url| url.parse().expect("a URL")));
+        let of_key = shown(&raw).into_iter().find(|shown| shown.key == "l1.send_urls").and_then(|shown| shown.value);
+        assert_eq!(of_key.as_deref(), Some(r#"["https://a.example.org/…", "http://b.example.org:8545/…"]"#));
+        let text =
+            format!("{:?}{config:?}", config.l1.named_send_urls().iter().map(|(name, _)| name).collect::<Vec<_>>());
+        assert!(text.contains("https://a.example.org/…") && text.contains("http://b.example.org:8545/…"), "{text}");
+        for secret in ["alice", "hunter2", "4711", "4712"] {
+            assert!(!text.contains(secret), "{secret} in {text}");
+        }
+    }
 }
 
 #[test]

@@ -50,7 +50,7 @@ impl Bench {
         let (heads, dir) = (watch::Sender::new(head(&l1_clock)), tempfile::tempdir().expect("a directory"));
         let mut config = PublisherConfig::new(31_337, Duration::from_secs(ETHEREUM_SLOT), dir.path());
         config.rpc_timeout = PATIENCE;
-        let l1 = L1 { provider: provider.clone(), heads: heads.subscribe() };
+        let l1 = L1::new(provider.clone(), heads.subscribe());
         let publisher = PublisherManager::open(config, vec![key], l1, clock).expect("a fresh directory");
         publisher.start().await.expect("it starts");
         Self { _anvil: anvil, l1_clock, provider, heads, publisher, times, events: Events::default(), _dir: dir }

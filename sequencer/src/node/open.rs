@@ -3,11 +3,12 @@
 use std::path::PathBuf;
 use std::sync::{Arc, Mutex};
 
-use alloy::providers::{Provider, ProviderBuilder};
+use alloy::providers::{DynProvider, Provider, ProviderBuilder};
 use alloy::signers::local::PrivateKeySigner;
+use alloy::transports::http::reqwest::Url;
 use fermata_execution::{Options, RevmExecution};
 use fermata_primitives::{CheckpointNumber, L1FollowingClock, SharedClock, SystemClock, crash_point};
-use fermata_publisher::{FundingConfig, L1, PublisherConfig, PublisherKeys, PublisherManager};
+use fermata_publisher::{FundingConfig, L1, PublisherConfig, PublisherKeys, PublisherManager, SendBackend};
 use fermata_rollup::L1Addresses;
 use fermata_validator_signer::{
     Domain, FarFutureGuard, SignerError, SlashingProtection, StoreOptions, ValidatorSigner,
@@ -315,9 +316,18 @@ impl Ground<'_> {
             rpc_timeout: self.config.l1.request_timeout,
             ..PublisherConfig::new(self.l1_chain_id, self.view.times().ethereum_slot(), dir)
         };
-        let l1 = L1 { provider: self.view.client().provider().clone(), heads };
+        let l1 = l1_of(self.config, self.view.client().provider().clone(), heads);
         Ok(PublisherManager::open(options, keys, l1, self.clock.clone())?)
     }
+}
+
+/// L1 as a publisher is given it: read from where the node reads, and sent to where the configuration says.
+fn l1_of(config: &NodeConfig, provider: DynProvider, heads: HeadReceiver) -> L1 {
+    let backend = |(name, url): (String, &Url)| SendBackend {
+        name,
+        provider: ProviderBuilder::default().connect_http(url.clone()).erased(),
+    };
+    L1 { send_to: config.l1.named_send_urls().into_iter().map(backend).collect(), ..L1::new(provider, heads) }
 }
 
 fn begin_background(monitor: HeadMonitor, workshop: &Arc<Workshop>, head: HeadReceiver) -> Background {
@@ -330,3 +340,6 @@ fn begin_background(monitor: HeadMonitor, workshop: &Arc<Workshop>, head: HeadRe
     background.tasks.spawn(watch);
     background
 }
+
+#[cfg(test)]
+mod tests;
