@@ -137,6 +137,20 @@ async fn what_cannot_land_before_its_deadline_is_never_sent() {
 }
 
 #[tokio::test(start_paused = true)]
+async fn what_is_late_by_the_clock_is_not_sent_though_the_head_lags() {
+    let (fake, dir) = (FakeL1::new(), tempfile::tempdir().unwrap());
+    fake.fund(signer(0).address(), U256::from(10).pow(U256::from(18)));
+    let clock = Arc::new(ManualClock::new(L1Timestamp(GENESIS).into()));
+    let manager = Arc::new(open_by(&fake, dir.path(), 1, Arc::clone(&clock)).unwrap());
+    manager.start().await.unwrap();
+    let deadline = GENESIS + 2 * ETHEREUM_SLOT;
+    clock.set(L1Timestamp(deadline).into());
+    let sending = Sending::begin(&manager, request("late", GENESIS, deadline));
+    assert_eq!(sending.outcome().await, Outcome::Expired);
+    assert_eq!((fake.broadcasts().len(), manager.status().await.unwrap().accounts[0].next_nonce), (0, 0));
+}
+
+#[tokio::test(start_paused = true)]
 async fn an_expired_blob_transaction_is_cancelled_by_the_pools_rule_and_its_account_is_usable_again() {
     let (fake, dir) = (FakeL1::new(), tempfile::tempdir().unwrap());
     let manager = started(&fake, dir.path(), 1).await;

@@ -102,7 +102,10 @@ impl Sending {
         if self.attempt.kind == AttemptKind::Cancel {
             return true;
         }
-        let is_in_time = self.core.next_block_at(&self.core.head()) < self.intent.deadline;
+        let deadline = self.intent.deadline;
+        // Either may lag: a head that is not seen yet, or a clock that is not moved yet.
+        let is_in_time =
+            self.core.next_block_at(&self.core.head()) < deadline && self.core.clock.now() < deadline.into();
         let is_wanted = !self.interrupt.is_cancelled();
         is_in_time && is_wanted && self.gate.as_ref().is_none_or(|gate| gate.pass(self.attempt.hash))
     }

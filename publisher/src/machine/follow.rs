@@ -98,7 +98,10 @@ impl Machine {
                 self.step(tx, L1TxEvent::Ambiguous, None)
             }
             FirstAnswer::Verdict(Verdict::Refused { class, message }) => self.refused(tx, *class, message),
-            FirstAnswer::Withheld => self.step(tx, L1TxEvent::Withdrawn, None),
+            // Its deadline passed meanwhile; a caller who interrupted it has gone.
+            FirstAnswer::Withheld => {
+                Some(self.step(tx, L1TxEvent::Withdrawn, None)?.answering(tx.job.as_ref(), Outcome::Expired))
+            }
         }
     }
 

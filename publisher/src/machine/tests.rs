@@ -222,6 +222,17 @@ fn a_final_refusal_is_answered_and_an_unknown_text_frees_nothing() {
 }
 
 #[test]
+fn what_is_too_late_by_the_time_it_would_be_handed_over_costs_no_nonce_and_is_answered() {
+    let mut bench = Bench::new(1);
+    bench.chain.withhold_next = true;
+    bench.submit(job(1));
+    assert!(matches!(bench.answer(1), Some(Ok(Outcome::Expired))));
+    assert!(bench.chain.handed_over.is_empty());
+    bench.submit(job(2));
+    assert_eq!(bench.machine.txs[&1].stored.intent.nonce, 0);
+}
+
+#[test]
 fn what_its_caller_interrupted_is_only_watched() {
     let mut bench = Bench::new(1);
     bench.submit(job(1));

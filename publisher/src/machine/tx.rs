@@ -57,7 +57,7 @@ pub(crate) struct Seen {
 #[derive(Clone, PartialEq, Debug)]
 pub(crate) enum FirstAnswer {
     Verdict(Verdict),
-    /// It was not handed over: its caller had interrupted it.
+    /// It was not handed over: its caller had interrupted it, or its deadline had passed.
     Withheld,
     /// An earlier run recorded it; whether it was handed over, nobody knows.
     Unknown,

@@ -55,6 +55,8 @@ pub(super) struct Chain {
     /// A block is final when this many lie on top of it.
     pub(super) finality: usize,
     pub(super) hold_answers: bool,
+    /// The next attempt is not handed over, as when its deadline passes meanwhile.
+    pub(super) withhold_next: bool,
     refusals: VecDeque<&'static str>,
     forks: u64,
 }
@@ -70,6 +72,7 @@ impl Chain {
             balance: U256::from(10).pow(U256::from(20)),
             finality: 1,
             hold_answers: false,
+            withhold_next: false,
             refusals: VecDeque::new(),
             forks: 0,
         }
@@ -305,6 +308,9 @@ impl Bench {
     }
 
     fn hand_over(&mut self, intent: IntentId, number: usize) {
+        if std::mem::take(&mut self.chain.withhold_next) {
+            return self.machine.observe(News::NotSent(intent));
+        }
         let stored = &self.disk.txs[&intent];
         let attempt = &stored.attempts[number];
         let at = self.chain.head().timestamp.0 + SLOT;
