@@ -25,6 +25,8 @@ enum Happens {
     AnswersHeld,
     AnswersThere,
     PoolLost,
+    /// The next attempt is too late by the time it would be handed over.
+    Withheld,
     BaseFee(u8),
     Crash,
 }
@@ -49,6 +51,7 @@ fn happens() -> impl Strategy<Value = Happens> {
         1 => Just(Happens::AnswersHeld),
         2 => Just(Happens::AnswersThere),
         1 => Just(Happens::PoolLost),
+        1 => Just(Happens::Withheld),
         1 => (1u8..60).prop_map(Happens::BaseFee),
         2 => Just(Happens::Crash),
     ]
@@ -58,6 +61,8 @@ fn happens() -> impl Strategy<Value = Happens> {
 struct World {
     bench: Bench,
     jobs: JobId,
+    /// Those whose callers wait: they came in this run, and were not interrupted.
+    waited_for: HashSet<JobId>,
 }
 
 impl World {
@@ -65,7 +70,7 @@ impl World {
         let mut bench = Bench::new(2);
         // No reorg of these schedules is deeper.
         bench.chain.finality = 6;
-        Self { bench, jobs: 0 }
+        Self { bench, jobs: 0, waited_for: HashSet::new() }
     }
 
     fn happen(&mut self, what: Happens) {
@@ -73,10 +78,15 @@ impl World {
         match what {
             Happens::Request { opens, lasts } => {
                 self.jobs += 1;
+                self.waited_for.insert(self.jobs);
                 let from = bench.chain.head().timestamp.0 + opens * SLOT;
                 bench.submit(job_in(self.jobs, from, from + lasts * SLOT));
             }
-            Happens::Interrupt(which) => bench.interrupt(u64::from(which) % (self.jobs + 1)),
+            Happens::Interrupt(which) => {
+                let job = u64::from(which) % (self.jobs + 1);
+                self.waited_for.remove(&job);
+                bench.interrupt(job);
+            }
             Happens::Block => bench.mine(),
             Happens::EmptyBlock => bench.mine_empty(),
             Happens::Reorg(depth) => bench.reorg(usize::from(depth)),
@@ -84,8 +94,12 @@ impl World {
             Happens::AnswersHeld => bench.chain.hold_answers = true,
             Happens::AnswersThere => bench.release_answers(),
             Happens::PoolLost => bench.chain.pool.clear(),
+            Happens::Withheld => bench.chain.withhold_next = true,
             Happens::BaseFee(gwei) => bench.chain.base_fee = u128::from(gwei) * super::GWEI,
-            Happens::Crash => bench.restart(),
+            Happens::Crash => {
+                self.waited_for.clear();
+                bench.restart();
+            }
         }
         self.check();
     }
@@ -139,6 +153,8 @@ impl World {
         }
         assert!(self.bench.machine.txs.is_empty(), "still followed: {:?}", self.bench.machine.txs.values().next());
         assert!(self.bench.machine.waiting.is_empty(), "still waiting: {:?}", self.bench.machine.waiting);
+        let unanswered: Vec<_> = self.waited_for.iter().filter(|job| self.bench.answer(**job).is_none()).collect();
+        assert!(unanswered.is_empty(), "nobody told the callers of {unanswered:?}");
         for answer in self.bench.answers.values() {
             assert!(!matches!(answer, Ok(Outcome::Interrupted { .. })));
         }
