@@ -90,7 +90,7 @@ impl Process {
     }
 
     /// The crash points it has come by since it was armed.
-    pub(crate) fn passed(&self) -> Vec<String> {
+    fn passed(&self) -> Vec<String> {
         let tag = |line: &String| Some(line.strip_prefix("crash point ")?.split(' ').next()?.to_owned());
         self.log.lines().iter().filter_map(tag).collect()
     }

@@ -13,8 +13,6 @@ use serde_json::{Value, json};
 
 use super::{CrashNode, Died, Ground};
 
-/// From here on a stop outlives its process.
-const WISH_RECORDED: &str = "sequencer.after_desired_state";
 /// How long a process may take to come by the point it is to die at.
 const TO_REACH: Duration = Duration::from_secs(180);
 
@@ -48,6 +46,8 @@ pub enum Afterwards {
     Runs,
     /// It stands still, as an operator has asked, until it is started.
     StaysStopped,
+    /// It was asked to stop and died before it answered, so that its operator knows of nothing: it does what its store says.
+    KeepsToItsStore,
     /// It signs nothing; it follows L1.
     Follows,
 }
@@ -153,10 +153,6 @@ impl Case {
         let tag = points.split(['=', '@']).next().unwrap_or_default();
         let said = node.says(&format!("crash point {tag} reached")).await;
         ensure!(said.is_ok() && died == Died::ABORTED, "it did not die at {points}, but as {died:?}; {}", node.told());
-        // A stop that died before its wish was on disk was never answered: it binds nobody.
-        if self.afterwards == Afterwards::StaysStopped && !node.passed().iter().any(|tag| tag == WISH_RECORDED) {
-            self.afterwards = Afterwards::Runs;
-        }
         self.node = None;
         Ok(true)
     }
@@ -175,15 +171,17 @@ impl Case {
         self.ground.no_duty_is_shared().await?;
         let changes = if self.afterwards == Afterwards::Follows { Self::FOLLOWER } else { &[] };
         let mut risen = self.ground.rise_with(changes).await?;
+        let stopped = self.ground.desired(&risen).await?.as_deref() == Some("stopped");
         match self.afterwards {
             Afterwards::Follows => {
                 self.ground.agrees(&risen).await?;
                 // The next process of this lane has the data directory to itself.
                 risen.kill().await?;
             }
+            Afterwards::KeepsToItsStore if !stopped => self.works_again(risen).await?,
             Afterwards::Runs => self.works_again(risen).await?,
-            Afterwards::StaysStopped => {
-                ensure!(self.ground.desired(&risen).await?.as_deref() == Some("stopped"), "its wish is lost");
+            Afterwards::StaysStopped | Afterwards::KeepsToItsStore => {
+                ensure!(stopped, "its wish is lost");
                 let status: Value = risen.admin().call("admin_status", json!({})).await?;
                 ensure!(status["actual"]["lifecycle"] == "idle", "it runs against its operator's wish: {status}");
                 let _: Value = risen.admin().call("admin_start", json!({})).await?;

@@ -60,11 +60,6 @@ impl CrashNode {
         Ok(self.process.says(words, 0).await?.1)
     }
 
-    /// The crash points it has come by since it was armed.
-    pub(crate) fn passed(&self) -> Vec<String> {
-        self.process.passed()
-    }
-
     /// Its last words, for an error.
     #[must_use]
     pub fn told(&self) -> String {

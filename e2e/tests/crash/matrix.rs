@@ -95,7 +95,7 @@ async fn stop(case: &mut Case) -> Result<()> {
 
 /// An operator stops the node in a slot: what it has built loses its place.
 async fn stop_in_a_slot(case: &mut Case) -> Result<()> {
-    case.afterwards = Afterwards::StaysStopped;
+    case.afterwards = Afterwards::KeepsToItsStore;
     let points = case.points.clone();
     case.running().await?.arm(&points)?;
     for _ in 0..10 {
