@@ -4,7 +4,7 @@ use std::collections::HashSet;
 use std::sync::{Arc, Mutex, PoisonError};
 
 use alloy::eips::eip4844::Blob;
-use fermata_primitives::{L1Timestamp, SharedClock};
+use fermata_primitives::{L1Timestamp, SharedClock, UnixTime};
 use tokio::sync::watch;
 use tokio_util::task::TaskTracker;
 
@@ -75,6 +75,14 @@ impl Core {
     /// The earliest timestamp the next L1 block can have.
     pub(crate) fn next_block_at(&self, head: &L1HeadInfo) -> L1Timestamp {
         head.timestamp.plus_secs(self.config.ethereum_slot.as_secs())
+    }
+
+    /// Resolves at `wake`; never, where there is none.
+    pub(crate) async fn until(&self, wake: Option<UnixTime>) {
+        match wake {
+            Some(wake) => self.clock.sleep_until(wake).await,
+            None => std::future::pending().await,
+        }
     }
 
     /// Does `work` on the store, off the runtime.

@@ -8,6 +8,7 @@ pub(crate) mod caller;
 mod log;
 pub(crate) mod look;
 mod mark;
+mod rest;
 mod sending;
 
 use std::collections::{BTreeMap, HashMap};
@@ -15,7 +16,7 @@ use std::sync::Arc;
 
 use alloy::primitives::{Address, U256};
 use alloy::signers::local::PrivateKeySigner;
-use fermata_primitives::{Backoff, UnixTime, crash_point};
+use fermata_primitives::{UnixTime, crash_point};
 use tokio::sync::{mpsc, watch};
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
@@ -24,10 +25,11 @@ use tracing::warn;
 use crate::core::Core;
 use crate::desk::caller::Caller;
 use crate::desk::mark::{Ended, Mark};
+use crate::desk::rest::Rest;
 use crate::l1::Reach;
 use crate::machine::job::{Job, JobId};
 use crate::machine::news::News;
-use crate::machine::step::{Change, Effect, Step};
+use crate::machine::step::{Effect, Note, Step};
 use crate::machine::{Machine, Rules};
 use crate::records::{AttemptKind, IntentId};
 use crate::window::next_head;
@@ -97,9 +99,10 @@ pub(crate) struct Desk {
     tasks: TaskTracker,
     stopped: CancellationToken,
     is_looking: bool,
-    backoff: Backoff,
-    /// Nothing is tried again before: the disk or L1 failed.
-    rest_until: Option<UnixTime>,
+    /// After a look that failed. What L1 has said already is acted upon meanwhile.
+    looks: Rest,
+    /// After a step that could not be made durable.
+    disk: Rest,
 }
 
 /// What the machine goes by now.
@@ -124,7 +127,7 @@ impl Desk {
         let (mail, inbox) = mpsc::channel(INBOX);
         let (shown, accounts) = watch::channel(BTreeMap::new());
         let handle = DeskHandle { mail, accounts };
-        let backoff = Backoff::new(std::time::Duration::from_millis(100), core.config.ethereum_slot);
+        let longest = core.config.ethereum_slot;
         let desk = Self {
             core,
             machine,
@@ -136,8 +139,8 @@ impl Desk {
             tasks,
             stopped,
             is_looking: false,
-            backoff,
-            rest_until: None,
+            looks: Rest::new(longest),
+            disk: Rest::new(longest),
         };
         desk.show();
         (desk, handle)
@@ -166,8 +169,10 @@ impl Desk {
             self.take_in(Mail::News(News::Head(head)));
         }
         loop {
-            if !self.is_resting() {
+            if self.disk.ends_after(self.core.clock.now()).is_none() {
                 self.settle().await;
+            }
+            if self.looks.ends_after(self.core.clock.now()).is_none() {
                 self.ask_l1();
             }
             self.show();
@@ -176,7 +181,7 @@ impl Desk {
             let mail = tokio::select! {
                 Some(mail) = self.inbox.recv() => mail,
                 () = next_head(&mut heads) => Mail::News(News::Head(*heads.borrow_and_update())),
-                () = until(&core, wake) => continue,
+                () = core.until(wake) => continue,
             };
             self.take_in(mail);
             // What has come together is looked at together.
@@ -186,18 +191,11 @@ impl Desk {
         }
     }
 
-    fn is_resting(&self) -> bool {
-        self.rest_until.is_some_and(|until| self.core.clock.now() < until)
-    }
-
     fn wake_at(&self) -> Option<UnixTime> {
-        let rest = self.rest_until.filter(|until| *until > self.core.clock.now());
+        let now = self.core.clock.now();
+        let rests = [self.disk.ends_after(now), self.looks.ends_after(now)];
         let wake = self.machine.wake_at(&rules(&self.core, &self.signers));
-        rest.into_iter().chain(wake).min()
-    }
-
-    fn rest(&mut self) {
-        self.rest_until = Some(self.core.clock.now() + self.backoff.wait());
+        rests.into_iter().flatten().chain(wake).min()
     }
 
     fn take_in(&mut self, mail: Mail) {
@@ -211,17 +209,20 @@ impl Desk {
                 self.is_looking = false;
                 warn!(error = crate::window::with_cause(&error), "a look at L1 failed");
                 self.machine.note_unusable(&crate::window::with_cause(&error));
-                self.rest();
+                self.looks.begin(self.core.clock.now());
             }
         }
     }
 
     fn take_news(&mut self, news: News) {
         match &news {
-            News::Head(_) => self.rest_until = None,
+            News::Head(_) => {
+                self.looks.end();
+                self.disk.end();
+            }
             News::Looked(_) => {
                 self.is_looking = false;
-                self.backoff.reset();
+                self.looks.forget();
             }
             News::Interrupted(job) => drop(self.callers.remove(job)),
             News::Balances(_)
@@ -237,13 +238,19 @@ impl Desk {
     /// Does all that is to be done. When the disk fails, what could not be written is decided again later.
     async fn settle(&mut self) {
         while let Some(step) = self.machine.decide(&rules(&self.core, &self.signers)) {
+            let is_written = !step.records().is_empty();
             match commit(&self.core, &mut self.machine, step).await {
-                Ok(effects) => effects.into_iter().for_each(|effect| self.carry_out(effect)),
+                Ok(effects) => {
+                    if is_written {
+                        self.disk.forget();
+                    }
+                    effects.into_iter().for_each(|effect| self.carry_out(effect));
+                }
                 Err((leased, error)) => {
                     warn!(error = crate::window::with_cause(&error), "a step could not be made durable");
                     match leased {
                         Some(job) => self.give_up(job, error),
-                        None => return self.rest(),
+                        None => return self.disk.begin(self.core.clock.now()),
                     }
                 }
             }
@@ -252,7 +259,7 @@ impl Desk {
 
     /// A job whose record cannot be written is its caller's again: nothing of it was sent.
     fn give_up(&mut self, job: JobId, error: Error) {
-        self.machine.apply(Change::Drop { job });
+        self.machine.note(Note::Drop { job });
         self.answer(job, Err(error));
     }
 
@@ -329,29 +336,26 @@ impl Desk {
     }
 }
 
-async fn until(core: &Core, wake: Option<UnixTime>) {
-    match wake {
-        Some(wake) => core.clock.sleep_until(wake).await,
-        None => std::future::pending().await,
-    }
-}
-
 /// Makes a step durable and lets the machine know; its effects are the caller's to carry out.
 pub(crate) async fn commit(
     core: &Core,
     machine: &mut Machine,
     step: Step,
 ) -> Result<Vec<Effect>, (Option<JobId>, Error)> {
-    let marks = Mark::all(machine, step.changes());
+    let marks = Mark::all(machine, step.records());
     if marks.contains(&Mark::Ended(Ended::InBlock)) {
         crash_point!("publisher.after_landing");
     }
     let leased = step.leased_job();
     let committed = core.on_store(move |store| store.commit_step(step)).await;
-    let (changes, effects) = committed.map_err(|error| (leased, error))?.into_parts();
-    for change in changes {
-        log::tell(machine, &change);
-        machine.apply(change);
+    let (records, notes, effects) = committed.map_err(|error| (leased, error))?.into_parts();
+    for record in records {
+        log::tell(machine, &record);
+        machine.apply(record);
+    }
+    for note in notes {
+        log::tell_note(&note);
+        machine.note(note);
     }
     marks.into_iter().for_each(Mark::reach);
     Ok(effects)

@@ -6,12 +6,10 @@ use std::path::Path;
 
 use alloy::primitives::{Address, B256};
 
+use crate::machine::account::MOST_IN_FLIGHT;
 use crate::records::{AccountRecord, IntentId, StoredTx};
 use crate::store::Store;
 use crate::{Error, L1TxState};
-
-/// Most transactions of an account that may be in flight: pools take 16, and two places are kept for cancels.
-pub(crate) const MOST_IN_FLIGHT: usize = 14;
 
 /// What a check of a store found.
 #[derive(Clone, PartialEq, Eq, Debug, Default)]

@@ -1,7 +1,7 @@
 //! What the publisher knows and what it does next, as pure values.
 //!
 //! ```text
-//! observe(news)  ->  decide(now)  ->  Step  ->  the store commits it  ->  apply(changes), then its effects
+//! observe(news)  ->  decide(now)  ->  Step  ->  the store commits it  ->  apply(records), note(notes), then its effects
 //! ```
 //!
 //! [`Machine::observe`] takes in what came from outside and changes nothing durable. [`Machine::decide`] looks at all that
@@ -32,7 +32,7 @@ use crate::desk::AccountView;
 use crate::machine::account::{Account, Role};
 use crate::machine::job::{Gas, JobId, Waiting};
 use crate::machine::news::{Look, News, TxSight};
-use crate::machine::step::{Change, Lease, Step};
+use crate::machine::step::{Lease, Note, Record, Step};
 use crate::machine::tx::{FirstAnswer, Seen, Tx};
 use crate::records::{AccountRecord, AttemptRecord, IntentId, IntentRecord, StoredTx};
 use crate::{FeeConfig, FeeMarket, L1HeadInfo, L1TxState, RejectReason};
@@ -282,8 +282,10 @@ impl Seen {
         if is_new && beat > self.sent_at {
             self.resent = 0;
         }
-        if is_new && self.in_pool && beat > self.attempted_at {
+        // The same head is not missed twice.
+        if self.in_pool && beat > self.attempted_at && beat > self.missed_at {
             self.missed += 1;
+            self.missed_at = beat;
         }
         self.sight = Some((beat, sight));
     }
@@ -303,35 +305,40 @@ impl Seen {
 
 /// What has become durable.
 impl Machine {
-    /// Changes what is known as the store was changed.
-    pub(crate) fn apply(&mut self, change: Change) {
+    /// Knows what the store keeps now.
+    pub(crate) fn apply(&mut self, record: Record) {
+        match record {
+            Record::Lease(lease) => self.leased(*lease),
+            Record::Attempt { intent, attempt, number: _ } => self.attempted(intent, attempt),
+            Record::Move { intent, account } => self.moved(*intent, account),
+        }
+    }
+
+    /// Knows what a step has decided beside its records.
+    pub(crate) fn note(&mut self, note: Note) {
         let beat = self.beat;
-        match change {
-            Change::Lease(lease) => self.leased(*lease),
-            Change::Attempt { intent, attempt, number: _ } => self.attempted(intent, attempt),
-            Change::Move { intent, account } => self.moved(*intent, account),
-            Change::Hold { job, until, reason } => self.with_waiting(job, |waiting| {
+        match note {
+            Note::Hold { job, until, reason } => self.with_waiting(job, |waiting| {
                 waiting.held_until = until;
                 waiting.reason = Some(reason);
             }),
-            Change::AskGas { job } => self.with_waiting(job, |waiting| waiting.gas = Gas::Asked),
-            Change::Blocked { intent, by } => self.with_tx(intent, |tx| {
+            Note::AskGas { job } => self.with_waiting(job, |waiting| waiting.gas = Gas::Asked),
+            Note::Blocked { intent, by } => self.with_tx(intent, |tx| {
                 tx.seen.blocked = Some(by);
                 tx.seen.attempted_at = beat;
             }),
-            Change::Resend { intent, attempt } => self.with_tx(intent, |tx| {
+            Note::Resend { intent, attempt } => self.with_tx(intent, |tx| {
                 tx.seen.sending = Some(attempt);
                 tx.seen.sent_at = beat;
                 tx.seen.resent += 1;
             }),
-            Change::Drop { job } => self.waiting.retain(|waiting| waiting.job.id != job),
-            Change::Requeue { job, tries, until, reason } => {
-                let waiting =
-                    Waiting { tries, held_until: until, reason: Some(reason), ..Waiting::new(job, self.beat) };
+            Note::Drop { job } => self.waiting.retain(|waiting| waiting.job.id != job),
+            Note::Requeue { job, tries, until, reason } => {
+                let waiting = Waiting { tries, held_until: until, reason: Some(reason), ..Waiting::new(job, beat) };
                 self.waiting.push_front(waiting);
             }
-            Change::Broke { account } => self.with_account(account, Account::note_broke),
-            Change::DoubtNonce { account } => self.with_account(account, |account| account.nonce_in_doubt = true),
+            Note::Broke { account } => self.with_account(account, Account::note_broke),
+            Note::DoubtNonce { account } => self.with_account(account, |account| account.nonce_in_doubt = true),
         }
     }
 

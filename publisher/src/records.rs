@@ -4,7 +4,7 @@ use alloy::primitives::{Address, B256, Bytes, U256};
 use fermata_primitives::{L1Timestamp, UnixTime};
 use serde::{Deserialize, Serialize};
 
-use crate::{Fees, L1Request, L1TxState, MinedTx, SuccessRule};
+use crate::{Fees, L1Request, L1TxState, MinedTx, PreparedBlobs, SuccessRule};
 
 /// Number of an intent, counted up from 0 and never used again.
 pub(crate) type IntentId = u64;
@@ -75,6 +75,11 @@ impl IntentRecord {
     /// Its own dedup key, and those of its entries.
     pub(crate) fn dedup_keys(&self) -> impl Iterator<Item = &String> {
         self.dedup_key.iter().chain(self.success.entry_keys())
+    }
+
+    /// What its cancel carries: one empty blob in place of blobs, because a pool replaces a blob transaction by another alone.
+    pub(crate) fn cancel_blobs(&self) -> Option<PreparedBlobs> {
+        (self.blob_count > 0).then(PreparedBlobs::one_empty)
     }
 
     /// True once nothing more can happen to it.

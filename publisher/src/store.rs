@@ -15,7 +15,7 @@ use serde::Serialize;
 use serde::de::DeserializeOwned;
 
 use crate::fsck::Contents;
-use crate::machine::step::{Change, Committed, Lease, Step};
+use crate::machine::step::{Committed, Lease, Record, Step};
 use crate::records::{AccountRecord, AttemptRecord, IntentId, IntentRecord, StoredTx};
 use crate::store_open::{Databases, DirLock, RawDb, damaged, open_env};
 use crate::tx::SignedTx;
@@ -115,27 +115,16 @@ impl Store {
     /// # Errors
     /// [`Error::Store`]: the step has not happened, and is decided again.
     pub(crate) fn commit_step(&self, step: Step) -> Result<Committed, Error> {
-        step.commit(|changes| match changes.iter().any(Change::is_durable) {
-            true => self.write_changes(changes),
-            false => Ok(()),
-        })
+        step.commit(|records| self.write_records(records))
     }
 
-    fn write_changes(&self, changes: &[Change]) -> Result<(), Error> {
+    fn write_records(&self, records: &[Record]) -> Result<(), Error> {
         let mut txn = self.write()?;
-        for change in changes {
-            match change {
-                Change::Lease(lease) => self.write_lease(&mut txn, lease)?,
-                Change::Attempt { intent, number, attempt } => self.put_attempt(&mut txn, *intent, *number, attempt)?,
-                Change::Move { intent, account } => self.write_move(&mut txn, intent, account)?,
-                Change::Hold { .. }
-                | Change::AskGas { .. }
-                | Change::Blocked { .. }
-                | Change::Resend { .. }
-                | Change::Drop { .. }
-                | Change::Requeue { .. }
-                | Change::Broke { .. }
-                | Change::DoubtNonce { .. } => {}
+        for record in records {
+            match record {
+                Record::Lease(lease) => self.write_lease(&mut txn, lease)?,
+                Record::Attempt { intent, number, attempt } => self.put_attempt(&mut txn, *intent, *number, attempt)?,
+                Record::Move { intent, account } => self.write_move(&mut txn, intent, account)?,
             }
         }
         self.commit(txn)
@@ -160,13 +149,19 @@ impl Store {
         Ok(())
     }
 
-    /// An intent as it stands now, with its account; gives those dedup keys free that had no effect, and drops the oldest
-    /// final ones beyond those that are kept; one that sent value along is kept for as long as a cap counts it.
+    /// An intent as it stands now, with its account. Those dedup keys are free that had no effect, unless its block was removed:
+    /// it may land again. The oldest final ones go beyond those that are kept; one that sent value along is kept for as long
+    /// as a cap counts it.
     fn write_move(&self, txn: &mut RwTxn<'_>, intent: &IntentRecord, account: &AccountRecord) -> Result<(), Error> {
         self.put_intent(txn, intent)?;
         self.put(txn, self.db.accounts, intent.account.as_slice(), account)?;
         for key in intent.ineffective_keys() {
             self.free_dedup_key(txn, intent.id, key)?;
+        }
+        if !intent.state.is_settled() {
+            for key in intent.dedup_keys() {
+                self.take_dedup_key(txn, intent.id, key)?;
+            }
         }
         if !intent.is_final() {
             return Ok(());
@@ -260,6 +255,15 @@ impl Store {
     ) -> Result<(), Error> {
         self.put(txn, self.db.attempts, &numbered(id, number), attempt)?;
         self.put_raw(txn, self.db.hash_index, attempt.hash.as_slice(), &id.to_be_bytes())
+    }
+
+    /// Where nobody has it: what a later intent holds stays with that.
+    fn take_dedup_key(&self, txn: &mut RwTxn<'_>, id: IntentId, key: &str) -> Result<(), Error> {
+        let key = dedup_hash(key);
+        if self.get_raw(txn, self.db.dedup, &key)?.is_none() {
+            self.put_raw(txn, self.db.dedup, &key, &id.to_be_bytes())?;
+        }
+        Ok(())
     }
 
     fn free_dedup_key(&self, txn: &mut RwTxn<'_>, id: IntentId, key: &str) -> Result<(), Error> {

@@ -546,6 +546,25 @@ async fn a_transaction_that_can_never_be_valid_is_rejected_at_once_and_changes_n
 }
 
 #[tokio::test(start_paused = true)]
+async fn a_verdict_is_acted_upon_while_l1_cannot_be_looked_at() {
+    let (fake, dir) = (FakeL1::new(), tempfile::tempdir().unwrap());
+    let manager = started(&fake, dir.path(), 1).await;
+    fake.hold(SEND);
+    fake.on_send([OnSend::Refuse("intrinsic gas too low")]);
+    let sending = Sending::begin(&manager, soon("odd"));
+    fake.until_called(SEND, 1).await;
+    // What waits has L1 looked at.
+    let _later = Sending::begin(&manager, request("later", GENESIS + 5 * ETHEREUM_SLOT, GENESIS + 6 * ETHEREUM_SLOT));
+    let looks = fake.calls(LOOK);
+    fake.make_dead(LOOK);
+    fake.mine_empty();
+    fake.until_called(LOOK, looks + 1).await;
+    fake.release();
+    let outcome = sending.outcome().await;
+    assert!(matches!(outcome, Outcome::Rejected { reason: RejectReason::Refused { .. } }), "{outcome:?}");
+}
+
+#[tokio::test(start_paused = true)]
 async fn success_is_an_event_of_the_right_contract_in_the_receipt() {
     let (fake, dir) = (FakeL1::new(), tempfile::tempdir().unwrap());
     let manager = started(&fake, dir.path(), 1).await;

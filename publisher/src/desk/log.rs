@@ -4,18 +4,18 @@ use tracing::{info, warn};
 
 use crate::L1TxState;
 use crate::machine::Machine;
-use crate::machine::step::Change;
+use crate::machine::step::{Note, Record};
 use crate::records::{AttemptKind, IntentRecord};
 
-/// Tells what has changed, before the machine knows.
-pub(super) fn tell(machine: &Machine, change: &Change) {
-    match change {
-        Change::Lease(lease) => {
+/// Tells what was recorded, before the machine knows.
+pub(super) fn tell(machine: &Machine, record: &Record) {
+    match record {
+        Record::Lease(lease) => {
             let (intent, fees) = (&lease.intent, &lease.attempt.fees);
             let (label, account, nonce, hash) = (&intent.label, intent.account, intent.nonce, lease.attempt.hash);
             info!(label, %account, nonce, %hash, max_fee = fees.max_fee_per_gas, tip = fees.tip, "recorded");
         }
-        Change::Attempt { intent, attempt, .. } => {
+        Record::Attempt { intent, attempt, .. } => {
             let label = machine.txs.get(intent).map(|tx| tx.stored.intent.label.as_str()).unwrap_or_default();
             let (hash, max_fee) = (attempt.hash, attempt.fees.max_fee_per_gas);
             match attempt.kind {
@@ -23,15 +23,17 @@ pub(super) fn tell(machine: &Machine, change: &Change) {
                 AttemptKind::Initial | AttemptKind::SpeedUp => info!(label, %hash, max_fee, "its bid is raised"),
             }
         }
-        Change::Move { intent, .. } => tell_move(machine, intent),
-        Change::Blocked { by, .. } => warn!(%by, "its bid cannot be raised: the one before stays"),
-        Change::Requeue { job, reason, .. } => warn!(label = job.request.label, %reason, "the node refused it"),
-        Change::Resend { intent, .. } => info!(intent, "no node has it: the same bytes go out again"),
-        Change::Hold { .. }
-        | Change::AskGas { .. }
-        | Change::Drop { .. }
-        | Change::Broke { .. }
-        | Change::DoubtNonce { .. } => {}
+        Record::Move { intent, .. } => tell_move(machine, intent),
+    }
+}
+
+/// Tells what was noted, where an operator wants to know.
+pub(super) fn tell_note(note: &Note) {
+    match note {
+        Note::Blocked { by, .. } => warn!(%by, "its bid cannot be raised: the one before stays"),
+        Note::Requeue { job, reason, .. } => warn!(label = job.request.label, %reason, "the node refused it"),
+        Note::Resend { intent, .. } => info!(intent, "no node has it: the same bytes go out again"),
+        Note::Hold { .. } | Note::AskGas { .. } | Note::Drop { .. } | Note::Broke { .. } | Note::DoubtNonce { .. } => {}
     }
 }
 

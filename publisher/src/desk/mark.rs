@@ -4,7 +4,7 @@ use fermata_primitives::crash_point;
 
 use crate::L1TxState;
 use crate::machine::Machine;
-use crate::machine::step::Change;
+use crate::machine::step::Record;
 use crate::machine::tx::FirstAnswer;
 use crate::records::{AttemptKind, IntentRecord};
 
@@ -27,24 +27,16 @@ pub(super) enum Ended {
 }
 
 impl Mark {
-    /// What `changes` will make durable.
-    pub(super) fn all(machine: &Machine, changes: &[Change]) -> Vec<Self> {
-        changes.iter().filter_map(|change| Self::of(machine, change)).collect()
+    /// What `records` will make durable.
+    pub(super) fn all(machine: &Machine, records: &[Record]) -> Vec<Self> {
+        records.iter().filter_map(|record| Self::of(machine, record)).collect()
     }
 
-    fn of(machine: &Machine, change: &Change) -> Option<Self> {
-        match change {
-            Change::Lease(_) => Some(Self::Recorded),
-            Change::Attempt { attempt, .. } => (attempt.kind == AttemptKind::Cancel).then_some(Self::CancelRecorded),
-            Change::Move { intent, .. } => Self::of_move(machine, intent),
-            Change::Hold { .. }
-            | Change::AskGas { .. }
-            | Change::Blocked { .. }
-            | Change::Resend { .. }
-            | Change::Drop { .. }
-            | Change::Requeue { .. }
-            | Change::Broke { .. }
-            | Change::DoubtNonce { .. } => None,
+    fn of(machine: &Machine, record: &Record) -> Option<Self> {
+        match record {
+            Record::Lease(_) => Some(Self::Recorded),
+            Record::Attempt { attempt, .. } => (attempt.kind == AttemptKind::Cancel).then_some(Self::CancelRecorded),
+            Record::Move { intent, .. } => Self::of_move(machine, intent),
         }
     }
 

@@ -84,11 +84,11 @@ impl Sending {
 
     /// What is handed over: with the sidecar, of the request or of a cancel.
     async fn bytes(&self) -> Result<alloy::primitives::Bytes, Error> {
-        let blobs = match (self.attempt.kind, self.intent.blob_count, &self.blobs) {
-            (_, 0, _) => None,
-            (AttemptKind::Cancel, _, _) => Some(PreparedBlobs::one_empty()),
-            (AttemptKind::Initial | AttemptKind::SpeedUp, _, Some(blobs)) => Some(blobs.clone()),
-            (AttemptKind::Initial | AttemptKind::SpeedUp, _, None) => {
+        let blobs = match (self.attempt.kind, &self.blobs) {
+            (AttemptKind::Cancel, _) => self.intent.cancel_blobs(),
+            (AttemptKind::Initial | AttemptKind::SpeedUp, Some(blobs)) => Some(blobs.clone()),
+            (AttemptKind::Initial | AttemptKind::SpeedUp, None) if self.intent.blob_count == 0 => None,
+            (AttemptKind::Initial | AttemptKind::SpeedUp, None) => {
                 let intent = self.intent.clone();
                 self.core.on_store(move |store| store.blobs(&intent)).await?
             }

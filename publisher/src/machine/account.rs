@@ -6,6 +6,9 @@ use crate::NonceLedger;
 use crate::machine::news::AccountSight;
 use crate::records::AccountRecord;
 
+/// Most transactions of an account that may be in flight: pools take 16, and two places are kept for cancels.
+pub(crate) const MOST_IN_FLIGHT: usize = 14;
+
 /// What an account is for.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub(crate) enum Role {

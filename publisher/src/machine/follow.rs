@@ -2,7 +2,7 @@
 
 use crate::classify::{RefusalClass, Verdict};
 use crate::machine::news::TxSight;
-use crate::machine::step::{Change, Effect, Step};
+use crate::machine::step::{Effect, Note, Record, Step};
 use crate::machine::tx::{FirstAnswer, Tx};
 use crate::machine::{Machine, Rules};
 use crate::records::{AccountRecord, AttemptKind, Finality, IntentRecord};
@@ -66,7 +66,7 @@ impl Machine {
             record.settled_nonce = record.settled_nonce.max(intent.nonce + 1);
         }
         intent.finality = reached;
-        Some(Step::of(Change::Move { intent: Box::new(intent), account: record }))
+        Some(Record::Move { intent: Box::new(intent), account: record }.into())
     }
 
     fn is_deep(&self, mined: &MinedTx, rules: &Rules<'_>) -> bool {
@@ -114,13 +114,13 @@ impl Machine {
         let (now, next_head) = (self.beat, self.beat + 1);
         let tries = tx.tries + 1;
         let now = if tries < MOST_TRIES { now } else { next_head };
-        let again = |until| Change::Requeue { job: job.clone(), tries, until, reason: reason.clone() };
+        let again = |until| Note::Requeue { job: job.clone(), tries, until, reason: reason.clone() };
         Some(match class {
             RefusalClass::Format | RefusalClass::Shape => {
                 step.then(Effect::Answer(job.id, Ok(Outcome::Rejected { reason })))
             }
-            RefusalClass::InsufficientFunds => step.and(Change::Broke { account }).and(again(now)),
-            RefusalClass::NonceTooLow => step.and(Change::DoubtNonce { account }).and(again(now)),
+            RefusalClass::InsufficientFunds => step.and(Note::Broke { account }).and(again(now)),
+            RefusalClass::NonceTooLow => step.and(Note::DoubtNonce { account }).and(again(now)),
             RefusalClass::NonceTooHigh
             | RefusalClass::ReplacementUnderpriced
             | RefusalClass::Underpriced
@@ -140,7 +140,7 @@ impl Machine {
         }
         let (account, nonce) = (tx.stored.intent.account, tx.stored.intent.nonce);
         let outcome = Outcome::Rejected { reason: RejectReason::Superseded { account, nonce } };
-        let step = self.step(tx, L1TxEvent::ForeignNonce, None)?.and(Change::DoubtNonce { account });
+        let step = self.step(tx, L1TxEvent::ForeignNonce, None)?.and(Note::DoubtNonce { account });
         Some(step.answering(tx.job.as_ref(), outcome))
     }
 
@@ -162,7 +162,7 @@ impl Machine {
         let may =
             tx.is_cancelled() || (!tx.seen.is_interrupted && self.next_block_at(rules) < tx.stored.intent.deadline);
         let (id, attempt) = (tx.stored.intent.id, tx.stored.attempts.len().checked_sub(1)?);
-        may.then(|| Step::of(Change::Resend { intent: id, attempt }).then(Effect::Send(id, attempt)))
+        may.then(|| Step::from(Note::Resend { intent: id, attempt }).then(Effect::Send(id, attempt)))
     }
 
     /// The transaction moves by `event`; none where the table has no such move, which is a bug that changes nothing.
@@ -173,7 +173,7 @@ impl Machine {
         intent.finality = if is_deep { Finality::Confirmed } else { Finality::Open };
         intent.mined = mined.map(|(mined, _)| mined.clone());
         let account = self.account_after(&intent)?;
-        Some(Step::of(Change::Move { intent: Box::new(intent), account }))
+        Some(Record::Move { intent: Box::new(intent), account }.into())
     }
 
     fn account_after(&self, intent: &IntentRecord) -> Option<AccountRecord> {

@@ -2,31 +2,21 @@
 
 use std::cmp::Reverse;
 use std::collections::BTreeMap;
-use std::time::Duration;
 
 use alloy::primitives::{Address, U256};
-use fermata_primitives::{L1Timestamp, UnixTime};
+use fermata_primitives::UnixTime;
 
 use crate::error::AccountBalance;
 use crate::fees::horizon;
-use crate::fsck::MOST_IN_FLIGHT;
-use crate::machine::account::{Account, Role};
+use crate::machine::account::{Account, MOST_IN_FLIGHT, Role};
 use crate::machine::job::{Gas, Pinned, Waiting};
-use crate::machine::step::{Change, Effect, Lease, Step};
+use crate::machine::step::{Effect, Lease, Note, Record, Step};
 use crate::machine::tx::Tx;
 use crate::machine::{Machine, Rules, is_answered};
 use crate::records::{AttemptKind, AttemptRecord, IntentRecord};
 use crate::tx::{SignedTx, TRANSFER_GAS, TxBody};
-use crate::window::{MISSED_AFTER, Window};
+use crate::window::{NextBlock, Position, Window};
 use crate::{Error, Fees, Outcome, PreparedBlobs, RejectReason, first_fees};
-
-/// How the next L1 block lies to a window.
-#[derive(Clone, Copy, PartialEq, Eq, Debug)]
-pub(super) enum Position {
-    Before,
-    Within,
-    Behind,
-}
 
 /// A pool holds transactions of one type of an account at a time.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
@@ -68,20 +58,18 @@ impl Machine {
             Ok(fees) => self.launch(waiting, fees, rules),
             Err(ceiling) => {
                 let (job, until) = (job.id, self.beat + 1);
-                Some(Step::of(Change::Hold { job, until, reason: ceiling.into() }))
+                Some(Note::Hold { job, until, reason: ceiling.into() }.into())
             }
         }
     }
 
-    /// Where the next L1 block lies. A slot of L1 that must have gone without a block is not waited for: one is missed now
-    /// and then; a head that is further behind is a node that is, and says nothing about the next block.
+    /// Where the next L1 block lies.
     pub(super) fn position(&self, window: Window, rules: &Rules<'_>) -> Position {
-        let next = self.next_block_at(rules);
-        if next >= window.deadline {
-            return Position::Behind;
-        }
-        let is_open = next >= window.not_before || is_missed(next, window, rules);
-        if is_open { Position::Within } else { Position::Before }
+        window.position(self.next_block(rules), rules.time)
+    }
+
+    fn next_block(&self, rules: &Rules<'_>) -> NextBlock {
+        NextBlock { due: self.next_block_at(rules), slot: rules.ethereum_slot }
     }
 
     /// The deadline is out of reach: answers what stood in the way, or that nobody asked in time.
@@ -115,7 +103,7 @@ impl Machine {
             Gas::Limit(gas_limit) => self.lease(waiting, (account, fees, gas_limit), rules),
             Gas::Unknown => {
                 let estimate = Effect::Estimate { job: job.clone(), account, fees };
-                Some(Step::of(Change::AskGas { job: job.id }).then(estimate))
+                Some(Step::from(Note::AskGas { job: job.id }).then(estimate))
             }
             Gas::Asked => None,
         }
@@ -156,7 +144,7 @@ impl Machine {
             attempt,
             account: account.record_after_lease(nonce),
         };
-        Some(Step::of(Change::Lease(Box::new(lease))).then(Effect::Send(id, 0)))
+        Some(Step::from(Record::Lease(Box::new(lease))).then(Effect::Send(id, 0)))
     }
 
     /// The account that carries least, then the richest, then the least recently used, of those that may and can pay.
@@ -216,26 +204,14 @@ impl Machine {
 
     /// When to look again though L1 has no new head: a slot of L1 may go without a block.
     pub(crate) fn wake_at(&self, rules: &Rules<'_>) -> Option<UnixTime> {
-        let next = self.next_block_at(rules);
-        let windows = self.waiting.iter().map(|waiting| waiting.job.request.window());
-        let mut wakes = windows.filter(|window| may_be_missed(next, *window, rules));
-        wakes.next().map(|_| UnixTime::from(next) + MISSED_AFTER).filter(|wake| *wake > rules.time)
+        let next = self.next_block(rules);
+        let mut windows = self.waiting.iter().map(|waiting| waiting.job.request.window());
+        windows.find_map(|window| window.wakes_at(next, rules.time))
     }
 }
 
 /// The job has its answer.
 fn ended(waiting: &Waiting, answer: Result<Outcome, Error>) -> Step {
     let job = waiting.job.id;
-    Step::of(Change::Drop { job }).then(Effect::Answer(job, answer))
-}
-
-/// True when the window opens right behind the next block, and L1's slots are long enough to tell a missed one.
-fn may_be_missed(next: L1Timestamp, window: Window, rules: &Rules<'_>) -> bool {
-    let slot: Duration = rules.ethereum_slot;
-    slot > MISSED_AFTER && next < window.not_before && next.plus_secs(slot.as_secs()) >= window.not_before
-}
-
-fn is_missed(next: L1Timestamp, window: Window, rules: &Rules<'_>) -> bool {
-    let is_due = rules.time >= UnixTime::from(next) + MISSED_AFTER;
-    is_due && rules.time < UnixTime::from(window.deadline) && may_be_missed(next, window, rules)
+    Step::from(Note::Drop { job }).then(Effect::Answer(job, answer))
 }

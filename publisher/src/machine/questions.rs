@@ -2,10 +2,10 @@
 
 use alloy::primitives::{Address, B256};
 
-use crate::machine::lease::Position;
 use crate::machine::tx::Tx;
 use crate::machine::{Machine, Rules};
 use crate::records::{Finality, IntentId};
+use crate::window::Position;
 
 /// A node is asked whether it still has a transaction at every head of this many.
 const PROBE_EVERY: u64 = 2;

@@ -3,12 +3,12 @@
 use alloy::primitives::{Bytes, U256};
 use fermata_primitives::L1Timestamp;
 
-use crate::machine::step::{Change, Effect, Step};
+use crate::machine::step::{Effect, Note, Record, Step};
 use crate::machine::tx::Tx;
 use crate::machine::{Machine, Rules};
 use crate::records::{AttemptKind, AttemptRecord};
 use crate::tx::{SignedTx, TRANSFER_GAS, TxBody};
-use crate::{FeeMarket, Fees, L1TxState, PreparedBlobs, Replacement, replacement_fees};
+use crate::{FeeMarket, Fees, L1TxState, Replacement, replacement_fees};
 
 /// Least L1 blocks that may come without a transaction before it bids more: one may be a slot without a block.
 const LEAST_PATIENCE: u64 = 2;
@@ -44,10 +44,10 @@ impl Machine {
             Ok(fees) => {
                 let attempt = self.signed(tx, kind, fees, rules)?;
                 let number = tx.stored.attempts.len();
-                Some(Step::of(Change::Attempt { intent, number, attempt }).then(Effect::Send(intent, number)))
+                Some(Step::from(Record::Attempt { intent, number, attempt }).then(Effect::Send(intent, number)))
             }
             // The old attempt stays, and is tried to be replaced at the next head.
-            Err(by) => (tx.seen.attempted_at < self.beat).then(|| Step::of(Change::Blocked { intent, by })),
+            Err(by) => (tx.seen.attempted_at < self.beat).then(|| Note::Blocked { intent, by }.into()),
         }
     }
 
@@ -105,6 +105,7 @@ impl Machine {
         let signer = rules.signers.get(&tx.stored.intent.account)?;
         let first = SignedTx::from_canonical(&tx.stored.attempts.first()?.signed)?;
         let (chain_id, nonce) = (rules.chain_id, tx.stored.intent.nonce);
+        let cancel_hashes = tx.stored.intent.cancel_blobs().map(|blobs| blobs.versioned_hashes()).unwrap_or_default();
         let body = match kind {
             AttemptKind::Cancel => TxBody {
                 chain_id,
@@ -114,18 +115,13 @@ impl Machine {
                 calldata: Bytes::new(),
                 gas_limit: TRANSFER_GAS,
                 fees,
-                versioned_hashes: cancel_blobs(tx).map(|blobs| blobs.versioned_hashes()).unwrap_or_default(),
+                versioned_hashes: cancel_hashes,
             },
             AttemptKind::Initial | AttemptKind::SpeedUp => first.body_with(chain_id, fees),
         };
         let signed = SignedTx::sign(body, signer).ok()?;
         Some(AttemptRecord { kind, fees, hash: signed.hash(), signed: signed.canonical() })
     }
-}
-
-/// What a cancel carries: one empty blob in place of blobs, because a pool replaces a blob transaction by another alone.
-pub(crate) fn cancel_blobs(tx: &Tx) -> Option<PreparedBlobs> {
-    (tx.stored.intent.blob_count > 0).then(PreparedBlobs::one_empty)
 }
 
 /// How many L1 blocks may come without it: the shorter its window, the fewer.

@@ -11,30 +11,35 @@ use crate::machine::job::{Job, JobId};
 use crate::records::{AccountRecord, AttemptRecord, IntentId, IntentRecord};
 use crate::{Error, Fees, Outcome, RejectReason};
 
-/// One change of what the publisher knows.
+/// A change that the store keeps.
 #[derive(Debug, Clone)]
-pub(crate) enum Change {
+pub(crate) enum Record {
     /// A job becomes a transaction: its nonce, its first attempt, its payload.
     Lease(Box<Lease>),
     /// Another attempt with the same nonce.
     Attempt { intent: IntentId, number: usize, attempt: AttemptRecord },
     /// The transaction has moved; its account is kept beside it.
     Move { intent: Box<IntentRecord>, account: AccountRecord },
-    /// A job waits again. Not durable.
+}
+
+/// A change of what this run knows, which ends with it.
+#[derive(Debug, Clone)]
+pub(crate) enum Note {
+    /// A job waits again.
     Hold { job: JobId, until: u64, reason: RejectReason },
-    /// The node is asked how much gas a job needs. Not durable.
+    /// The node is asked how much gas a job needs.
     AskGas { job: JobId },
-    /// The bid of a transaction cannot be raised now. Not durable.
+    /// The bid of a transaction cannot be raised now.
     Blocked { intent: IntentId, by: crate::CeilingExceeded },
-    /// The same bytes go out again. Not durable.
+    /// The same bytes go out again.
     Resend { intent: IntentId, attempt: usize },
-    /// A job waits no longer. Not durable.
+    /// A job waits no longer.
     Drop { job: JobId },
-    /// A job whose transaction was refused waits for another. Not durable.
+    /// A job whose transaction was refused waits for another.
     Requeue { job: Arc<Job>, tries: u32, until: u64, reason: RejectReason },
-    /// An account cannot pay. Not durable.
+    /// An account cannot pay.
     Broke { account: Address },
-    /// The next nonce of an account is in doubt. Not durable.
+    /// The next nonce of an account is in doubt.
     DoubtNonce { account: Address },
 }
 
@@ -64,25 +69,35 @@ pub(crate) enum Effect {
 #[derive(Debug, Default)]
 #[must_use = "a step that is not committed never happens"]
 pub(crate) struct Step {
-    changes: Vec<Change>,
+    records: Vec<Record>,
+    notes: Vec<Note>,
     effects: Vec<Effect>,
 }
 
-/// A step whose changes are on disk.
+/// A step whose records are on disk.
 #[derive(Debug)]
 pub(crate) struct Committed(Step);
 
-impl Step {
-    pub(crate) fn of(change: Change) -> Self {
-        Self { changes: vec![change], effects: Vec::new() }
+impl From<Record> for Step {
+    fn from(record: Record) -> Self {
+        Self { records: vec![record], ..Self::default() }
     }
+}
 
-    pub(crate) fn and(mut self, change: Change) -> Self {
-        self.changes.push(change);
+impl From<Note> for Step {
+    fn from(note: Note) -> Self {
+        Self::default().and(note)
+    }
+}
+
+impl Step {
+    /// Notes something as well.
+    pub(crate) fn and(mut self, note: Note) -> Self {
+        self.notes.push(note);
         self
     }
 
-    /// Once the changes are durable.
+    /// Once the records are durable.
     pub(crate) fn then(mut self, effect: Effect) -> Self {
         self.effects.push(effect);
         self
@@ -96,47 +111,33 @@ impl Step {
         }
     }
 
-    pub(crate) fn changes(&self) -> &[Change] {
-        &self.changes
+    pub(crate) fn records(&self) -> &[Record] {
+        &self.records
     }
 
-    /// The step, once `write` has made its changes durable.
+    /// The step, once `write` has made its records durable; where there are none, nothing is written.
     ///
     /// # Errors
     /// What `write` answers: the step has not happened then, and is decided again.
-    pub(crate) fn commit(self, write: impl FnOnce(&[Change]) -> Result<(), Error>) -> Result<Committed, Error> {
-        write(&self.changes)?;
+    pub(crate) fn commit(self, write: impl FnOnce(&[Record]) -> Result<(), Error>) -> Result<Committed, Error> {
+        if !self.records.is_empty() {
+            write(&self.records)?;
+        }
         Ok(Committed(self))
     }
 
     /// Whom to tell that it could not be made durable.
     pub(crate) fn leased_job(&self) -> Option<JobId> {
-        self.changes.iter().find_map(|change| match change {
-            Change::Lease(lease) => Some(lease.job.id),
-            Change::Attempt { .. }
-            | Change::Move { .. }
-            | Change::Hold { .. }
-            | Change::AskGas { .. }
-            | Change::Blocked { .. }
-            | Change::Resend { .. }
-            | Change::Drop { .. }
-            | Change::Requeue { .. }
-            | Change::Broke { .. }
-            | Change::DoubtNonce { .. } => None,
+        self.records.iter().find_map(|record| match record {
+            Record::Lease(lease) => Some(lease.job.id),
+            Record::Attempt { .. } | Record::Move { .. } => None,
         })
-    }
-}
-
-impl Change {
-    /// True when the store keeps it.
-    pub(crate) const fn is_durable(&self) -> bool {
-        matches!(self, Self::Lease(_) | Self::Attempt { .. } | Self::Move { .. })
     }
 }
 
 impl Committed {
     /// What has changed, and what is to be done about it.
-    pub(crate) fn into_parts(self) -> (Vec<Change>, Vec<Effect>) {
-        (self.0.changes, self.0.effects)
+    pub(crate) fn into_parts(self) -> (Vec<Record>, Vec<Note>, Vec<Effect>) {
+        (self.0.records, self.0.notes, self.0.effects)
     }
 }

@@ -70,6 +70,19 @@ fn a_balance_covers_all_that_is_in_flight_before_more_is_sent() {
 }
 
 #[test]
+fn a_head_that_is_looked_at_twice_was_missed_once() {
+    let mut bench = Bench::new(1);
+    bench.submit(job(1));
+    bench.mine_empty();
+    for _ in 0..2 {
+        assert_eq!(bench.machine.txs[&0].seen.missed, 1);
+        // Doubt about what went out takes the sight away.
+        bench.machine.txs.get_mut(&0).expect("it is in flight").seen.sight = None;
+        bench.settle();
+    }
+}
+
+#[test]
 fn two_blocks_without_it_raise_its_bid_by_the_pools_rule_and_either_may_land() {
     let mut bench = Bench::new(1);
     bench.submit(blob_job(1));

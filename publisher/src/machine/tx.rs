@@ -45,6 +45,8 @@ pub(crate) struct Seen {
     pub(crate) resent: u32,
     /// L1 blocks that came without it since its last attempt was taken.
     pub(crate) missed: u64,
+    /// The beat at which the last of them was counted.
+    pub(crate) missed_at: u64,
     /// The node said that the last attempt bids too little to replace the one before.
     pub(crate) is_too_low: bool,
     /// The caller has interrupted it: it is only watched.

@@ -55,13 +55,13 @@ fn lease(signer: &PrivateKeySigner, nonce: u64, key: &str) -> Lease {
     }
 }
 
-fn commit(store: &Store, change: Change) {
-    store.commit_step(Step::of(change)).unwrap();
+fn commit(store: &Store, record: Record) {
+    store.commit_step(record.into()).unwrap();
 }
 
 fn begin(store: &Store, lease: Lease) -> IntentId {
     let id = lease.intent.id;
-    commit(store, Change::Lease(Box::new(lease)));
+    commit(store, Record::Lease(Box::new(lease)));
     assert_eq!(store.next_id().unwrap(), id + 1);
     id
 }
@@ -76,7 +76,7 @@ fn settle(store: &Store, id: IntentId, (state, finality): (L1TxState, Finality))
     let mut intent = all.into_iter().find(|tx| tx.intent.id == id).unwrap().intent;
     (intent.state, intent.finality) = (state, finality);
     let account = AccountRecord { next_nonce: 9, settled_nonce: 9 };
-    commit(store, Change::Move { intent: Box::new(intent), account });
+    commit(store, Record::Move { intent: Box::new(intent), account });
 }
 
 #[test]
@@ -115,6 +115,41 @@ fn a_dedup_key_is_held_by_what_landed_and_freed_by_what_is_believed_to_have_had_
         settle(&store, id, (state, finality));
         assert_eq!(store.dedup_holder(&key).unwrap().is_some(), held, "{state:?}");
     }
+}
+
+#[test]
+fn a_dedup_key_is_held_again_once_the_block_without_its_effect_is_removed() {
+    let dir = tempfile::tempdir().unwrap();
+    let store = Store::open(dir.path(), 1, 8).unwrap();
+    let signer = PrivateKeySigner::random();
+    let first = begin(&store, lease(&signer, 0, "slot 1"));
+    settle(&store, first, (L1TxState::Reverted, Finality::Confirmed));
+    assert!(store.dedup_holder("slot 1").unwrap().is_none());
+    settle(&store, first, (L1TxState::Live, Finality::Open));
+    assert_eq!(store.dedup_holder("slot 1").unwrap().unwrap().intent.id, first);
+    assert_eq!(store.contents().unwrap().findings(), []);
+}
+
+#[test]
+fn a_dedup_key_that_a_later_transaction_took_meanwhile_stays_with_that() {
+    let dir = tempfile::tempdir().unwrap();
+    let store = Store::open(dir.path(), 1, 8).unwrap();
+    let signer = PrivateKeySigner::random();
+    let first = begin(&store, lease(&signer, 0, "slot 1"));
+    settle(&store, first, (L1TxState::Reverted, Finality::Confirmed));
+    let second = begin(&store, lease(&signer, 1, "slot 1"));
+    settle(&store, first, (L1TxState::Live, Finality::Open));
+    assert_eq!(store.dedup_holder("slot 1").unwrap().unwrap().intent.id, second);
+}
+
+#[test]
+fn a_record_of_before_finality_was_told_apart_reads_as_final() {
+    let signer = PrivateKeySigner::random();
+    let intent = IntentRecord { state: L1TxState::Included, ..lease(&signer, 0, "slot 1").intent };
+    let mut old = serde_json::to_value(&intent).unwrap();
+    old.as_object_mut().unwrap().remove("finality").unwrap();
+    let read: IntentRecord = serde_json::from_value(old).unwrap();
+    assert!(read.is_final());
 }
 
 #[test]

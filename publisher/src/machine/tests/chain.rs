@@ -15,7 +15,7 @@ use crate::classify::Verdict;
 use crate::machine::account::Role;
 use crate::machine::job::{Job, JobId, Pinned};
 use crate::machine::news::{AccountSight, Look, News, TxSight};
-use crate::machine::step::{Change, Effect};
+use crate::machine::step::{Effect, Record};
 use crate::machine::{Machine, Rules};
 use crate::records::{AccountRecord, AttemptKind, IntentId, StoredTx};
 use crate::{Error, FeeConfig, L1HeadInfo, L1Request, MinedTx, Outcome, PreparedBlobs, RequestBlobs, SuccessRule};
@@ -168,32 +168,24 @@ pub(super) struct Disk {
 }
 
 impl Disk {
-    fn write(&mut self, changes: &[Change]) {
-        for change in changes {
-            match change {
-                Change::Lease(lease) => {
+    fn write(&mut self, records: &[Record]) {
+        for record in records {
+            match record {
+                Record::Lease(lease) => {
                     self.next_id = lease.intent.id + 1;
                     self.accounts.insert(lease.intent.account, lease.account);
                     let stored = StoredTx { intent: lease.intent.clone(), attempts: vec![lease.attempt.clone()] };
                     assert!(self.txs.insert(lease.intent.id, stored).is_none(), "an intent was recorded twice");
                 }
-                Change::Attempt { intent, number, attempt } => {
+                Record::Attempt { intent, number, attempt } => {
                     let tx = self.txs.get_mut(intent).expect("an attempt belongs to an intent");
                     assert_eq!(*number, tx.attempts.len());
                     tx.attempts.push(attempt.clone());
                 }
-                Change::Move { intent, account } => {
+                Record::Move { intent, account } => {
                     self.accounts.insert(intent.account, *account);
                     self.txs.get_mut(&intent.id).expect("a move belongs to an intent").intent = (**intent).clone();
                 }
-                Change::Hold { .. }
-                | Change::AskGas { .. }
-                | Change::Blocked { .. }
-                | Change::Resend { .. }
-                | Change::Drop { .. }
-                | Change::Requeue { .. }
-                | Change::Broke { .. }
-                | Change::DoubtNonce { .. } => {}
             }
         }
     }
@@ -286,12 +278,13 @@ impl Bench {
                 continue;
             };
             let disk = &mut self.disk;
-            let committed = step.commit(|changes| {
-                disk.write(changes);
+            let committed = step.commit(|records| {
+                disk.write(records);
                 Ok(())
             });
-            let (changes, effects) = committed.expect("the disk works").into_parts();
-            changes.into_iter().for_each(|change| self.machine.apply(change));
+            let (records, notes, effects) = committed.expect("the disk works").into_parts();
+            records.into_iter().for_each(|record| self.machine.apply(record));
+            notes.into_iter().for_each(|note| self.machine.note(note));
             effects.into_iter().for_each(|effect| self.carry_out(effect));
         }
         panic!("the machine does not come to rest");
