@@ -347,7 +347,8 @@ pub(crate) async fn commit(
         crash_point!("publisher.after_landing");
     }
     let leased = step.leased_job();
-    let committed = core.on_store(move |store| store.commit_step(step)).await;
+    let now = core.clock.now();
+    let committed = core.on_store(move |store| store.commit_step(step, now)).await;
     let (records, notes, effects) = committed.map_err(|error| (leased, error))?.into_parts();
     for record in records {
         log::tell(machine, &record);

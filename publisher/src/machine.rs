@@ -338,6 +338,7 @@ impl Machine {
                 self.waiting.push_front(waiting);
             }
             Note::Broke { account } => self.with_account(account, Account::note_broke),
+            Note::Occupied { account } => self.with_account(account, |account| account.occupied_at = Some(beat)),
             Note::DoubtNonce { account } => self.with_account(account, |account| account.nonce_in_doubt = true),
         }
     }

@@ -34,7 +34,7 @@ pub(crate) struct IntentRecord {
 
 /// How far the block that holds a transaction is believed.
 #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Debug, Serialize, Deserialize)]
-pub(crate) enum Finality {
+pub enum Finality {
     /// No block holds it, or too few blocks lie on top of it.
     Open,
     /// Deep enough to act upon.

@@ -2,6 +2,7 @@
 //!
 //! Every method is one LMDB transaction, on disk when it returns. They block for a disk write: call them off the runtime.
 
+mod journal;
 mod outlay;
 
 use std::collections::HashMap;
@@ -9,7 +10,7 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use alloy::primitives::{Address, B256};
-use fermata_primitives::crash_point;
+use fermata_primitives::{UnixTime, crash_point};
 use heed::{Env, EnvClosingEvent, RoTxn, RwTxn, WithoutTls};
 use serde::Serialize;
 use serde::de::DeserializeOwned;
@@ -21,6 +22,8 @@ use crate::store_open::{Databases, DirLock, RawDb, damaged, open_env};
 use crate::tx::SignedTx;
 use crate::{Error, PreparedBlobs};
 
+pub use journal::{JournalEntry, JournalEvent, journal};
+
 const NEXT_ID_KEY: &[u8] = b"next_intent_id";
 
 /// The store of one data directory.
@@ -30,6 +33,7 @@ pub(crate) struct Store {
     db: Databases,
     file: PathBuf,
     keep_settled: usize,
+    keep_entries: u64,
     _lock: DirLock,
 }
 
@@ -39,7 +43,7 @@ impl Store {
     pub(crate) fn open(dir: &Path, chain_id: u64, keep_settled: usize) -> Result<Self, Error> {
         let lock = DirLock::take(dir)?;
         let (env, db) = open_env(dir, Some(chain_id))?;
-        Ok(Self { env, db, file: dir.join("data.mdb"), keep_settled, _lock: lock })
+        Ok(Self { env, db, file: dir.join("data.mdb"), keep_settled, keep_entries: journal::KEPT, _lock: lock })
     }
 
     /// Opens the store in `dir` to look at it. There must be one.
@@ -48,7 +52,7 @@ impl Store {
         std::fs::metadata(&file).map_err(|source| Error::DataDir { path: file.clone(), source })?;
         let lock = DirLock::take(dir)?;
         let (env, db) = open_env(dir, None)?;
-        Ok(Self { env, db, file, keep_settled: usize::MAX, _lock: lock })
+        Ok(Self { env, db, file, keep_settled: usize::MAX, keep_entries: journal::KEPT, _lock: lock })
     }
 
     /// All that it holds, the attempts checked against their hashes.
@@ -110,15 +114,15 @@ impl Store {
         Ok(self.get(&txn, self.db.meta, NEXT_ID_KEY)?.unwrap_or(0))
     }
 
-    /// Makes a step durable, in one transaction; nothing is written for what is not.
+    /// Makes a step durable that was decided `at` this time, in one transaction with its entries in the journal.
     ///
     /// # Errors
     /// [`Error::Store`]: the step has not happened, and is decided again.
-    pub(crate) fn commit_step(&self, step: Step) -> Result<Committed, Error> {
-        step.commit(|records| self.write_records(records))
+    pub(crate) fn commit_step(&self, step: Step, at: UnixTime) -> Result<Committed, Error> {
+        step.commit(|records| self.write_records(records, at))
     }
 
-    fn write_records(&self, records: &[Record]) -> Result<(), Error> {
+    fn write_records(&self, records: &[Record], at: UnixTime) -> Result<(), Error> {
         let mut txn = self.write()?;
         for record in records {
             match record {
@@ -126,6 +130,7 @@ impl Store {
                 Record::Attempt { intent, number, attempt } => self.put_attempt(&mut txn, *intent, *number, attempt)?,
                 Record::Move { intent, account } => self.write_move(&mut txn, intent, account)?,
             }
+            self.journal_record(&mut txn, at, record)?;
         }
         self.commit(txn)
     }

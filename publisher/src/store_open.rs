@@ -12,6 +12,8 @@ use crate::Error;
 
 /// The schema this version writes.
 pub(crate) const SCHEMA: u32 = 1;
+/// How many databases it has.
+const DATABASES: u32 = 9;
 /// Most the store can grow to; address space, not disk.
 const MAP_SIZE: usize = 4 << 30;
 /// Concurrent read transactions. Without slots of their own, threads that come and go use none up.
@@ -33,6 +35,8 @@ pub(crate) struct Databases {
     pub(crate) attempts: RawDb,
     pub(crate) hash_index: RawDb,
     pub(crate) dedup: RawDb,
+    /// Made when an older store is opened: nothing hangs on it.
+    pub(crate) journal: RawDb,
 }
 
 /// Ownership of a data directory, as long as it lives.
@@ -115,7 +119,7 @@ fn check_file(file: &Path) -> Result<(), Error> {
 )]
 fn open_lmdb(dir: &Path, file: &Path) -> Result<Env<WithoutTls>, Error> {
     let mut options = EnvOpenOptions::new().read_txn_without_tls();
-    options.map_size(MAP_SIZE).max_dbs(8).max_readers(MAX_READERS);
+    options.map_size(MAP_SIZE).max_dbs(DATABASES).max_readers(MAX_READERS);
     let opened = unsafe { options.open(dir) };
     opened.map_err(|error| match error {
         heed::Error::Mdb(found) => damaged(file, found.to_string()),
@@ -170,6 +174,7 @@ fn create_databases(env: &Env<WithoutTls>, txn: &mut RwTxn<'_>, meta: RawDb) -> 
         attempts: env.create_database(txn, Some("attempts"))?,
         hash_index: env.create_database(txn, Some("hash_index"))?,
         dedup: env.create_database(txn, Some("dedup"))?,
+        journal: env.create_database(txn, Some("journal"))?,
     })
 }
 

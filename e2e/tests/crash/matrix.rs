@@ -29,6 +29,7 @@ crash_matrix! {
             "publisher.after_landing", "publisher.after_outcome", "publisher.after_outcome@2",
         ];
         in_time_again: ["publisher.after_doubt", "publisher.after_rebroadcast"];
+        left_out: ["publisher.after_raise_record", "publisher.after_raise_broadcast"];
         too_late: ["publisher.after_expiry", "publisher.after_cancel_record", "publisher.after_cancel_broadcast"];
         stop: ["sequencer.after_desired_state", "sequencer.after_drain", "sequencer.after_journal"];
         stop_in_a_slot: ["execution.after_step_back"];
@@ -72,6 +73,14 @@ async fn in_time_again(case: &mut Case) -> Result<()> {
         case.power_cut().await?;
     }
     bail!("{} was not reached in four attempts: it came back too late each time", case.points)
+}
+
+/// Blocks leave a node's transactions out, so that it bids more.
+async fn left_out(case: &mut Case) -> Result<()> {
+    let points = case.points.clone();
+    case.running().await?.arm(&points)?;
+    let _held = case.ground.net().l1().hold_txs().await;
+    case.dies_there().await
 }
 
 /// A node that has recorded a transaction and never sent it comes back when the slot has passed.

@@ -33,6 +33,9 @@ pub(super) fn tell_note(note: &Note) {
         Note::Blocked { by, .. } => warn!(%by, "its bid cannot be raised: the one before stays"),
         Note::Requeue { job, reason, .. } => warn!(label = job.request.label, %reason, "the node refused it"),
         Note::Resend { intent, .. } => info!(intent, "no node has it: the same bytes go out again"),
+        Note::Occupied { account } => {
+            warn!(%account, "a node holds other transactions of it: does another process use its key?");
+        }
         Note::Hold { .. } | Note::AskGas { .. } | Note::Drop { .. } | Note::Broke { .. } | Note::DoubtNonce { .. } => {}
     }
 }

@@ -12,6 +12,7 @@ use crate::records::{AttemptKind, IntentRecord};
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub(super) enum Mark {
     Recorded,
+    RaiseRecorded,
     CancelRecorded,
     Sent,
     Doubted,
@@ -35,7 +36,11 @@ impl Mark {
     fn of(machine: &Machine, record: &Record) -> Option<Self> {
         match record {
             Record::Lease(_) => Some(Self::Recorded),
-            Record::Attempt { attempt, .. } => (attempt.kind == AttemptKind::Cancel).then_some(Self::CancelRecorded),
+            Record::Attempt { attempt, .. } => match attempt.kind {
+                AttemptKind::Initial => None,
+                AttemptKind::SpeedUp => Some(Self::RaiseRecorded),
+                AttemptKind::Cancel => Some(Self::CancelRecorded),
+            },
             Record::Move { intent, .. } => Self::of_move(machine, intent),
         }
     }
@@ -58,6 +63,7 @@ impl Mark {
     pub(super) fn reach(self) {
         match self {
             Self::Recorded => crash_point!("publisher.after_record"),
+            Self::RaiseRecorded => crash_point!("publisher.after_raise_record"),
             Self::CancelRecorded => crash_point!("publisher.after_cancel_record"),
             Self::Sent => crash_point!("publisher.after_sent"),
             Self::Doubted => crash_point!("publisher.after_doubt"),

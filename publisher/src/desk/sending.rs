@@ -113,8 +113,9 @@ impl Sending {
     fn mark(&self) {
         match (self.attempt.kind, self.is_first) {
             (AttemptKind::Cancel, _) => crash_point!("publisher.after_cancel_broadcast"),
-            (AttemptKind::Initial | AttemptKind::SpeedUp, true) => crash_point!("publisher.after_broadcast"),
-            (AttemptKind::Initial | AttemptKind::SpeedUp, false) => crash_point!("publisher.after_rebroadcast"),
+            (AttemptKind::SpeedUp, _) => crash_point!("publisher.after_raise_broadcast"),
+            (AttemptKind::Initial, true) => crash_point!("publisher.after_broadcast"),
+            (AttemptKind::Initial, false) => crash_point!("publisher.after_rebroadcast"),
         }
     }
 

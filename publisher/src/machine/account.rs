@@ -9,6 +9,10 @@ use crate::records::AccountRecord;
 /// Most transactions of an account that may be in flight: pools take 16, and two places are kept for cancels.
 pub(crate) const MOST_IN_FLIGHT: usize = 14;
 
+/// Heads for which an account is the last choice after a node refused it for what else it holds: a stranger's transactions
+/// land or go, sooner or later.
+const AVOIDED_FOR: u64 = 4;
+
 /// What an account is for.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub(crate) enum Role {
@@ -28,6 +32,9 @@ pub(crate) struct Account {
     pub(crate) sight: Option<AccountSight>,
     /// A node said that the account cannot pay, with this balance: it waits for a higher one.
     pub(crate) broke_at: Option<U256>,
+    /// The beat at which a node said that it holds too much of the account, or transactions of the other type, that are not
+    /// ours: it is the last one used for a while.
+    pub(crate) occupied_at: Option<u64>,
     /// A node said that our next nonce is used: the chain is asked before the next lease.
     pub(crate) nonce_in_doubt: bool,
     /// Counts leases, over all accounts: the lowest was used least recently.
@@ -42,6 +49,7 @@ impl Account {
             settled_nonce: stored.settled_nonce,
             sight: None,
             broke_at: None,
+            occupied_at: None,
             nonce_in_doubt: true,
             last_used: 0,
         }
@@ -71,6 +79,11 @@ impl Account {
     /// A node said that the account cannot pay: until its balance rises it is not used.
     pub(crate) fn note_broke(&mut self) {
         self.broke_at = Some(self.balance().unwrap_or_default());
+    }
+
+    /// True where another account is the better choice at this beat.
+    pub(crate) fn is_avoided(&self, beat: u64) -> bool {
+        self.occupied_at.is_some_and(|at| beat <= at + AVOIDED_FOR)
     }
 
     /// The balance, as last read.

@@ -120,14 +120,15 @@ impl Machine {
                 step.then(Effect::Answer(job.id, Ok(Outcome::Rejected { reason })))
             }
             RefusalClass::InsufficientFunds => step.and(Note::Broke { account }).and(again(now)),
+            RefusalClass::OtherTypePooled | RefusalClass::AccountLimit => {
+                step.and(Note::Occupied { account }).and(again(now))
+            }
             RefusalClass::NonceTooLow => step.and(Note::DoubtNonce { account }).and(again(now)),
             RefusalClass::NonceTooHigh
             | RefusalClass::ReplacementUnderpriced
             | RefusalClass::Underpriced
             | RefusalClass::FeeCapTooLow
             | RefusalClass::NodeFeeCap
-            | RefusalClass::OtherTypePooled
-            | RefusalClass::AccountLimit
             | RefusalClass::PoolFull => step.and(again(next_head)),
         })
     }

@@ -147,7 +147,8 @@ impl Machine {
         Some(Step::from(Record::Lease(Box::new(lease))).then(Effect::Send(id, 0)))
     }
 
-    /// The account that carries least, then the richest, then the least recently used, of those that may and can pay.
+    /// The account that carries least, then the richest, then the least recently used, of those that may and can pay; one that
+    /// others use as well comes last.
     fn choose(&self, waiting: &Waiting, cost: U256) -> Choice {
         let kind = Lane::of(waiting.job.blob_count());
         let candidates: BTreeMap<_, _> = self.candidates(waiting.job.account).collect();
@@ -169,7 +170,8 @@ impl Machine {
             .into_iter()
             .filter(|(address, account)| can_pay(account) && self.has_room((*address, account), kind, cost));
         let rank = |(address, account): &(Address, &Account)| {
-            (self.in_flight(*address).count(), Reverse(account.balance()), account.last_used)
+            let (load, richest) = (self.in_flight(*address).count(), Reverse(account.balance()));
+            (account.is_avoided(self.beat), load, richest, account.last_used)
         };
         free.min_by_key(rank).map_or(Choice::Wait, |(address, _)| Choice::Account(address))
     }
@@ -184,13 +186,14 @@ impl Machine {
         all.filter(move |(address, account)| may(*address, account))
     }
 
-    /// True when the account can take one more: its last transaction was answered, all are of one type, pools have a place
-    /// for it, and the balance covers everything that is not in a block.
+    /// True when the account can take one more: no node refused it at this head for what else it has, its last transaction was
+    /// answered, all are of one type, pools have a place for it, and the balance covers everything that is not in a block.
     fn has_room(&self, (address, account): (Address, &Account), lane: Lane, cost: U256) -> bool {
         let in_flight: Vec<&Tx> = self.in_flight(address).collect();
         let reserved = in_flight.iter().fold(U256::ZERO, |sum, tx| sum + tx.reserved());
         let fits = |tx: &&Tx| is_answered(tx) && Lane::of(tx.stored.intent.blob_count) == lane;
-        in_flight.len() < MOST_IN_FLIGHT
+        account.occupied_at != Some(self.beat)
+            && in_flight.len() < MOST_IN_FLIGHT
             && in_flight.iter().all(fits)
             && account.balance().unwrap_or_default() >= reserved + cost
     }

@@ -39,6 +39,8 @@ pub(crate) enum Note {
     Requeue { job: Arc<Job>, tries: u32, until: u64, reason: RejectReason },
     /// An account cannot pay.
     Broke { account: Address },
+    /// Pools have no place for an account's transaction, because of others that it has.
+    Occupied { account: Address },
     /// The next nonce of an account is in doubt.
     DoubtNonce { account: Address },
 }

@@ -57,6 +57,34 @@ fn an_account_carries_one_type_of_transaction_at_a_time() {
 }
 
 #[test]
+fn an_account_that_a_stranger_occupies_is_left_for_another_at_once_and_is_the_last_choice_for_a_while() {
+    for text in ["address already reserved", "account limit exceeded: pooled 16 txs"] {
+        let mut bench = Bench::new(2);
+        bench.chain.refuse_next(text);
+        bench.submit(job(1));
+        let of = |bench: &Bench, id: u64| bench.machine.txs[&id].stored.intent.account;
+        let free = of(&bench, 1);
+        assert_ne!(bench.chain.handed_over[0].account, free, "{text}");
+        bench.mine_empty();
+        bench.submit(job(2));
+        assert_eq!(of(&bench, 2), free, "{text}: the other one carries less, and is not free");
+        (0..4).for_each(|_| bench.mine_empty());
+        bench.submit(job(3));
+        assert_ne!(of(&bench, 3), free, "{text}");
+    }
+}
+
+#[test]
+fn an_account_that_a_stranger_occupies_is_tried_again_at_the_next_head_where_there_is_no_other() {
+    let mut bench = Bench::new(1);
+    bench.chain.refuse_next("address already reserved");
+    bench.submit(job(1));
+    assert_eq!(bench.chain.handed_over.len(), 1);
+    bench.mine_empty();
+    assert_eq!(bench.chain.pool.len(), 1);
+}
+
+#[test]
 fn a_balance_covers_all_that_is_in_flight_before_more_is_sent() {
     let mut bench = Bench::new(1);
     bench.submit(job(1));

@@ -56,7 +56,7 @@ fn lease(signer: &PrivateKeySigner, nonce: u64, key: &str) -> Lease {
 }
 
 fn commit(store: &Store, record: Record) {
-    store.commit_step(record.into()).unwrap();
+    store.commit_step(record.into(), UnixTime::from_millis(7)).unwrap();
 }
 
 fn begin(store: &Store, lease: Lease) -> IntentId {
@@ -287,4 +287,37 @@ fn value_counts_for_an_hour_unless_it_came_back_and_its_record_is_kept_for_as_lo
     settle(&store, id, (L1TxState::Included, Finality::Final));
     assert!(store.dedup_holder("funding/0").unwrap().is_none(), "what counts no more is not kept");
     assert!(store.dedup_holder("funding/1").unwrap().is_some());
+}
+
+#[test]
+fn the_journal_has_what_happened_and_outlives_the_transactions() {
+    let dir = tempfile::tempdir().unwrap();
+    let store = Store::open(dir.path(), 1, 0).unwrap();
+    let new = lease(&PrivateKeySigner::random(), 4, "slot 1");
+    let (hash, fees) = (new.attempt.hash, new.attempt.fees);
+    let id = begin(&store, new.clone());
+    let cancel = AttemptRecord { kind: AttemptKind::Cancel, ..new.attempt };
+    commit(&store, Record::Attempt { intent: id, number: 1, attempt: cancel });
+    settle(&store, id, (L1TxState::Cancelled, Finality::Final));
+    assert!(store.contents().unwrap().txs.is_empty());
+    Arc::new(store).closing().wait();
+    let entries = journal(dir.path(), 10).unwrap();
+    let events: Vec<_> = entries.iter().map(|entry| entry.event).collect();
+    let end = JournalEvent::Moved { state: L1TxState::Cancelled, block: None, finality: Finality::Final };
+    assert_eq!(events, [JournalEvent::Recorded { hash, fees }, JournalEvent::CancelRecorded { hash, fees }, end]);
+    assert!(entries.iter().all(|entry| (entry.intent, entry.nonce, entry.label.as_str()) == (id, 4, "propose")));
+    assert_eq!(entries[0].at, UnixTime::from_millis(7));
+    assert_eq!(journal(dir.path(), 1).unwrap(), entries[2..]);
+}
+
+#[test]
+fn the_oldest_entries_of_the_journal_go() {
+    let dir = tempfile::tempdir().unwrap();
+    let store = Store { keep_entries: 2, ..Store::open(dir.path(), 1, 8).unwrap() };
+    let signer = PrivateKeySigner::random();
+    for nonce in 0..4 {
+        begin(&store, lease(&signer, nonce, &format!("slot {nonce}")));
+    }
+    let nonces: Vec<_> = store.last_entries(10).unwrap().iter().map(|entry| entry.nonce).collect();
+    assert_eq!(nonces, [2, 3]);
 }

@@ -73,6 +73,9 @@ pub const CRASH_POINTS: &[CrashPoint] = &[
     point("publisher.after_sent", "word that it was sent", "the transaction in an L1 block"),
     point("publisher.after_landing", "the transaction in an L1 block", "its end on record"),
     point("publisher.after_outcome", "its end on record", "the safe head"),
+    // A transaction that blocks leave out.
+    point("publisher.after_raise_record", "a higher bid on record", "the higher bid with L1"),
+    point("publisher.after_raise_broadcast", "the higher bid with L1", "either of both in an L1 block"),
     // A transaction that expired.
     point("publisher.after_expiry", "word that a deadline has passed", "its cancel on record"),
     point("publisher.after_cancel_record", "a cancel on record", "the cancel with L1"),
