@@ -36,7 +36,7 @@ impl Audit {
         let sent = wire.broadcasts()?;
         let (signed, twice, stale) = (doubly_signed(&sent), sent_twice(&sent), stale(&sent, net.times()));
         ensure!(signed.is_empty(), "two checkpoints of one slot were sent: {signed:?}");
-        ensure!(twice.is_empty(), "one effect was sent in two transactions: {twice:?}");
+        ensure!(twice.is_empty(), "one effect could come twice: {twice:?}");
         ensure!(stale.is_empty(), "these were sent when their slots had passed: {stale:?}");
         let landed = landed_once(net, &sent).await?;
         Ok(Self { broadcasts: sent.len(), slots: by_slot(&sent).len(), landed })
@@ -60,21 +60,21 @@ fn doubly_signed(sent: &[Broadcast]) -> Vec<Slot> {
     by_slot(sent).into_iter().filter(|(_, sent)| is_double(sent)).map(|(slot, _)| slot).collect()
 }
 
-/// What was sent in more than one transaction: a slot's checkpoint in two, or a nonce with another than the first, its cancels
-/// aside.
+/// What could have its effect twice: a slot's checkpoint with two nonces, or a nonce with two calls, its cancels aside. The same
+/// call with the same nonce and a higher bid is no second one.
 fn sent_twice(sent: &[Broadcast]) -> Vec<String> {
     let mut twice = Vec::new();
     for (slot, sent) in by_slot(sent) {
-        let hashes: BTreeSet<_> = sent.iter().map(|(broadcast, _)| broadcast.hash).collect();
-        if hashes.len() > 1 {
-            twice.push(format!("the checkpoint of slot {slot} in {hashes:?}"));
+        let nonces: BTreeSet<_> = sent.iter().map(|(broadcast, _)| (broadcast.account, broadcast.nonce)).collect();
+        if nonces.len() > 1 {
+            twice.push(format!("the checkpoint of slot {slot} with {nonces:?}"));
         }
     }
-    let mut nonces: BTreeMap<(Address, u64), BTreeSet<B256>> = BTreeMap::new();
+    let mut calls: BTreeMap<(Address, u64), BTreeMap<B256, B256>> = BTreeMap::new();
     for broadcast in sent.iter().filter(|broadcast| !broadcast.is_cancel) {
-        nonces.entry((broadcast.account, broadcast.nonce)).or_default().insert(broadcast.hash);
+        calls.entry((broadcast.account, broadcast.nonce)).or_default().insert(broadcast.call, broadcast.hash);
     }
-    twice.extend(nonces.into_iter().filter(|(_, hashes)| hashes.len() > 1).map(|found| format!("{found:?}")));
+    twice.extend(calls.into_iter().filter(|(_, calls)| calls.len() > 1).map(|found| format!("{found:?}")));
     twice
 }
 
@@ -135,4 +135,33 @@ pub(crate) async fn duties(net: &Net, wire: &Wire, store: &Path, first: Slot) ->
     }
     store.close().await;
     Ok(found)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn sent(hash: u8, nonce: u64, call: u8) -> Broadcast {
+        Broadcast {
+            at: UnixTime::default(),
+            hash: B256::repeat_byte(hash),
+            account: Address::repeat_byte(7),
+            nonce,
+            is_cancel: false,
+            call: B256::repeat_byte(call),
+            proposes: Vec::new(),
+        }
+    }
+
+    #[test]
+    fn a_higher_bid_for_the_same_call_is_no_second_effect() {
+        assert_eq!(sent_twice(&[sent(1, 0, 9), sent(1, 0, 9), sent(2, 0, 9), sent(3, 1, 8)]), [""; 0]);
+    }
+
+    #[test]
+    fn another_call_with_the_same_nonce_is_one_unless_it_cancels() {
+        assert_eq!(sent_twice(&[sent(1, 0, 9), sent(2, 0, 8)]).len(), 1);
+        let cancel = Broadcast { is_cancel: true, ..sent(2, 0, 8) };
+        assert_eq!(sent_twice(&[sent(1, 0, 9), cancel]), [""; 0]);
+    }
 }

@@ -5,7 +5,8 @@ use std::sync::{Arc, Mutex, PoisonError};
 use alloy::consensus::transaction::SignerRecoverable as _;
 use alloy::consensus::{EthereumTxEnvelope, Transaction as _, TxEip4844};
 use alloy::eips::eip2718::Decodable2718 as _;
-use alloy::primitives::{Address, B256, Bytes};
+use alloy::primitives::{Address, B256, Bytes, keccak256};
+use alloy::sol_types::SolValue as _;
 use anyhow::{Context as _, Result};
 use fermata_primitives::{SharedClock, UnixTime};
 use fermata_rollup::{Propose, decode_proposes};
@@ -30,6 +31,8 @@ pub struct Broadcast {
     pub nonce: u64,
     /// A transfer of nothing to its own account: what takes a nonce back.
     pub is_cancel: bool,
+    /// What it does, whatever it bids: a digest.
+    pub call: B256,
     /// The checkpoints it proposes.
     pub proposes: Vec<Propose>,
 }
@@ -157,10 +160,18 @@ impl Seen {
             hash: *tx.tx_hash(),
             account,
             nonce: tx.nonce(),
+            call: call_of(&tx),
             is_cancel: tx.to() == Some(account) && tx.input().is_empty() && tx.value().is_zero(),
             proposes: decode_proposes(tx.input(), self.rollup)?,
         })
     }
+}
+
+/// Two transactions of one account and nonce with the same call are one effect: L1 includes one of them.
+fn call_of(tx: &EthereumTxEnvelope<TxEip4844>) -> B256 {
+    let to = tx.to().unwrap_or_default();
+    let blobs = tx.blob_versioned_hashes().unwrap_or_default();
+    keccak256((to, tx.value(), tx.input().clone(), blobs.to_vec()).abi_encode())
 }
 
 #[cfg(test)]
