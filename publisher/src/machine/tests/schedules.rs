@@ -162,8 +162,7 @@ impl World {
 }
 
 proptest! {
-    #![proptest_config(ProptestConfig { cases: 400, ..ProptestConfig::default() })]
-
+    /// `PROPTEST_CASES` sets how many there are.
     #[test]
     fn any_schedule_keeps_every_invariant_and_ends_with_nothing_in_flight(
         schedule in prop::collection::vec(happens(), 1..40),
