@@ -12,6 +12,7 @@ mod open;
 mod parts;
 mod proving;
 mod reason;
+mod sending;
 mod status;
 mod workshop;
 

@@ -6,7 +6,7 @@ use alloy::primitives::Address;
 use alloy::signers::local::PrivateKeySigner;
 
 use super::open::{Ground, NodeError};
-use super::{Node, keys, status};
+use super::{Node, keys, sending};
 use crate::config::{ProofMaker, ProverConfig};
 use crate::error::SequencerError;
 use crate::l1::{HeadReceiver, Proposals};
@@ -71,7 +71,7 @@ pub(super) async fn tell(node: &Node) -> Option<ProverStatus> {
     Some(ProverStatus {
         proofs: prover.proofs(),
         id: prover.id(),
-        accounts: accounts.into_iter().map(status::publisher).collect(),
+        accounts: accounts.into_iter().map(sending::account).collect(),
         epoch: progress.epoch.map(Into::into),
         last: progress.last,
         failure: progress.failure,
