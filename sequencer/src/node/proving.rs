@@ -32,7 +32,7 @@ pub(super) async fn open(
     let view = workshop.view.clone();
     let source = source(config, &view).await?;
     tracing::info!(proofs = source.describe(), %account, rewards = %prover_id, "this node is a prover");
-    let publisher = ground.manager(ground.data_dir.prover(), (signers.into(), None), head.clone())?;
+    let publisher = ground.manager(("prover", ground.data_dir.prover()), (signers.into(), None), head.clone())?;
     Ok(Some(Arc::new(Prover::new(ProverParts {
         clock: workshop.clock.clone(),
         frontier: Frontier::new(view, proposals, ground.l1_chain_id, prover_id),

@@ -21,8 +21,8 @@ use crate::feed::{News, Told};
 use crate::node_store::NodeStore;
 use crate::rpc::admin::{AdminContext, AdminServer, Doors, serve};
 use crate::status::{
-    ActualState, DesiredState, Health, L1Status, NodeStatus, PublisherAccount, PublisherReport, PublisherStatus,
-    SendingStatus, StatusSource,
+    ActualState, BackendStatus, DesiredState, FunderStatus, Health, L1Status, NodeStatus, PublisherAccount,
+    PublisherReport, PublisherStatus, SendingStatus, StatusSource, Warning,
 };
 use crate::verbs::{Head, StartRequest};
 
@@ -48,6 +48,25 @@ struct FakeStatus {
 
 /// The accounts that publish and what they send through, as a test sets them.
 type Sending = Arc<Mutex<(Vec<PublisherStatus>, SendingStatus)>>;
+
+/// One L1 node, which rests, and a funder.
+pub(crate) fn resting() -> SendingStatus {
+    let backend = BackendStatus {
+        name: "http://a".to_owned(),
+        rests: true,
+        failures: 4,
+        last_error: Some("no answer".to_owned()),
+    };
+    let account =
+        PublisherStatus { balance_wei: Some(U256::from(7)), ..PublisherStatus::empty(Address::repeat_byte(3)) };
+    SendingStatus {
+        sends: true,
+        backends: vec![backend],
+        funder: Some(FunderStatus { account, needed_wei: U256::from(100), last: None }),
+        waiting: Vec::new(),
+        warnings: vec![Warning::new("nobody takes it", "look")],
+    }
+}
 
 impl StatusSource for FakeStatus {
     fn status(&self) -> BoxFuture<'_, NodeStatus> {
