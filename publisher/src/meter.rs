@@ -38,7 +38,7 @@ const RPC_CALLS: &str = "fermata_publisher_rpc_calls_total";
 /// Every figure that is told as it happens: its name, its labels, and what it says. `manager` is [`crate::PublisherConfig::name`].
 pub const FIGURES: &[(&str, &str, &str)] = &[
     (ATTEMPTS, "manager, reason", "what was signed or sent again: initial, fee, cancel, rebroadcast"),
-    (ANSWERS, "manager, outcome", "how requests ended: mined, failed, expired, interrupted, rejected, error"),
+    (ANSWERS, "manager, outcome", "how requests were answered: mined, failed (no effect), expired, rejected, error"),
     (EXPIRED, "manager, phase", "requests past their deadline: waiting (no nonce), withheld (not sent), in_flight"),
     (CANCELS, "manager, outcome", "cancels that landed, and that lost against the original or an unknown transaction"),
     (SUPERSEDED, "manager", "nonces that an unknown transaction took"),

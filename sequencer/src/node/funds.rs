@@ -6,6 +6,7 @@ use alloy::providers::Provider;
 
 use super::{Inner, Node, sending, status};
 use crate::error::Result;
+use crate::l1::L1Client;
 use crate::poll_loop::chain as error_chain;
 use crate::status::{FeesNow, PublisherAccount, PublisherReport, PublisherStatus};
 
@@ -52,6 +53,17 @@ pub(super) async fn report(node: &Node) -> PublisherReport {
     let at = node.inner.head.borrow().timestamp.0;
     let sending = told.judged(&judged, status::l1_time(node, at));
     PublisherReport { accounts, sending, fees, checkpoint_cost_wei: cost, cost_basis, failures }
+}
+
+/// What a typical checkpoint costs at L1's fees now, with at least this tip, in wei.
+pub(crate) async fn typical_cost(client: &L1Client, tip: u128) -> Result<U256> {
+    let provider = client.provider();
+    let head = client.within("eth_getBlockByNumber", provider.get_block_by_number(Default::default())).await?;
+    let base_fee = head.and_then(|head| head.header.base_fee_per_gas).unwrap_or_default();
+    let blob_base_fee = client.within("eth_blobBaseFee", provider.get_blob_base_fee()).await?;
+    let wei = U256::from::<u128>;
+    let fees = FeesNow { base_fee_wei: U256::from(base_fee), tip_wei: wei(tip), blob_base_fee_wei: wei(blob_base_fee) };
+    Ok(cost(&fees, TYPICAL.0, TYPICAL.1))
 }
 
 async fn fees(node: &Node) -> Result<FeesNow> {
