@@ -37,6 +37,25 @@ pub enum RefusalClass {
 }
 
 impl RefusalClass {
+    /// The word for it in figures.
+    #[must_use]
+    pub const fn word(self) -> &'static str {
+        match self {
+            Self::NonceTooLow => "nonce_too_low",
+            Self::NonceTooHigh => "nonce_too_high",
+            Self::ReplacementUnderpriced => "replacement_underpriced",
+            Self::Underpriced => "underpriced",
+            Self::FeeCapTooLow => "fee_cap_too_low",
+            Self::NodeFeeCap => "node_fee_cap",
+            Self::OtherTypePooled => "other_type_pooled",
+            Self::AccountLimit => "account_limit",
+            Self::PoolFull => "pool_full",
+            Self::InsufficientFunds => "insufficient_funds",
+            Self::Format => "format",
+            Self::Shape => "shape",
+        }
+    }
+
     /// True when the same request would be refused again.
     #[must_use]
     pub const fn is_final(self) -> bool {

@@ -9,6 +9,8 @@ use crate::{FeeConfig, FundingConfig};
 /// Configuration of a [`crate::PublisherManager`].
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct PublisherConfig {
+    /// What its figures are told under, where a process has several managers.
+    pub name: String,
     /// The chain the L1 endpoint must serve.
     pub chain_id: u64,
     /// Time between two L1 blocks.
@@ -33,6 +35,7 @@ impl PublisherConfig {
     #[must_use]
     pub fn new(chain_id: u64, ethereum_slot: Duration, data_dir: impl Into<PathBuf>) -> Self {
         Self {
+            name: "publisher".to_owned(),
             chain_id,
             ethereum_slot,
             data_dir: data_dir.into(),

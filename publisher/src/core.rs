@@ -9,6 +9,7 @@ use tokio::sync::watch;
 use tokio_util::task::TaskTracker;
 
 use crate::l1::L1Client;
+use crate::meter::Meter;
 use crate::store::Store;
 use crate::{Error, FeeConfig, L1HeadInfo, PreparedBlobs, PublisherConfig};
 
@@ -21,6 +22,7 @@ pub(crate) struct Core {
     pub(crate) l1: L1Client,
     pub(crate) heads: watch::Receiver<L1HeadInfo>,
     pub(crate) clock: SharedClock,
+    pub(crate) meter: Meter,
     pub(crate) store: Arc<Store>,
     /// Blocking work of the store; a stop waits for it.
     pub(crate) store_work: TaskTracker,
@@ -47,6 +49,7 @@ impl Core {
         Self {
             l1: L1Client::new(&l1, config.rpc_timeout, &clock),
             fees: Mutex::new(config.fees.clone()),
+            meter: Meter::of(&config.name),
             config,
             heads: l1.heads,
             clock,

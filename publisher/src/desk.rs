@@ -32,6 +32,7 @@ use crate::machine::news::News;
 use crate::machine::step::{Effect, Note, Step};
 use crate::machine::{Machine, Rules};
 use crate::records::{AttemptKind, IntentId};
+use crate::status::WaitingRequest;
 use crate::window::next_head;
 use crate::{CeilingExceeded, Error, L1TxState};
 
@@ -57,7 +58,12 @@ pub(crate) enum Mail {
 #[derive(Clone, PartialEq, Eq, Debug, Default)]
 pub(crate) struct AccountView {
     pub(crate) next_nonce: u64,
+    /// Its transactions in blocks, as L1 last said.
+    pub(crate) latest_nonce: Option<u64>,
+    pub(crate) is_nonce_in_doubt: bool,
     pub(crate) balance: Option<U256>,
+    /// A node said that it cannot pay, and its balance has not risen since.
+    pub(crate) is_broke: bool,
     /// Transactions whose bid cannot be raised, by nonce.
     pub(crate) blocked: BTreeMap<u64, CeilingExceeded>,
 }
@@ -67,6 +73,7 @@ pub(crate) struct AccountView {
 pub(crate) struct DeskHandle {
     mail: mpsc::Sender<Mail>,
     accounts: watch::Receiver<BTreeMap<Address, AccountView>>,
+    waiting: watch::Receiver<Vec<WaitingRequest>>,
 }
 
 impl DeskHandle {
@@ -77,6 +84,11 @@ impl DeskHandle {
 
     pub(crate) fn accounts(&self) -> BTreeMap<Address, AccountView> {
         self.accounts.borrow().clone()
+    }
+
+    /// The requests that have no transaction yet, in the order they came.
+    pub(crate) fn waiting(&self) -> Vec<WaitingRequest> {
+        self.waiting.borrow().clone()
     }
 
     /// What others see of the accounts, told anew at every head and after every look.
@@ -95,6 +107,7 @@ pub(crate) struct Desk {
     inbox: mpsc::Receiver<Mail>,
     handle: DeskHandle,
     shown: watch::Sender<BTreeMap<Address, AccountView>>,
+    shown_waiting: watch::Sender<Vec<WaitingRequest>>,
     /// Where sends, looks and estimates run.
     tasks: TaskTracker,
     stopped: CancellationToken,
@@ -126,7 +139,8 @@ impl Desk {
     ) -> (Self, DeskHandle) {
         let (mail, inbox) = mpsc::channel(INBOX);
         let (shown, accounts) = watch::channel(BTreeMap::new());
-        let handle = DeskHandle { mail, accounts };
+        let (shown_waiting, waiting) = watch::channel(Vec::new());
+        let handle = DeskHandle { mail, accounts, waiting };
         let longest = core.config.ethereum_slot;
         let desk = Self {
             core,
@@ -136,6 +150,7 @@ impl Desk {
             inbox,
             handle: handle.clone(),
             shown,
+            shown_waiting,
             tasks,
             stopped,
             is_looking: false,
@@ -333,6 +348,7 @@ impl Desk {
 
     fn show(&self) {
         self.shown.send_replace(self.machine.views());
+        self.shown_waiting.send_replace(self.machine.waiting.iter().map(WaitingRequest::of).collect());
     }
 }
 
@@ -347,9 +363,14 @@ pub(crate) async fn commit(
         crash_point!("publisher.after_landing");
     }
     let leased = step.leased_job();
-    let now = core.clock.now();
+    let is_durable = !step.records().is_empty();
+    let (now, begun) = (core.clock.now(), core.clock.monotonic());
     let committed = core.on_store(move |store| store.commit_step(step, now)).await;
     let (records, notes, effects) = committed.map_err(|error| (leased, error))?.into_parts();
+    if is_durable {
+        core.meter.committed(core.clock.monotonic().saturating_sub(begun));
+    }
+    core.meter.count((machine, now), (&records, &notes), &effects);
     for record in records {
         log::tell(machine, &record);
         machine.apply(record);

@@ -94,6 +94,17 @@ pub enum FeeField {
     BlobFee,
 }
 
+impl FeeField {
+    /// The word for it in figures.
+    #[must_use]
+    pub const fn word(self) -> &'static str {
+        match self {
+            Self::MaxFee => "gas",
+            Self::BlobFee => "blob_gas",
+        }
+    }
+}
+
 /// It cannot be bid within the ceiling. It can be tried again when fees fall.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
 #[error("{field:?} needs {needed} wei, and at most {ceiling} are allowed; raise the ceiling or wait until fees fall")]

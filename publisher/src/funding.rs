@@ -12,7 +12,7 @@ mod plan;
 use std::collections::BTreeMap;
 use std::sync::{Arc, Mutex, PoisonError};
 
-use alloy::primitives::{Address, B256, Bytes};
+use alloy::primitives::{Address, B256, Bytes, U256};
 use fermata_primitives::L1Timestamp;
 use tokio::sync::{oneshot, watch};
 use tokio_util::sync::CancellationToken;
@@ -30,8 +30,8 @@ use crate::machine::news::{Look, News};
 use crate::machine::questions::{AccountQuestion, Questions};
 use crate::window::with_cause;
 use crate::{
-    AccountBalance, Error, FeeMarket, Fees, L1HeadInfo, L1Request, Outcome, RequestBlobs, SuccessRule, ToppedUp,
-    first_fees,
+    AccountBalance, Error, FeeMarket, Fees, L1HeadInfo, L1Request, LastTopUp, Outcome, RequestBlobs, SuccessRule,
+    ToppedUp, first_fees,
 };
 
 pub(crate) use config::CAP_SPAN;
@@ -42,8 +42,16 @@ const WARN_EVERY: u64 = 50;
 /// A top-up has at least this many L1 slots to land.
 const LEAST_SLOTS: u32 = 8;
 
-/// What was given in this run, by account.
-pub(crate) type Given = Arc<Mutex<BTreeMap<Address, ToppedUp>>>;
+/// What was given in this run, for others to look at.
+pub(crate) type Given = Arc<Mutex<Gifts>>;
+
+/// What was given in this run.
+#[derive(Debug, Default)]
+pub(crate) struct Gifts {
+    pub(crate) by_account: BTreeMap<Address, ToppedUp>,
+    /// The newest transaction that gave.
+    pub(crate) last: Option<LastTopUp>,
+}
 
 /// The task that tops up. One round after the other: no two overlap.
 #[derive(Debug)]
@@ -77,6 +85,17 @@ impl Accounts {
         let funder = machine.with_role(Role::Funder).next()?;
         Some(Self { funder, publishers: machine.with_role(Role::Publisher).collect() })
     }
+}
+
+/// What the funder must hold to lift so many publishers from nothing to the target, at the fees of the head; `None` where no
+/// funding is configured. In wei.
+pub(crate) fn needed(core: &Core, publishers: usize) -> Option<U256> {
+    let config = core.config.funding.as_ref()?;
+    let market = FeeMarket { base_fee: core.head().base_fee, blob_base_fee: None, suggested_tip: 0 };
+    // Above the ceiling nothing is sent: what is given counts alone then.
+    let free = Fees { max_fee_per_gas: 0, tip: 0, max_fee_per_blob_gas: None };
+    let fees = first_fees(&market, MAX_HORIZON, &core.fees()).unwrap_or(free);
+    Some(whole_round(publishers, config, fees))
 }
 
 impl Funding {
@@ -250,12 +269,14 @@ impl Funding {
 
     fn note(&self, top_ups: &TopUps, answer: Result<Outcome, Error>) {
         let (accounts, wei) = (top_ups.0.len(), top_ups.total());
+        self.core.meter.topped_up(&answer, wei);
         match answer {
             Ok(Outcome::Mined(tx)) if tx.succeeded => {
                 info!(accounts, %wei, hash = %tx.tx_hash, "topped up");
                 let mut given = self.given.lock().unwrap_or_else(PoisonError::into_inner);
+                given.last = Some(LastTopUp { at: tx.block_timestamp, tx: tx.tx_hash, accounts, wei });
                 for top_up in &top_ups.0 {
-                    let of = given.entry(top_up.account).or_default();
+                    let of = given.by_account.entry(top_up.account).or_default();
                     of.times += 1;
                     of.wei = of.wei.saturating_add(top_up.amount);
                 }

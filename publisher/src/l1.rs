@@ -19,6 +19,7 @@ use serde::Deserialize;
 use tokio::sync::watch;
 
 use crate::l1::backends::Backends;
+use crate::meter;
 use crate::redact::without_url;
 use crate::{BackendStatus, Error};
 
@@ -133,8 +134,18 @@ impl L1Client {
         self.backends.status()
     }
 
-    /// A timeout is a span of the machine's time: a jump of the injected clock must not end a call that is under way.
+    /// Asks L1, and counts the call.
     async fn ask<T>(
+        &self,
+        method: &'static str,
+        call: impl IntoFuture<Output = TransportResult<T>>,
+    ) -> Result<T, Error> {
+        meter::asked(method);
+        self.within(method, call).await
+    }
+
+    /// A timeout is a span of the machine's time: a jump of the injected clock must not end a call that is under way.
+    async fn within<T>(
         &self,
         method: &'static str,
         call: impl IntoFuture<Output = TransportResult<T>>,

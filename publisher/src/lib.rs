@@ -32,6 +32,7 @@ mod funding;
 mod l1;
 mod machine;
 mod manager;
+mod meter;
 mod nonces;
 mod outcome;
 mod receipts;
@@ -59,12 +60,16 @@ pub use fsck::{FsckFinding, FsckReport, fsck};
 pub use funding::{FundingConfig, InvalidFunding, PublisherKeys};
 pub use l1::{L1, L1HeadInfo, SendBackend};
 pub use manager::PublisherManager;
+pub use meter::FIGURES;
 pub use nonces::{NonceLedger, NotTheTail};
 pub use outcome::{MinedEntry, MinedTx, NextStep, Outcome, RejectReason};
 pub use records::Finality;
 pub use redact::without_url;
 pub use request::{EntryRule, InvalidRequest, L1Request, MAX_BLOBS, RequestBlobs, SuccessRule};
 pub use simulate::SimOutcome;
-pub use status::{AccountStatus, BackendStatus, InFlightTx, PublisherStatus, SettledTx, StartReport, ToppedUp};
+pub use status::{
+    AccountState, AccountStatus, BackendStatus, FunderStatus, InFlightTx, LastTopUp, PublisherStatus, SettledTx,
+    StartReport, ToppedUp, WaitingRequest,
+};
 pub use store::{JournalEntry, JournalEvent, journal};
 pub use tx_state::{IllegalMove, L1TxEvent, L1TxState, next};

@@ -143,7 +143,10 @@ impl Machine {
             let blocked = self.in_flight(*address).filter_map(|tx| Some((tx.stored.intent.nonce, tx.seen.blocked?)));
             let view = AccountView {
                 next_nonce: account.ledger.next(),
+                latest_nonce: account.sight.map(|sight| sight.latest_nonce),
+                is_nonce_in_doubt: account.nonce_in_doubt,
                 balance: account.balance(),
+                is_broke: account.broke_at.is_some(),
                 blocked: blocked.collect(),
             };
             (*address, view)

@@ -93,12 +93,14 @@ impl PublisherManager {
         let (signers, order) = self.keys.by_role();
         let stopped = CancellationToken::new();
         *self.starting.lock().unwrap_or_else(PoisonError::into_inner) = stopped.clone();
+        let begun = core.clock.monotonic();
         let reconciled = tokio::select! {
             biased;
             () = stopped.cancelled() => return Err(Error::Interrupted),
             reconciled = reconcile(&core, &signers, order) => reconciled?,
         };
         let report = reconciled.report.clone();
+        core.meter.recovered(core.clock.monotonic().saturating_sub(begun), &report);
         let run = Arc::new(Run::begin(core, signers, reconciled, stopped));
         info!(
             accounts = self.keys.publishers.len(),
@@ -219,10 +221,11 @@ impl PublisherManager {
             accounts.push(view.publisher(signer.address()).await?);
         }
         let funder = match &self.keys.funder {
-            Some(funder) => Some(view.account(funder.address()).await?),
+            Some(funder) => Some(view.funder(funder.address(), accounts.len()).await?),
             None => None,
         };
-        Ok(PublisherStatus { running: run.is_some(), accounts, funder, backends: core.l1.backends() })
+        let waiting = run.as_ref().map(|run| run.desk.waiting()).unwrap_or_default();
+        Ok(PublisherStatus { running: run.is_some(), accounts, funder, backends: core.l1.backends(), waiting })
     }
 
     /// Bids that are made from now on keep within `fees`; what is in flight stays as it is.

@@ -70,6 +70,9 @@ pub struct MinedTx {
     pub effective_gas_price: u128,
     /// Blob gas used; none without blobs.
     pub blob_gas_used: Option<u64>,
+    /// Wei paid for each blob gas; none without blobs, and where an earlier version has recorded it.
+    #[serde(default)]
+    pub blob_gas_price: Option<u128>,
     /// True when it reverted.
     #[serde(default)]
     pub reverted: bool,

@@ -37,6 +37,7 @@ pub(crate) async fn summarize(
         gas_used: receipt.gas_used,
         effective_gas_price: receipt.effective_gas_price,
         blob_gas_used: receipt.blob_gas_used,
+        blob_gas_price: receipt.blob_gas_price,
         reverted: !receipt.status(),
         succeeded: holds(rule, receipt),
         revert_data,

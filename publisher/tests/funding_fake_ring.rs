@@ -13,9 +13,10 @@ use alloy::providers::bindings::IMulticall3;
 use alloy::sol_types::SolCall;
 use common::fake_l1::{CHAIN_ID, FakeL1, GENESIS, OnSend, Seen};
 use common::{ETHEREUM_SLOT, PATIENCE, Sending, mined, request, signer};
-use fermata_primitives::{ManualClock, UnixTime};
+use fermata_primitives::{L1Timestamp, ManualClock, UnixTime};
 use fermata_publisher::{
-    Error, FundingConfig, InvalidFunding, MULTICALL3_ADDRESS, PublisherConfig, PublisherKeys, PublisherManager,
+    Error, FunderStatus, FundingConfig, InvalidFunding, LastTopUp, MULTICALL3_ADDRESS, PublisherConfig, PublisherKeys,
+    PublisherManager,
 };
 
 const SEND: &str = "eth_sendRawTransaction";
@@ -142,7 +143,11 @@ async fn those_below_the_threshold_share_one_transaction_and_no_other_is_in_it()
     let given: Vec<_> = status.accounts.iter().map(|account| account.topped_up.wei).collect();
     assert_eq!(given, [tenths(6), U256::ZERO, tenths(9)]);
     let funder = status.funder.unwrap();
-    assert_eq!((funder.address, funder.balance, funder.next_nonce), (address(FUNDER), Some(tenths(985)), 1));
+    let FunderStatus { account, needed, last } = funder;
+    assert_eq!((account.address, account.balance, account.next_nonce), (address(FUNDER), Some(tenths(985)), 1));
+    assert!(needed > tenths(30) && needed < tenths(31), "three targets, and gas: {needed}");
+    let (hash, at) = (fake.mined()[0].hash(), GENESIS + ETHEREUM_SLOT);
+    assert_eq!(last, Some(LastTopUp { at: L1Timestamp(at), tx: hash, accounts: 2, wei: tenths(15) }));
 }
 
 #[tokio::test(start_paused = true)]

@@ -190,6 +190,7 @@ mod tests {
             gas_used: 1,
             effective_gas_price: 1,
             blob_gas_used: None,
+            blob_gas_price: None,
             reverted: false,
             succeeded: propose == EntryOutcome::Succeeded,
             revert_data: None,

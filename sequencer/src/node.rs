@@ -12,6 +12,7 @@ mod open;
 mod parts;
 mod proving;
 mod reason;
+mod sending;
 mod status;
 mod workshop;
 
@@ -24,8 +25,9 @@ use tokio::net::UnixListener;
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 
+pub(crate) use funds::typical_cost;
 pub use keys::genesis_hash;
-pub(crate) use keys::{publishers as publisher_keys, validators as validator_keys};
+pub(crate) use keys::{funder as funder_key, publishers as publisher_keys, validators as validator_keys};
 pub use open::{NodeError, Surroundings};
 pub(crate) use open::{l1_client, locate};
 pub(crate) use reason::of_signer as reason_of_signer;

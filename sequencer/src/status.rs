@@ -6,8 +6,9 @@ mod prover;
 mod publisher;
 #[cfg(test)]
 mod tests;
+mod warnings;
 
-use alloy::primitives::Address;
+use alloy::primitives::{Address, U256};
 use fermata_primitives::{CheckpointNumber, Slot, UnixTime};
 use futures::future::BoxFuture;
 use futures::stream::BoxStream;
@@ -26,7 +27,11 @@ use crate::verbs::{Head, LandedCheckpoint, StopAt};
 pub use health::{Health, HealthStatus};
 pub use network::NetworkStatus;
 pub use prover::{EpochDue, ProverStatus};
-pub use publisher::{FeesNow, InFlightTx, PublisherAccount, PublisherReport, PublisherStatus};
+pub use publisher::{
+    BackendStatus, FeesNow, FunderStatus, InFlightTx, LastTopUp, PublisherAccount, PublisherReport, PublisherStatus,
+    SendingStatus, WaitingStatus, Warning,
+};
+pub(crate) use warnings::L1Time;
 
 /// Tells what a node knows about itself. All of it may be dropped at any time.
 pub trait StatusSource: Send + Sync {
@@ -71,6 +76,8 @@ pub struct NodeStatus {
     pub publishing: Publishing,
     /// The L1 accounts that publish.
     pub publishers: Vec<PublisherStatus>,
+    /// What they send through.
+    pub sending: SendingStatus,
     /// The other nodes.
     pub network: NetworkStatus,
     /// The prover; `None` where the node is none.
@@ -183,6 +190,10 @@ pub struct L1Status {
     pub checkpoint: Option<CheckpointNumber>,
     /// The newest proven one.
     pub proven: Option<CheckpointNumber>,
+    /// Base fee of that block, in wei.
+    pub base_fee_wei: U256,
+    /// Its blob base fee, in wei, where the head tells it.
+    pub blob_base_fee_wei: Option<U256>,
 }
 
 /// The slots the node is at.
@@ -259,6 +270,7 @@ impl NodeStatus {
             slot: None,
             publishing: Publishing::default(),
             publishers: Vec::new(),
+            sending: SendingStatus::default(),
             signer: SignerStatus::default(),
             requests: Vec::new(),
             phases: Vec::new(),

@@ -15,6 +15,7 @@ use crate::classify::{Verdict, classify};
 use crate::l1::breaker::Breaker;
 use crate::l1::merge::merge;
 use crate::l1::{L1, SendBackend};
+use crate::meter;
 use crate::redact::without_url;
 use crate::status::BackendStatus;
 
@@ -150,6 +151,7 @@ impl Backend {
                 verdict
             }
         };
+        meter::handed_over(&self.name, &verdict);
         debug!(backend = self.name, %hash, ?verdict, "handed over");
         verdict
     }

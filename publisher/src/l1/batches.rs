@@ -32,7 +32,7 @@ impl L1Client {
         let blob_fee = questions.wants_blob_fee.then(|| batch.add_call::<_, U128>(BLOB_FEE, &()));
         let accounts: Vec<_> =
             questions.accounts.iter().map(|question| AccountCalls::of(&mut batch, question)).collect();
-        self.ask(COUNT, batch.send()).await?;
+        self.within(COUNT, batch.send()).await?;
         // The method is not standard: without it the configured floor decides.
         let suggested_tip = self.optional(TIP, tip).await?.map_or(0, |tip| tip.to());
         let mut look = Look { at: questions.at, suggested_tip, ..Look::default() };
@@ -62,7 +62,7 @@ impl L1Client {
                 }
             }
         }
-        self.ask(RECEIPT, batch.send()).await?;
+        self.within(RECEIPT, batch.send()).await?;
         self.answers(receipts, pooled).await
     }
 

@@ -57,19 +57,24 @@ pub struct ExplainArgs {
     slot: Option<u64>,
 }
 
-/// Which node; or what is done without one.
+/// Which node, as `status`; or what else is asked.
 #[derive(Args, Clone, Debug)]
 #[command(args_conflicts_with_subcommands = true)]
 pub struct PublisherArgs {
     #[command(flatten)]
-    pub(super) common: CommonArgs,
+    common: CommonArgs,
     #[command(subcommand)]
-    offline: Option<PublisherOffline>,
+    asked: Option<PublisherCommand>,
 }
 
-/// What is done while no process uses the store.
+/// What can be asked about what publishes.
 #[derive(Subcommand, Clone, Debug)]
-pub(super) enum PublisherOffline {
+pub(super) enum PublisherCommand {
+    /// Show accounts, what is in flight, L1 nodes, funder and warnings, also of a node that is stopped (the default).
+    #[command(after_help = "Examples:\n  \
+        fermata publisher status\n  \
+        fermata publisher status --json | jq '.warnings'")]
+    Status(CommonArgs),
     /// Check that everything in a publisher's store fits together. Changes nothing.
     #[command(after_help = "Example:\n  fermata publisher fsck /var/lib/fermata/publisher")]
     Fsck {
@@ -109,11 +114,21 @@ impl ExplainArgs {
 
 impl PublisherArgs {
     pub(super) async fn run(&self, console: &mut Console) -> Result<(), Failure> {
-        if let Some(PublisherOffline::Fsck { dir }) = &self.offline {
+        if let Some(PublisherCommand::Fsck { dir }) = &self.asked {
             return check(console, dir);
         }
-        let report: PublisherReport = self.common.target.client()?.call("admin_publisher", ()).await?;
-        tell(console, self.common.form(), &report, render::publishers)
+        let common = self.common();
+        let report: PublisherReport = common.target.client()?.call("admin_publisher", ()).await?;
+        let now = SystemClock.now();
+        tell(console, common.form(), &report, |report| render::publishers(report, now))
+    }
+
+    /// The options of what is asked.
+    pub(super) const fn common(&self) -> &CommonArgs {
+        match &self.asked {
+            Some(PublisherCommand::Status(common)) => common,
+            Some(PublisherCommand::Fsck { .. }) | None => &self.common,
+        }
     }
 }
 

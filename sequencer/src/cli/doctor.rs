@@ -3,6 +3,7 @@
 mod accounts;
 mod l1;
 mod machine;
+mod sending;
 #[cfg(test)]
 mod tests;
 

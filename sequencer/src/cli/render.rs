@@ -1,6 +1,7 @@
 //! Answers as people like to read them.
 
 mod asked;
+mod publisher;
 mod status;
 #[cfg(test)]
 mod tests;
@@ -16,7 +17,8 @@ use crate::verbs::{
     WorkKind,
 };
 
-pub(super) use asked::{explained, journal, publishers, reached};
+pub(super) use asked::{explained, journal, reached};
+pub(super) use publisher::publishers;
 pub(super) use status::{progress, status};
 
 pub(super) fn started(answer: &StartAnswer) -> String {
@@ -95,6 +97,19 @@ fn table(rows: &[(&str, String)]) -> String {
     let width = rows.iter().map(|(label, _)| label.len()).max().unwrap_or_default();
     let line = |(label, text): &(&str, String)| format!("{label:>width$}  {text}").trim_end().to_owned();
     rows.iter().map(line).collect::<Vec<_>>().join("\n")
+}
+
+/// Cells in columns as wide as their widest, under their heads. Numbers of the last column need no padding.
+fn columns<const N: usize>(heads: [&str; N], rows: &[[String; N]]) -> Vec<String> {
+    let heads = heads.map(str::to_owned);
+    let all: Vec<_> = std::iter::once(&heads).chain(rows).collect();
+    let width = |at: usize| all.iter().map(|row| row[at].chars().count()).max().unwrap_or_default();
+    let widths: [usize; N] = std::array::from_fn(width);
+    let line = |row: &&[String; N]| {
+        let cells = row.iter().zip(widths).map(|(cell, width)| format!("{cell:<width$}"));
+        cells.collect::<Vec<_>>().join("  ").trim_end().to_owned()
+    };
+    all.iter().map(line).collect()
 }
 
 /// Only the first of several rows shows the label.

@@ -10,7 +10,7 @@ use serde_json::Value;
 pub(super) use self::captured::Captured;
 use super::*;
 use crate::config::{Setting, Sources};
-use crate::rpc::admin::tests::Bench;
+use crate::rpc::admin::tests::{Bench, resting};
 use crate::verbs::PartsError;
 
 /// The commands of this module, as `main` would take them.
@@ -207,6 +207,25 @@ async fn wait_explain_publisher_and_config_answer_as_the_node_does() {
     assert_eq!(on(&bench, &["wait", "--state", "asleep"]).await.exit, 2);
     assert_eq!(on(&bench, &["explain", "--slot", "9"]).await.out, "slot 9 is not ours\n");
     assert!(on(&bench, &["publisher"]).await.out.contains("about 12 checkpoints"));
+    bench.end().await;
+}
+
+#[tokio::test]
+async fn publisher_status_is_a_table_or_json_and_its_warnings_are_in_the_status() {
+    let bench = Bench::new().await;
+    let stopped = on(&bench, &["publisher", "status"]).await;
+    assert!(stopped.exit == 0 && stopped.out.starts_with("nothing is sent: the node does not run"), "{stopped:?}");
+    assert_eq!(stopped.out, on(&bench, &["publisher"]).await.out, "`status` is what is shown without a word");
+    bench.sending.lock().unwrap().1 = resting();
+    let told = on(&bench, &["publisher", "status"]).await.out;
+    assert!(told.contains("http://a  rests after 4 failures  no answer"), "{told}");
+    assert!(told.ends_with("warning: nobody takes it; look\n"), "{told}");
+    let json = on(&bench, &["publisher", "status", "--json"]).await.json();
+    assert_eq!(json["warnings"][0]["remedy"], "look");
+    assert!(on(&bench, &["status"]).await.out.contains("warning  nobody takes it; look"));
+    let nowhere = tempfile::tempdir().expect("a directory");
+    let unreached = run(&["publisher", "status", "--json", "--data-dir", nowhere.path().to_str().expect("text")]).await;
+    assert_eq!((unreached.exit, &unreached.json()["error"]["reason"]), (4, &Value::from("NODE_UNREACHABLE")));
     bench.end().await;
 }
 

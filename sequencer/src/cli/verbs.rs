@@ -57,7 +57,10 @@ pub enum VerbCommand {
     #[command(after_help = "Examples:\n  fermata explain\n  fermata explain --slot 120")]
     Explain(ExplainArgs),
     /// Show the accounts that publish, what is in flight, and how far the money goes.
-    #[command(after_help = "Example:\n  fermata publisher --json | jq '.accounts[].checkpointsLeft'")]
+    #[command(after_help = "Examples:\n  \
+        fermata publisher status\n  \
+        fermata publisher status --json | jq '.accounts[].checkpointsLeft'\n  \
+        fermata publisher fsck /var/lib/fermata/publisher")]
     Publisher(PublisherArgs),
     /// Show who asked for what, newest first.
     #[command(after_help = "Example:\n  fermata journal --most 5")]
@@ -152,7 +155,7 @@ impl VerbCommand {
             Self::Status(args) => &args.common,
             Self::Wait(args) => &args.common,
             Self::Explain(args) => &args.common,
-            Self::Publisher(args) => &args.common,
+            Self::Publisher(args) => args.common(),
             Self::Journal(args) => &args.common,
         }
     }

@@ -159,6 +159,8 @@ pub const KEYS: &[Key] = &[
         "Most a transaction may bid per gas. A first send uses at most half of it, so that its cancel fits beneath.").hot(),
     key("publisher.max_blob_fee_per_gas_gwei", Integer, Some("3000"), "60",
         "Most a transaction may bid per blob gas. A first send uses at most half of it.").hot(),
+    key("publisher.confirmations", Integer, Some("1"), "3",
+        "L1 blocks that must hold a transaction, its own included, before its end is believed; until then the same effect is not sent again. The prover's transactions too."),
 
     key("publisher.funding.keystore_dir", Path, None, r#""/etc/fermata/funder-2""#,
         "Directory of the one encrypted V3 keystore of the account that tops up the publishers, and sends nothing else. Unset: nobody tops them up."),
@@ -170,6 +172,10 @@ pub const KEYS: &[Key] = &[
         "What it holds then, in ETH. Above `publisher.funding.threshold_ether`."),
     key("publisher.funding.hourly_cap_ether", Text, Some(r#""2""#), r#""1.5""#,
         "The most that is given within an hour, in ETH, besides gas. At least `publisher.funding.threshold_ether`."),
+    key("publisher.funding.every_secs", Integer, Some("120"), "60",
+        "Time between two looks at the balances; one that is known to be low is looked at with every L1 block. In one such span there is one top-up at most. At most an hour."),
+    key("publisher.funding.multicall", Text, None, r#""0x00000000000000000000000000000000000000ca""#,
+        "Multicall3, through which several publishers are topped up at once; where there is none, one at a time is. Unset: where every public chain has it."),
 
     key("prover.proofs", Text, None, r#""http://127.0.0.1:7000""#,
         "Who makes the epochs' proofs, where the node is a `prover`: the URL of a prover service, or `mock` for a rollup whose verifier takes any proof. Mock proofs prove nothing.").url(),

@@ -2,6 +2,7 @@
 
 use std::fmt;
 use std::net::SocketAddr;
+use std::num::NonZeroU64;
 use std::path::PathBuf;
 use std::time::Duration;
 
@@ -200,6 +201,8 @@ pub struct PublisherConfig {
     pub keys: KeySource,
     /// What they may bid.
     pub fees: FeeConfig,
+    /// Blocks that must hold a transaction before its end is believed.
+    pub confirmations: NonZeroU64,
     /// Who tops them up, and how far; nobody without it.
     pub funding: Option<FundingSettings>,
 }

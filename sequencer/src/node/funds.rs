@@ -3,47 +3,67 @@
 use alloy::eips::eip4844::DATA_GAS_PER_BLOB;
 use alloy::primitives::{Address, U256};
 use alloy::providers::Provider;
-use fermata_publisher::AccountStatus;
 
-use super::{Inner, Node, status};
+use super::{Inner, Node, sending, status};
 use crate::error::Result;
+use crate::l1::L1Client;
 use crate::poll_loop::chain as error_chain;
-use crate::status::{FeesNow, PublisherAccount, PublisherReport};
+use crate::status::{FeesNow, PublisherAccount, PublisherReport, PublisherStatus};
 
 /// What a checkpoint takes where none of ours has landed yet: gas, and gas of its blobs.
 const TYPICAL: (u64, u64) = (450_000, DATA_GAS_PER_BLOB);
 
 /// The balance of each account in wei, as L1 says now.
 pub(super) async fn balances(inner: &Inner) -> Result<Vec<(Address, U256)>> {
-    balances_of(inner, &inner.workshop.publisher.status().await?.accounts).await
-}
-
-async fn balances_of(inner: &Inner, accounts: &[AccountStatus]) -> Result<Vec<(Address, U256)>> {
+    let accounts = inner.workshop.publisher.status().await?.accounts;
     let addresses: Vec<_> = accounts.iter().map(|account| account.address).collect();
     inner.workshop.view.client().balances(&addresses).await
 }
 
 /// The accounts, what is in flight on each, and how many checkpoints its balance pays for.
 pub(super) async fn report(node: &Node) -> PublisherReport {
-    let accounts = match node.inner.workshop.publisher.status().await {
-        Ok(status) => status.accounts,
+    let (accounts, mut told) = match node.inner.workshop.publisher.status().await {
+        Ok(status) => sending::told(status),
         Err(error) => return PublisherReport { failures: vec![error_chain(&error)], ..PublisherReport::default() },
     };
     let mut failures = Vec::new();
-    let (fees, taken, balances) = futures::join!(fees(node), taken(node), balances_of(&node.inner, &accounts));
+    let funder = told.funder.as_ref().map(|funder| funder.account.address);
+    let addresses: Vec<_> = accounts.iter().map(|account| account.address).chain(funder).collect();
+    let read = node.inner.workshop.view.client().balances(&addresses);
+    let (fees, taken, balances) = futures::join!(fees(node), taken(node), read);
     let fees = fees.map_err(|error| failures.push(error_chain(&error))).ok();
     let balances = balances.map_err(|error| failures.push(error_chain(&error))).unwrap_or_default();
     let ((gas, blob_gas), cost_basis) = taken;
     let cost = fees.map(|fees| cost(&fees, gas, blob_gas));
-    let account = |account: AccountStatus| {
-        let mut status = status::publisher(account);
+    let read_now = |status: &mut PublisherStatus| {
         let read = balances.iter().find(|(address, _)| *address == status.address).map(|(_, balance)| *balance);
         status.balance_wei = read.or(status.balance_wei);
-        let left = status.balance_wei.zip(cost).map(|(balance, cost)| checkpoints_left(balance, cost));
-        PublisherAccount { status, checkpoints_left: left }
     };
-    let accounts = accounts.into_iter().map(account).collect();
-    PublisherReport { accounts, fees, checkpoint_cost_wei: cost, cost_basis, failures }
+    told.funder.iter_mut().for_each(|funder| read_now(&mut funder.account));
+    let account = |mut status: PublisherStatus| {
+        read_now(&mut status);
+        let left = status.balance_wei.zip(cost).map(|(balance, cost)| checkpoints_left(balance, cost));
+        PublisherAccount {
+            status: PublisherStatus { affordable: status.affordable.or(left), ..status },
+            checkpoints_left: left,
+        }
+    };
+    let accounts: Vec<_> = accounts.into_iter().map(account).collect();
+    let judged: Vec<_> = accounts.iter().map(|account| &account.status).collect();
+    let at = node.inner.head.borrow().timestamp.0;
+    let sending = told.judged(&judged, status::l1_time(node, at));
+    PublisherReport { accounts, sending, fees, checkpoint_cost_wei: cost, cost_basis, failures }
+}
+
+/// What a typical checkpoint costs at L1's fees now, with at least this tip, in wei.
+pub(crate) async fn typical_cost(client: &L1Client, tip: u128) -> Result<U256> {
+    let provider = client.provider();
+    let head = client.within("eth_getBlockByNumber", provider.get_block_by_number(Default::default())).await?;
+    let base_fee = head.and_then(|head| head.header.base_fee_per_gas).unwrap_or_default();
+    let blob_base_fee = client.within("eth_blobBaseFee", provider.get_blob_base_fee()).await?;
+    let wei = U256::from::<u128>;
+    let fees = FeesNow { base_fee_wei: U256::from(base_fee), tip_wei: wei(tip), blob_base_fee_wei: wei(blob_base_fee) };
+    Ok(cost(&fees, TYPICAL.0, TYPICAL.1))
 }
 
 async fn fees(node: &Node) -> Result<FeesNow> {

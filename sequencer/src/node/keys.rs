@@ -20,7 +20,7 @@ pub(crate) fn publishers(source: &KeySource) -> Result<Vec<PrivateKeySigner>, Si
 }
 
 /// The one key that tops up the publishers.
-pub(super) fn funder(source: &KeySource) -> Result<PrivateKeySigner, SequencerError> {
+pub(crate) fn funder(source: &KeySource) -> Result<PrivateKeySigner, SequencerError> {
     let mut keys = signers(source)?;
     match (keys.pop(), keys.len()) {
         (Some(key), 0) => Ok(key),

@@ -294,7 +294,7 @@ impl Ground<'_> {
         let publishers = keys::publishers(&settings.keys)?;
         let funder = self.funder()?;
         let funding = settings.funding.as_ref().map(|settings| settings.funding.clone());
-        self.manager(self.data_dir.publisher(), (PublisherKeys { publishers, funder }, funding), heads)
+        self.manager(("publisher", self.data_dir.publisher()), (PublisherKeys { publishers, funder }, funding), heads)
     }
 
     /// The key of the account that tops up the publishers, where there is one.
@@ -303,14 +303,16 @@ impl Ground<'_> {
         Ok(settings.map(|settings| keys::funder(&settings.key)).transpose()?)
     }
 
-    /// A manager of these accounts, which keeps its records in `dir`.
+    /// A manager of these accounts, which keeps its records in `dir` and tells its figures under `name`.
     pub(super) fn manager(
         &self,
-        dir: PathBuf,
+        (name, dir): (&str, PathBuf),
         (keys, funding): (PublisherKeys, Option<FundingConfig>),
         heads: HeadReceiver,
     ) -> Result<PublisherManager, NodeError> {
         let options = PublisherConfig {
+            name: name.to_owned(),
+            confirmations: self.config.publisher.confirmations,
             fees: self.config.publisher.fees.clone(),
             funding,
             rpc_timeout: self.config.l1.request_timeout,

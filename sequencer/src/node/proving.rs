@@ -6,7 +6,7 @@ use alloy::primitives::Address;
 use alloy::signers::local::PrivateKeySigner;
 
 use super::open::{Ground, NodeError};
-use super::{Node, keys, status};
+use super::{Node, keys, sending};
 use crate::config::{ProofMaker, ProverConfig};
 use crate::error::SequencerError;
 use crate::l1::{HeadReceiver, Proposals};
@@ -32,7 +32,7 @@ pub(super) async fn open(
     let view = workshop.view.clone();
     let source = source(config, &view).await?;
     tracing::info!(proofs = source.describe(), %account, rewards = %prover_id, "this node is a prover");
-    let publisher = ground.manager(ground.data_dir.prover(), (signers.into(), None), head.clone())?;
+    let publisher = ground.manager(("prover", ground.data_dir.prover()), (signers.into(), None), head.clone())?;
     Ok(Some(Arc::new(Prover::new(ProverParts {
         clock: workshop.clock.clone(),
         frontier: Frontier::new(view, proposals, ground.l1_chain_id, prover_id),
@@ -71,7 +71,7 @@ pub(super) async fn tell(node: &Node) -> Option<ProverStatus> {
     Some(ProverStatus {
         proofs: prover.proofs(),
         id: prover.id(),
-        accounts: accounts.into_iter().map(status::publisher).collect(),
+        accounts: accounts.into_iter().map(sending::account).collect(),
         epoch: progress.epoch.map(Into::into),
         last: progress.last,
         failure: progress.failure,

@@ -3,22 +3,23 @@
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
+use alloy::primitives::U256;
 use futures::FutureExt;
 use futures::future::BoxFuture;
 use futures::stream::BoxStream;
 
 use fermata_execution::Heads;
-use fermata_primitives::Slot;
+use fermata_primitives::{L1Timestamp, Slot};
 
-use super::{Node, explain, funds, news, proving};
+use super::{Node, explain, funds, news, proving, sending};
 use crate::explain::Explanation;
 use crate::feed::Told;
 use crate::lifecycle::Lifecycle;
 use crate::poll_loop::chain;
 use crate::roles::Role;
 use crate::status::{
-    HeadsStatus, Health, InFlightTx, L1Status, NetworkStatus, NodeStatus, ProverStatus, PublisherReport,
-    PublisherStatus, RequestStatus, SignerStatus, SlotPhaseStatus, SlotStatus, StatusSource,
+    HeadsStatus, Health, L1Status, L1Time, NetworkStatus, NodeStatus, ProverStatus, PublisherReport, PublisherStatus,
+    RequestStatus, SendingStatus, SignerStatus, SlotPhaseStatus, SlotStatus, StatusSource,
 };
 use crate::verbs::Head;
 
@@ -81,6 +82,7 @@ impl NodeStatusSource {
         let last_checkpoint = inner.workshop.last_landed.borrow().clone();
         let ticks = self.node.engine.pulse().borrow().ticks;
         let phases = inner.workshop.phases.now().into_iter().map(|(slot, phase)| SlotPhaseStatus { slot, phase });
+        let (publishers, sending) = self.sending(l1).await;
         let status = NodeStatus {
             desired: inner.store.wish().await.ok().flatten().map(Into::into),
             head: self.heads().await,
@@ -88,7 +90,8 @@ impl NodeStatusSource {
             l1: Some(l1),
             slot: Some(self.slot()),
             publishing: inner.workshop.publishing(),
-            publishers: self.publishers().await,
+            publishers,
+            sending,
             roles: inner.config.roles,
             network: NetworkStatus::of(&inner.workshop.peers),
             prover: proving::tell(&self.node).await,
@@ -116,6 +119,8 @@ impl NodeStatusSource {
             lag_ms: lag.as_millis() as u64,
             checkpoint: tip.map(|tip| tip.number),
             proven: tip.map(|tip| tip.proven),
+            base_fee_wei: U256::from(head.base_fee),
+            blob_base_fee_wei: head.blob_base_fee.map(U256::from),
         }
     }
 
@@ -129,9 +134,13 @@ impl NodeStatusSource {
         SlotStatus { current: workshop.timetable.times().slot_at_time(now), target, proposer, ours }
     }
 
-    async fn publishers(&self) -> Vec<PublisherStatus> {
-        let Ok(status) = self.node.inner.workshop.publisher.status().await else { return Vec::new() };
-        status.accounts.into_iter().map(publisher).collect()
+    /// The accounts that publish, and what they send through.
+    async fn sending(&self, l1: L1Status) -> (Vec<PublisherStatus>, SendingStatus) {
+        let Ok(told) = self.node.inner.workshop.publisher.status().await else { return Default::default() };
+        let (accounts, told) = sending::told(told);
+        let all: Vec<_> = accounts.iter().collect();
+        let told = told.judged(&all, l1_time(&self.node, l1.timestamp));
+        (accounts, told)
     }
 
     fn ill_because(&self, status: &NodeStatus) -> Vec<String> {
@@ -168,29 +177,9 @@ impl NodeStatusSource {
     }
 }
 
-/// An account, as the publisher crate tells of it.
-pub(super) fn publisher(account: fermata_publisher::AccountStatus) -> PublisherStatus {
-    PublisherStatus {
-        address: account.address,
-        balance_wei: account.balance,
-        nonce: Some(account.next_nonce),
-        in_flight: account.in_flight.into_iter().map(in_flight).collect(),
-    }
-}
-
-fn in_flight(tx: fermata_publisher::InFlightTx) -> InFlightTx {
-    let wei = alloy::primitives::U256::from::<u128>;
-    InFlightTx {
-        tx: tx.hashes.last().copied(),
-        nonce: tx.nonce,
-        age_ms: tx.age.as_millis() as u64,
-        label: tx.label,
-        state: tx.state.word().to_owned(),
-        attempts: tx.hashes.len(),
-        max_fee_per_gas_wei: tx.fees.map(|fees| wei(fees.max_fee_per_gas)),
-        max_fee_per_blob_gas_wei: tx.fees.and_then(|fees| fees.max_fee_per_blob_gas).map(wei),
-        deadline: tx.deadline.0,
-    }
+/// The time of L1 at a head with this timestamp.
+pub(super) fn l1_time(node: &Node, timestamp: u64) -> L1Time {
+    L1Time { now: L1Timestamp(timestamp).into(), slot: node.timetable().times().ethereum_slot() }
 }
 
 impl StatusSource for NodeStatusSource {

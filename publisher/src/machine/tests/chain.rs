@@ -152,6 +152,7 @@ fn mined(tx_hash: B256, index: usize, block: &Block) -> MinedTx {
         gas_used: 21_000,
         effective_gas_price: GWEI,
         blob_gas_used: None,
+        blob_gas_price: None,
         reverted: false,
         succeeded: true,
         revert_data: None,

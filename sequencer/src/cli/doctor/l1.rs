@@ -5,7 +5,7 @@ use std::time::Duration;
 use alloy::providers::Provider;
 use fermata_primitives::{CheckpointNumber, Clock as _, SystemClock, UnixTime};
 
-use super::{Finding, accounts};
+use super::{Finding, accounts, sending};
 use crate::config::{BlobSource, ClockKind, NodeConfig};
 use crate::l1::{L1Client, RollupView};
 use crate::node::{L1_HEADS_MISSED, genesis_hash, l1_client, locate};
@@ -34,6 +34,7 @@ pub(super) async fn examine(config: &NodeConfig) -> Vec<Finding> {
             findings.push(genesis(config, &located.view).await);
             findings.push(timetable(config, &located.view));
             findings.extend(accounts::examine(config, &located.view).await);
+            findings.extend(sending::examine(config, &client).await);
         }
         Err(error) => findings.push(Finding::of_reason("contract", error_chain(&error), error.reason())),
     }

@@ -61,6 +61,7 @@ pub(in crate::cli) fn status(status: &NodeStatus) -> String {
             format!("{kind} of slot {}, for {}", request.slot, words(Duration::from_millis(request.age_ms)))
         }),
     ));
+    rows.extend(labelled("warning", status.sending.warnings.iter().map(ToString::to_string)));
     let health = match status.health.status {
         HealthStatus::Ok => vec!["ok".to_owned()],
         HealthStatus::Failing => status.health.reasons.clone(),

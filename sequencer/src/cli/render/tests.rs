@@ -10,7 +10,7 @@ use crate::phases::Phase;
 use crate::requests_tracker::RequestKind;
 use crate::status::{
     Desired, DesiredState, DrainStatus, Health, InFlightTx, L1Status, NodeStatus, PublisherStatus, RequestStatus,
-    SlotPhaseStatus, SlotStatus,
+    SlotPhaseStatus, SlotStatus, Warning,
 };
 use crate::verbs::StopAt;
 
@@ -43,26 +43,19 @@ fn busy() -> NodeStatus {
         lag_ms: 3_000,
         checkpoint: Some(CheckpointNumber(87)),
         proven: None,
+        base_fee_wei: U256::from(9),
+        blob_base_fee_wei: None,
     });
     status.slot = Some(SlotStatus { current: Slot(92), target: Slot(93), proposer: None, ours: true });
     status.signer.keys = vec![Address::ZERO; 4];
     status.requests = vec![RequestStatus { kind: RequestKind::Checkpoint, slot: Slot(92), age_ms: 2_140 }];
     status.publishers = vec![PublisherStatus {
-        address: Address::repeat_byte(0x11),
         balance_wei: Some(U256::from(9_984_567_890_123_456_789_u128)),
         nonce: Some(7),
-        in_flight: vec![InFlightTx {
-            tx: None,
-            nonce: 6,
-            age_ms: 900,
-            label: "propose slot 92".to_owned(),
-            state: "live".to_owned(),
-            attempts: 1,
-            max_fee_per_gas_wei: None,
-            max_fee_per_blob_gas_wei: None,
-            deadline: 0,
-        }],
+        in_flight: vec![InFlightTx { age_ms: 900, ..InFlightTx::empty("propose slot 92", 6) }],
+        ..PublisherStatus::empty(Address::repeat_byte(0x11))
     }];
+    status.sending.warnings = vec![Warning::new("no L1 node takes transactions", "check l1.rpc_url")];
     status.health = Health::from_reasons(vec!["L1 is 40 s behind".to_owned(), "1 publisher has no funds".to_owned()]);
     status.stop_at = Some(StopAt::Block(1_050));
     status.drain = Some(DrainStatus { mode: Drain::Graceful, since_ms: 824_000, deadline_ms: Some(829_000) });
@@ -87,6 +80,7 @@ fn a_busy_node_fits_a_small_table() {
         "  draining  letting what is in flight end for 1.0 s, interrupts in 4.0 s",
         "   working  publishing the checkpoint for slot 92",
         "   sending  checkpoint of slot 92, for 2.1 s",
+        "   warning  no L1 node takes transactions; check l1.rpc_url",
         "    health  L1 is 40 s behind",
         "            1 publisher has no funds",
         " not ready  the signer does not sign",

@@ -1,5 +1,8 @@
 //! The keys that sign and the accounts that send.
 
+use std::num::NonZeroU64;
+use std::time::Duration;
+
 use alloy::primitives::{U256, utils::parse_ether};
 use alloy::signers::local::coins_bip39::{English, Mnemonic};
 
@@ -83,6 +86,9 @@ const PUBLISHER: KeyKeys = KeyKeys {
     count: "publisher.count",
 };
 
+/// More blocks than this hold nothing that is not final: three epochs of Ethereum.
+const MOST_CONFIRMATIONS: u64 = 96;
+
 /// Where the keystore of the funder is, and its password.
 const FUNDER: (&str, &str) = ("publisher.funding.keystore_dir", "publisher.funding.password_file");
 
@@ -120,10 +126,11 @@ pub(super) fn publisher(r: &mut Reader<'_>, roles: Roles) -> Option<PublisherCon
         let remedy = "lower it, or raise the other";
         r.invalid("publisher.tip_cap_gwei", "is above half of `publisher.max_fee_per_gas_gwei`", remedy);
     }
+    let confirmations = r.integer("publisher.confirmations", 1..=MOST_CONFIRMATIONS).and_then(NonZeroU64::new);
     let funding = funding(r);
     let fees =
         FeeConfig { tip_floor: floor?, tip_cap: cap?, max_fee_ceiling: max_fee?, blob_fee_ceiling: max_blob_fee? };
-    Some(PublisherConfig { keys: keys?, fees, funding: funding? })
+    Some(PublisherConfig { keys: keys?, fees, confirmations: confirmations?, funding: funding? })
 }
 
 /// Without a key of the funder there is none; what else is set is checked all the same.
@@ -133,6 +140,8 @@ fn funding(r: &mut Reader<'_>) -> Option<Option<FundingSettings>> {
     let threshold = ether(r, "publisher.funding.threshold_ether");
     let target = ether(r, "publisher.funding.target_ether");
     let hourly_cap = ether(r, "publisher.funding.hourly_cap_ether");
+    let every = r.integer("publisher.funding.every_secs", 1..=3_600).map(Duration::from_secs);
+    let multicall = r.is_set("publisher.funding.multicall").then(|| r.address("publisher.funding.multicall"));
     let (threshold, target, hourly_cap) = (threshold?, target?, hourly_cap?);
     let beside = "`publisher.funding.threshold_ether`";
     let remedy = "raise it, or lower the other";
@@ -142,7 +151,12 @@ fn funding(r: &mut Reader<'_>) -> Option<Option<FundingSettings>> {
     if hourly_cap < threshold {
         r.invalid("publisher.funding.hourly_cap_ether", format!("is below {beside}"), remedy);
     }
-    let funding = FundingConfig::new(threshold, target, hourly_cap);
+    let usual = FundingConfig::new(threshold, target, hourly_cap);
+    let multicall = match multicall {
+        Some(named) => named?,
+        None => usual.multicall,
+    };
+    let funding = FundingConfig { every: every?, multicall, ..usual };
     Some(match key {
         Some(key) => Some(FundingSettings { key: key?, funding }),
         None => None,

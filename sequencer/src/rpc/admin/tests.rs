@@ -8,4 +8,4 @@ mod parts;
 mod slow;
 mod verbs;
 
-pub(crate) use bench::Bench;
+pub(crate) use bench::{Bench, resting};

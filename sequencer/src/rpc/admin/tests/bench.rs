@@ -2,7 +2,7 @@
 
 use std::sync::{Arc, Mutex};
 
-use alloy::primitives::B256;
+use alloy::primitives::{Address, B256, U256};
 use alloy::transports::http::reqwest::{Client, RequestBuilder, Response};
 use fermata_primitives::{CheckpointNumber, SharedClock, Slot, SystemClock};
 use futures::future::BoxFuture;
@@ -21,8 +21,8 @@ use crate::feed::{News, Told};
 use crate::node_store::NodeStore;
 use crate::rpc::admin::{AdminContext, AdminServer, Doors, serve};
 use crate::status::{
-    ActualState, DesiredState, Health, L1Status, NodeStatus, PublisherAccount, PublisherReport, PublisherStatus,
-    StatusSource,
+    ActualState, BackendStatus, DesiredState, FunderStatus, Health, L1Status, NodeStatus, PublisherAccount,
+    PublisherReport, PublisherStatus, SendingStatus, StatusSource, Warning,
 };
 use crate::verbs::{Head, StartRequest};
 
@@ -42,7 +42,30 @@ struct FakeStatus {
     clock: SharedClock,
     reasons: Arc<Mutex<Vec<String>>>,
     chains: Arc<Mutex<Chains>>,
+    sending: Sending,
     news: broadcast::Sender<Told>,
+}
+
+/// The accounts that publish and what they send through, as a test sets them.
+type Sending = Arc<Mutex<(Vec<PublisherStatus>, SendingStatus)>>;
+
+/// One L1 node, which rests, and a funder.
+pub(crate) fn resting() -> SendingStatus {
+    let backend = BackendStatus {
+        name: "http://a".to_owned(),
+        rests: true,
+        failures: 4,
+        last_error: Some("no answer".to_owned()),
+    };
+    let account =
+        PublisherStatus { balance_wei: Some(U256::from(7)), ..PublisherStatus::empty(Address::repeat_byte(3)) };
+    SendingStatus {
+        sends: true,
+        backends: vec![backend],
+        funder: Some(FunderStatus { account, needed_wei: U256::from(100), last: None }),
+        waiting: Vec::new(),
+        warnings: vec![Warning::new("nobody takes it", "look")],
+    }
 }
 
 impl StatusSource for FakeStatus {
@@ -54,6 +77,7 @@ impl StatusSource for FakeStatus {
             status.desired = self.store.wish().await.ok().flatten().map(DesiredState::from);
             status.requests = self.engine.live_requests().await.iter().map(Into::into).collect();
             status.health = Health::from_reasons(self.reasons.lock().unwrap().clone());
+            (status.publishers, status.sending) = self.sending.lock().unwrap().clone();
             status.judged([])
         }
         .boxed()
@@ -65,10 +89,10 @@ impl StatusSource for FakeStatus {
     }
 
     fn publisher(&self) -> BoxFuture<'_, PublisherReport> {
-        let status =
-            PublisherStatus { address: Default::default(), balance_wei: None, nonce: Some(7), in_flight: Vec::new() };
+        let status = PublisherStatus { nonce: Some(7), ..PublisherStatus::empty(Address::ZERO) };
         let accounts = vec![PublisherAccount { status, checkpoints_left: Some(12) }];
-        async { PublisherReport { accounts, ..PublisherReport::default() } }.boxed()
+        let sending = self.sending.lock().unwrap().1.clone();
+        async { PublisherReport { accounts, sending, ..PublisherReport::default() } }.boxed()
     }
 
     fn news(&self) -> BoxStream<'static, Told> {
@@ -93,6 +117,7 @@ pub(crate) struct Bench {
     pub(crate) tokens: TokenHashes,
     pub(crate) reasons: Arc<Mutex<Vec<String>>>,
     pub(crate) chains: Arc<Mutex<Chains>>,
+    pub(crate) sending: Sending,
     pub(crate) news: broadcast::Sender<Told>,
     pub(crate) settings: Arc<Settings>,
     pub(crate) dir: tempfile::TempDir,
@@ -129,15 +154,24 @@ impl Bench {
         let engine_config = EngineConfig { poll_interval: std::time::Duration::from_secs(60) };
         let engine = Engine::new(Arc::new(Shared(Arc::clone(&parts))), engine_config, clock.clone());
         let reasons = Arc::new(Mutex::new(Vec::new()));
-        let l1 = L1Status { number: 50, timestamp: 0, lag_ms: 0, checkpoint: Some(CheckpointNumber(7)), proven: None };
+        let l1 = L1Status {
+            number: 50,
+            timestamp: 0,
+            lag_ms: 0,
+            checkpoint: Some(CheckpointNumber(7)),
+            proven: None,
+            base_fee_wei: U256::from(9),
+            blob_base_fee_wei: Some(U256::from(1)),
+        };
         let chains = Arc::new(Mutex::new(Chains { head: HEAD, l1 }));
-        let news = broadcast::Sender::new(1_024);
+        let (sending, news) = (Sending::default(), broadcast::Sender::new(1_024));
         let status = FakeStatus {
             engine: engine.clone(),
             store: Arc::clone(&store),
             clock: clock.clone(),
             reasons: Arc::clone(&reasons),
             chains: Arc::clone(&chains),
+            sending: Arc::clone(&sending),
             news: news.clone(),
         };
         let (metrics, settings) = (PrometheusBuilder::new().build_recorder(), settings());
@@ -155,7 +189,7 @@ impl Bench {
         let token = find_token(dir.path()).expect("there");
         #[rustfmt::skip]
         let bench = Self {
-            parts, engine, store, server, token, tokens, reasons, chains, news, settings, dir, metrics, socket, data_dir,
+            parts, engine, store, server, token, tokens, reasons, chains, sending, news, settings, dir, metrics, socket, data_dir,
             _endpoint,
         };
         bench

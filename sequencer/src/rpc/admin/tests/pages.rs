@@ -1,9 +1,11 @@
 //! The pages without a token.
 
+use alloy::primitives::{Address, U256};
 use metrics::Recorder as _;
 
-use super::bench::{Bench, body};
+use super::bench::{Bench, body, resting};
 use crate::lifecycle::Drain;
+use crate::status::{InFlightTx, PublisherStatus};
 use crate::verbs::{StartRequest, StopRequest};
 
 #[tokio::test]
@@ -112,6 +114,70 @@ async fn a_scrape_shows_what_the_status_shows() {
         assert!(text.lines().any(|told| told == line), "{line} not in\n{text}");
     }
     bench.end().await;
+}
+
+#[tokio::test]
+async fn a_scrape_shows_what_the_publishers_hold_have_in_flight_and_bid() {
+    let recorder = metrics_exporter_prometheus::PrometheusBuilder::new().build_recorder();
+    let _guard = metrics::set_default_local_recorder(&recorder);
+    let bench = Bench::running().await;
+    let scraped = async |expected: &[&str]| {
+        bench.get("/metrics").await;
+        let text = recorder.handle().render();
+        for line in expected {
+            assert!(text.lines().any(|told| told == *line), "{line} not in\n{text}");
+        }
+    };
+    scraped(&["fermata_publisher_waiting 0", "fermata_l1_base_fee_wei 9", "fermata_l1_blob_base_fee_wei 1"]).await;
+    let address = Address::repeat_byte(0x11);
+    let tx = InFlightTx {
+        age_ms: 2_500,
+        blobs: 1,
+        max_fee_per_gas_wei: Some(U256::from(30)),
+        max_fee_per_blob_gas_wei: Some(U256::from(4)),
+        ..InFlightTx::empty("propose", 6)
+    };
+    let account = PublisherStatus {
+        balance_wei: Some(U256::from(1_500_000_000_000_000_000_u64)),
+        affordable: Some(12),
+        nonce: Some(7),
+        latest_nonce: Some(6),
+        in_flight: vec![tx],
+        ..PublisherStatus::empty(address)
+    };
+    *bench.sending.lock().unwrap() = (vec![account], resting());
+    let of = |name: &str, value: &str| format!("fermata_publisher_{name}{{account=\"{address}\"}} {value}");
+    let of_account = [
+        of("in_flight", "1"),
+        of("oldest_seconds", "2.5"),
+        of("balance_ether", "1.5"),
+        of("nonce_next", "7"),
+        of("nonce_latest", "6"),
+        of("affordable", "12"),
+    ];
+    scraped(&of_account.each_ref().map(String::as_str)).await;
+    scraped(&[
+        "fermata_publisher_intents{manager=\"publisher\",state=\"live\",kind=\"blob\"} 1",
+        "fermata_publisher_intents{manager=\"publisher\",state=\"live\",kind=\"plain\"} 0",
+        "fermata_publisher_bid_wei{manager=\"publisher\",field=\"gas\"} 30",
+        "fermata_publisher_bid_wei{manager=\"publisher\",field=\"blob_gas\"} 4",
+        "fermata_publisher_backend_rests{backend=\"http://a\"} 1",
+        "fermata_publisher_funder_needed_ether 0.0000000000000001",
+        "fermata_publisher_funder_balance_ether 0.000000000000000007",
+        "fermata_publisher_warnings 1",
+    ])
+    .await;
+    bench.sending.lock().unwrap().0[0].in_flight.clear();
+    scraped(&["fermata_publisher_intents{manager=\"publisher\",state=\"live\",kind=\"blob\"} 0"]).await;
+    bench.end().await;
+}
+
+#[test]
+fn the_operators_page_names_every_figure_of_the_publisher() {
+    let page = include_str!("../../../../docs/operating.md");
+    for (name, labels, _) in fermata_publisher::FIGURES {
+        assert!(page.contains(&format!("`{name}{{{labels}}}`")), "{name}{{{labels}}}");
+    }
 }
 
 #[tokio::test]

@@ -5,9 +5,10 @@ use std::time::Duration;
 
 use serde_json::{Value, json};
 
-use super::bench::{Bench, HEAD};
+use super::bench::{Bench, HEAD, resting};
 use crate::catalogue::Reason;
 use crate::lifecycle::Lifecycle;
+use crate::status::NodeStatus;
 use crate::verbs::PartsError;
 
 fn assert_error(error: &Value, word: &str, code: i64) {
@@ -222,6 +223,24 @@ async fn what_is_asked_is_answered_by_the_node() {
     assert_eq!((&explained["slot"], &explained["answer"]), (&json!(120), &json!("slot 120 is not ours")));
     let report = bench.call("admin_publisher", json!([])).await.expect("answers");
     assert_eq!((&report["accounts"][0]["nonce"], &report["accounts"][0]["checkpointsLeft"]), (&json!(7), &json!(12)));
+    bench.end().await;
+}
+
+#[tokio::test]
+async fn a_stopped_node_tells_what_its_publishers_send_through_and_what_is_amiss() {
+    let bench = Bench::new().await;
+    let asked = bench.call("admin_publisher", json!([])).await.expect("answers");
+    assert_eq!((&asked["sends"], &asked["warnings"]), (&json!(false), &json!([])), "it was never started");
+    bench.sending.lock().unwrap().1 = resting();
+    let asked = bench.call("admin_publisher", json!([])).await.expect("answers");
+    let backend = json!({ "name": "http://a", "rests": true, "failures": 4, "lastError": "no answer" });
+    assert_eq!(asked["backends"], json!([backend]));
+    assert_eq!(asked["funder"]["neededWei"], "0x64");
+    assert_eq!(asked["funder"]["state"], "ready", "the funder is an account like the others");
+    let status = bench.call("admin_status", json!([])).await.expect("answers");
+    assert_eq!(status["sending"]["warnings"], json!([{ "says": "nobody takes it", "remedy": "look" }]));
+    let read_back: NodeStatus = serde_json::from_value(status).expect("reads back");
+    assert_eq!(read_back.sending, resting());
     bench.end().await;
 }
 
