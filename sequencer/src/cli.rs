@@ -14,6 +14,7 @@ mod failure;
 mod node;
 mod node_args;
 mod process;
+mod publisher_store;
 mod render;
 mod target;
 #[cfg(test)]

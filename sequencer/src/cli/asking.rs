@@ -1,16 +1,13 @@
 //! The verbs that ask and change nothing: wait, explain, publisher, journal.
 
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 use std::time::Duration;
 
 use clap::{Args, Subcommand};
 use fermata_primitives::{Clock as _, SystemClock};
-use fermata_publisher::FsckReport;
 
 use super::verbs::{CommonArgs, millis, tell};
-use super::{Console, Failure, render};
-use crate::catalogue::Reason;
-use crate::error::SequencerError;
+use super::{Console, Failure, Form, publisher_store, render};
 use crate::explain::Explanation;
 use crate::node_store::JournalEntry;
 use crate::rpc::admin::{ExplainParams, JournalParams, WaitParams};
@@ -82,6 +79,21 @@ pub(super) enum PublisherCommand {
         #[arg(value_name = "DIR")]
         dir: PathBuf,
     },
+    /// Show what became of L1 transactions, from a publisher's store that no process uses.
+    #[command(after_help = "Examples:\n  \
+        fermata publisher journal /var/lib/fermata/publisher\n  \
+        fermata publisher journal --most 1000 --json /var/lib/fermata/publisher | jq '.[] | select(.nonce == 7)'")]
+    Journal {
+        /// The store's directory: publisher/ or prover/ in a data directory.
+        #[arg(value_name = "DIR")]
+        dir: PathBuf,
+        /// Most entries.
+        #[arg(long, default_value_t = 50)]
+        most: usize,
+        /// For programs: one JSON value.
+        #[arg(long)]
+        json: bool,
+    },
 }
 
 /// How much of the journal.
@@ -114,43 +126,31 @@ impl ExplainArgs {
 
 impl PublisherArgs {
     pub(super) async fn run(&self, console: &mut Console) -> Result<(), Failure> {
-        if let Some(PublisherCommand::Fsck { dir }) = &self.asked {
-            return check(console, dir);
+        match &self.asked {
+            Some(PublisherCommand::Fsck { dir }) => publisher_store::check(console, dir),
+            Some(PublisherCommand::Journal { dir, most, .. }) => {
+                publisher_store::tell_journal(console, self.form(), dir, *most)
+            }
+            Some(PublisherCommand::Status(common)) => tell_publishers(console, common).await,
+            None => tell_publishers(console, &self.common).await,
         }
-        let common = self.common();
-        let report: PublisherReport = common.target.client()?.call("admin_publisher", ()).await?;
-        let now = SystemClock.now();
-        tell(console, common.form(), &report, |report| render::publishers(report, now))
     }
 
-    /// The options of what is asked.
-    pub(super) const fn common(&self) -> &CommonArgs {
+    /// Who reads the answer.
+    pub(super) const fn form(&self) -> Form {
         match &self.asked {
-            Some(PublisherCommand::Status(common)) => common,
-            Some(PublisherCommand::Fsck { .. }) | None => &self.common,
+            Some(PublisherCommand::Journal { json: true, .. }) => Form::Json,
+            Some(PublisherCommand::Journal { json: false, .. } | PublisherCommand::Fsck { .. }) => Form::Human,
+            Some(PublisherCommand::Status(common)) => common.form(),
+            None => self.common.form(),
         }
     }
 }
 
-/// Tells what does not fit; a failure where something does not.
-fn check(console: &mut Console, dir: &Path) -> Result<(), Failure> {
-    let report = fermata_publisher::fsck(dir).map_err(|error| {
-        let error = SequencerError::Publisher(error);
-        Failure::new(error.reason(), &error)
-    })?;
-    let FsckReport { transactions, in_flight, findings } = report;
-    for finding in &findings {
-        console.say(finding);
-    }
-    if findings.is_empty() {
-        console.say(format_args!("sound: {transactions} transactions, {in_flight} of them in flight"));
-        return Ok(());
-    }
-    Err(Failure {
-        reason: Reason::StoreDamaged,
-        message: format!("{} things in {} do not fit", findings.len(), dir.display()),
-        hint: Some("restore the store from a backup, or check on L1 what became of these and move it away".to_owned()),
-    })
+async fn tell_publishers(console: &mut Console, common: &CommonArgs) -> Result<(), Failure> {
+    let report: PublisherReport = common.target.client()?.call("admin_publisher", ()).await?;
+    let now = SystemClock.now();
+    tell(console, common.form(), &report, |report| render::publishers(report, now))
 }
 
 impl JournalArgs {

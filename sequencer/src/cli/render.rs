@@ -2,6 +2,7 @@
 
 mod asked;
 mod publisher;
+mod publisher_journal;
 mod status;
 #[cfg(test)]
 mod tests;
@@ -19,6 +20,7 @@ use crate::verbs::{
 
 pub(super) use asked::{explained, journal, reached};
 pub(super) use publisher::publishers;
+pub(super) use publisher_journal::publisher_journal;
 pub(super) use status::{progress, status};
 
 pub(super) fn started(answer: &StartAnswer) -> String {

@@ -230,6 +230,16 @@ async fn publisher_status_is_a_table_or_json_and_its_warnings_are_in_the_status(
 }
 
 #[tokio::test]
+async fn a_publishers_journal_is_of_a_store_that_is_there() {
+    let nowhere = tempfile::tempdir().expect("a directory");
+    let dir = nowhere.path().to_str().expect("text");
+    let missing = run(&["publisher", "journal", dir]).await;
+    assert!(missing.exit != 0 && missing.err.contains(dir), "{missing:?}");
+    let missing = run(&["publisher", "journal", "--json", dir]).await;
+    assert!(missing.json()["error"]["message"].as_str().expect("text").contains(dir), "{missing:?}");
+}
+
+#[tokio::test]
 async fn hot_keys_are_set_and_shown_and_what_is_wrong_is_named() {
     let bench = Bench::new().await;
     let set = on(&bench, &["config", "set", "sequencer.min_transactions=3", "rpc.max_batch=7"]).await;

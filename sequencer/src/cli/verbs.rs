@@ -144,19 +144,19 @@ impl VerbCommand {
             Self::Publisher(args) => args.run(console).await,
             Self::Journal(args) => args.run(console).await,
         };
-        answer.map_or_else(|failure| failure.end(console, self.common().form()), |()| 0)
+        answer.map_or_else(|failure| failure.end(console, self.form()), |()| 0)
     }
 
-    const fn common(&self) -> &CommonArgs {
+    const fn form(&self) -> Form {
         match self {
-            Self::Start(args) => &args.common,
-            Self::Stop(args) => &args.common,
-            Self::Close(args) => &args.common,
-            Self::Status(args) => &args.common,
-            Self::Wait(args) => &args.common,
-            Self::Explain(args) => &args.common,
-            Self::Publisher(args) => args.common(),
-            Self::Journal(args) => &args.common,
+            Self::Start(args) => args.common.form(),
+            Self::Stop(args) => args.common.form(),
+            Self::Close(args) => args.common.form(),
+            Self::Status(args) => args.common.form(),
+            Self::Wait(args) => args.common.form(),
+            Self::Explain(args) => args.common.form(),
+            Self::Publisher(args) => args.form(),
+            Self::Journal(args) => args.common.form(),
         }
     }
 }

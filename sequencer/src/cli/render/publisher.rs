@@ -166,7 +166,7 @@ fn cost(report: &PublisherReport) -> Option<String> {
     ))
 }
 
-fn gwei(wei: U256) -> String {
+pub(super) fn gwei(wei: U256) -> String {
     let text = format_units(wei, "gwei").unwrap_or_else(|_| wei.to_string());
     let text = text.trim_end_matches('0').trim_end_matches('.');
     format!("{} gwei", if text.is_empty() { "0" } else { text })

@@ -1,0 +1,90 @@
+//! What became of L1 transactions, a line an event.
+
+use alloy::primitives::U256;
+use fermata_primitives::UnixTime;
+use fermata_publisher::{Fees, Finality, JournalEntry, JournalEvent};
+
+use super::publisher::gwei;
+use super::{columns, short_address, short_hash};
+use crate::span::words;
+
+/// Oldest first.
+pub(in crate::cli) fn publisher_journal(entries: &[JournalEntry], now: UnixTime) -> String {
+    if entries.is_empty() {
+        return "nothing was ever sent".to_owned();
+    }
+    let row = |entry: &JournalEntry| {
+        [
+            format!("{} ago", words(now.since(entry.at))),
+            short_address(entry.account),
+            entry.nonce.to_string(),
+            told(&entry.event),
+            entry.label.clone(),
+        ]
+    };
+    columns(["when", "account", "nonce", "event", "what"], &entries.iter().map(row).collect::<Vec<_>>()).join("\n")
+}
+
+fn told(event: &JournalEvent) -> String {
+    match event {
+        JournalEvent::Recorded { hash, fees } => format!("recorded as {}, {}", short_hash(*hash), bids(fees)),
+        JournalEvent::SpedUp { hash, fees } => format!("raised as {}, {}", short_hash(*hash), bids(fees)),
+        JournalEvent::CancelRecorded { hash, fees } => {
+            format!("cancel recorded as {}, {}", short_hash(*hash), bids(fees))
+        }
+        JournalEvent::Moved { state, block: None, .. } => state.word().to_owned(),
+        JournalEvent::Moved { state, block: Some(block), finality } => {
+            format!("{} in L1 block {block}{}", state.word(), believed(*finality))
+        }
+    }
+}
+
+fn bids(fees: &Fees) -> String {
+    let gas = format!("bids {}", gwei(U256::from(fees.max_fee_per_gas)));
+    match fees.max_fee_per_blob_gas {
+        Some(blob) => format!("{gas}, {} a blob gas", gwei(U256::from(blob))),
+        None => gas,
+    }
+}
+
+const fn believed(finality: Finality) -> &'static str {
+    match finality {
+        Finality::Open => "",
+        Finality::Confirmed => ", confirmed",
+        Finality::Final => ", final",
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::time::Duration;
+
+    use alloy::primitives::{Address, B256};
+    use fermata_publisher::L1TxState;
+
+    use super::*;
+
+    #[test]
+    fn each_event_is_a_line_with_what_it_bids_and_where_it_landed() {
+        let at = UnixTime::from_millis(1_000_000);
+        let entry = |event| JournalEntry {
+            at,
+            intent: 3,
+            label: "propose slot 9".to_owned(),
+            account: Address::repeat_byte(0xab),
+            nonce: 7,
+            event,
+        };
+        let fees = Fees { max_fee_per_gas: 12_500_000_000, tip: 1, max_fee_per_blob_gas: Some(2_000_000_000) };
+        let landed = JournalEvent::Moved { state: L1TxState::Included, block: Some(40), finality: Finality::Confirmed };
+        let entries = [entry(JournalEvent::SpedUp { hash: B256::repeat_byte(1), fees }), entry(landed)];
+        let told = publisher_journal(&entries, at + Duration::from_secs(5));
+        let lines: Vec<_> = told.lines().collect();
+        assert_eq!(lines.len(), 3, "{told}");
+        assert!(
+            lines[1].contains("bids 12.5 gwei, 2 gwei a blob gas") && lines[1].ends_with("propose slot 9"),
+            "{told}"
+        );
+        assert!(lines[2].contains("in L1 block 40, confirmed") && lines[2].contains("5s ago"), "{told}");
+    }
+}
