@@ -46,7 +46,9 @@ pub enum Error {
         after: Duration,
     },
     /// Nobody tells what blobs cost.
-    #[error("L1 endpoint does not serve eth_blobBaseFee, and the forks of its chain are not known; use another endpoint")]
+    #[error(
+        "L1 endpoint does not serve eth_blobBaseFee, and the forks of its chain are not known; use another endpoint"
+    )]
     NoBlobFee,
     /// A request cannot be one.
     #[error("the request is invalid: {0}")]

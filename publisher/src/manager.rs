@@ -21,7 +21,8 @@ use crate::run::Run;
 use crate::status::{PublisherStatus, SettledTx, StartReport, StatusView};
 use crate::store::Store;
 use crate::{
-    Error, FeeConfig, L1, L1Request, Outcome, PreparedBlobs, PublisherConfig, PublisherKeys, SimOutcome, SimSetting, simulate,
+    Error, FeeConfig, L1, L1Request, Outcome, PreparedBlobs, PublisherConfig, PublisherKeys, SimOutcome, SimSetting,
+    simulate,
 };
 
 /// How long a close waits for the store's last user.
@@ -164,7 +165,7 @@ impl PublisherManager {
     ///
     /// # Errors
     /// [`Error::NotRunning`], [`Error::Closed`], [`Error::Interrupted`] by a stop, [`Error::Invalid`] where the block has no
-    /// room for its blobs, and what L1 answers: also where it has none for its gas limit. A revert is none.
+    /// room for its blobs or its gas limit, and what L1 answers. A revert is none.
     pub async fn simulate_at(&self, request: &L1Request, setting: SimSetting) -> Result<SimOutcome, Error> {
         let run = self.run()?;
         let stopped = run.stopped.clone();

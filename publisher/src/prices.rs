@@ -180,7 +180,9 @@ mod tests {
     fn what_one_block_can_explain_is_no_dispute_and_what_it_cannot_is() {
         let config = FeeConfig::default();
         let is_disputed = |sources: PriceSources| !sources.disputed(&config).is_empty();
-        assert!(!is_disputed(blob_fees(1, 1)) && !is_disputed(blob_fees(1, 2)) && !is_disputed(blob_fees(1_000, 1_081)));
+        assert!(
+            !is_disputed(blob_fees(1, 1)) && !is_disputed(blob_fees(1, 2)) && !is_disputed(blob_fees(1_000, 1_081))
+        );
         assert_eq!(blob_fees(1_000, 1_200).disputed(&config), [Disputed::BlobBaseFee]);
         assert_eq!(blob_fees(1_200, 1_000).disputed(&config), [Disputed::BlobBaseFee]);
         assert!(!is_disputed(tips(Some(1), Some(GWEI))), "below the floor no tip matters");
@@ -191,10 +193,8 @@ mod tests {
     #[test]
     fn the_blob_fee_is_computed_from_the_excess_of_the_head_by_the_rules_of_its_time() {
         let (fork, excess) = (L1Timestamp(100), 200_000_000);
-        let forks = ForkSchedule::new(
-            L1Timestamp(0),
-            vec![(L1Timestamp(0), BlobParams::osaka()), (fork, BlobParams::bpo2())],
-        );
+        let forks =
+            ForkSchedule::new(L1Timestamp(0), vec![(L1Timestamp(0), BlobParams::osaka()), (fork, BlobParams::bpo2())]);
         let head = |at, excess_blob_gas| L1HeadInfo {
             number: 1,
             hash: B256::ZERO,

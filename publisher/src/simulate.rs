@@ -38,7 +38,8 @@ impl SimSetting {
 /// What a simulated block has room for.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct SimLimits {
-    /// Its gas. A request without a gas limit of its own gets all of it, as far as one transaction may.
+    /// Its gas. A request without a gas limit of its own gets all of it, as far as one transaction may; one with a higher
+    /// limit is none.
     pub gas: u64,
     /// Its blobs. A request with more is none.
     pub blobs: usize,
@@ -65,6 +66,10 @@ pub(crate) async fn simulate_at(core: &Core, request: &L1Request, setting: SimSe
     let SimSetting { from, at, assumed, limits } = setting;
     if request.blobs.len() > limits.blobs {
         return Err(InvalidRequest::NoRoomForBlobs { blobs: request.blobs.len(), room: limits.blobs }.into());
+    }
+    // Not every node holds a simulated call to the gas of its block.
+    if let Some(gas) = request.gas_limit.filter(|gas| *gas > limits.gas) {
+        return Err(InvalidRequest::NoRoomForGas { gas, room: limits.gas }.into());
     }
     let blobs = prepared(core, &request.blobs).await?;
     let mut call = call_of(request, from, blobs.as_ref());

@@ -243,7 +243,8 @@ async fn a_simulated_block_has_no_more_gas_and_no_more_blobs_than_it_is_given() 
     assert_eq!(told.revert_data, Some(U256::from(500_000).to_be_bytes::<32>().into()));
     let greedy = L1Request { gas_limit: Some(500_001), ..request.clone() };
     let refused = manager.simulate_at(&greedy, given(500_000, 1)).await;
-    assert!(matches!(refused, Err(Error::L1Refused { .. })), "{refused:?}");
+    let no_room = InvalidRequest::NoRoomForGas { gas: 500_001, room: 500_000 };
+    assert!(matches!(&refused, Err(Error::Invalid(why)) if *why == no_room), "{refused:?}");
     let refused = manager.simulate_at(&request, given(500_000, 0)).await;
     let no_room = InvalidRequest::NoRoomForBlobs { blobs: 1, room: 0 };
     assert!(matches!(&refused, Err(Error::Invalid(why)) if *why == no_room), "{refused:?}");

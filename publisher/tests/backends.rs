@@ -13,7 +13,8 @@ use common::fake_l1::{CHAIN_ID, FakeL1, GENESIS, OnSend};
 use common::{ETHEREUM_SLOT, Sending, mined, request, signer};
 use fermata_primitives::{ManualClock, UnixTime};
 use fermata_publisher::{
-    BackendStatus, Error, L1, L1Request, L1TxState, Outcome, PublisherConfig, PublisherManager, RefusalClass, RejectReason,
+    BackendStatus, Error, L1, L1Request, L1TxState, Outcome, PublisherConfig, PublisherManager, RefusalClass,
+    RejectReason,
 };
 
 const SEND: &str = "eth_sendRawTransaction";

@@ -14,7 +14,7 @@ use fermata_publisher::{Disputed, FeeConfig, ForkSchedule, L1Request, PublisherC
 const SEND: &str = "eth_sendRawTransaction";
 const GWEI: u128 = 1_000_000_000;
 /// Blob gas that makes blobs cost something.
-const EXCESS: u64 = 200_000_000;
+const EXCESS: u64 = 115_000_000;
 
 fn soon(label: &str) -> L1Request {
     request(label, GENESIS, GENESIS + 6 * ETHEREUM_SLOT)

@@ -79,9 +79,10 @@ async fn where_the_forks_are_not_known_a_refusal_tells_the_form_and_the_next_goe
 async fn a_node_that_takes_neither_form_ends_the_request_with_its_words_and_frees_the_nonce() {
     let (fake, dir) = (FakeL1::new(), tempfile::tempdir().unwrap());
     fake.demand_sidecar(2);
-    fake.on_send(["unexpected sidecar version, want: 2", "unexpected sidecar version, want: 2"].map(
-        common::fake_l1::OnSend::Refuse,
-    ));
+    fake.on_send(
+        ["unexpected sidecar version, want: 2", "unexpected sidecar version, want: 2"]
+            .map(common::fake_l1::OnSend::Refuse),
+    );
     let (manager, _clock) = started_with(&fake, config(dir.path())).await;
     let outcome = Sending::begin(&manager, with_blob(&fake, "propose")).outcome().await;
     let Outcome::Rejected { reason: RejectReason::Refused { message, .. } } = outcome else { panic!("{outcome:?}") };

@@ -123,7 +123,14 @@ impl Backends {
         };
         let backend = |SendBackend { name, provider }| {
             let health = Health { breaker: Breaker::new(), last_error: None, serves, cursor: Cursor::default() };
-            Arc::new(Backend { name, provider, chain_id, timeout, clock: Arc::clone(clock), health: Mutex::new(health) })
+            Arc::new(Backend {
+                name,
+                provider,
+                chain_id,
+                timeout,
+                clock: Arc::clone(clock),
+                health: Mutex::new(health),
+            })
         };
         Self(wanted.into_iter().map(backend).collect())
     }

@@ -8,12 +8,12 @@ use alloy::rpc::types::{FeeHistory, TransactionReceipt};
 use alloy::transports::TransportResult;
 use serde::de::IgnoredAny;
 
-use crate::prices::{PriceSources, median};
 use crate::Error;
 use crate::desk::look::{TxAnswers, Wanted};
 use crate::l1::L1Client;
 use crate::machine::news::{AccountSight, Look};
 use crate::machine::questions::{AccountQuestion, Questions};
+use crate::prices::{PriceSources, median};
 
 const TIP: &str = "eth_maxPriorityFeePerGas";
 const HISTORY: &str = "eth_feeHistory";

@@ -7,8 +7,10 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use alloy::eips::BlockNumberOrTag;
+use alloy::hex;
 use alloy::primitives::{Address, B256, U256};
-use alloy::providers::{DynProvider, Provider, RootProvider};
+use alloy::providers::bindings::IMulticall3;
+use alloy::providers::{DynProvider, MULTICALL3_ADDRESS, Provider, RootProvider};
 use fermata_primitives::{Clock as _, L1Timestamp, SystemClock};
 use fermata_publisher::{L1, L1HeadInfo, PublisherConfig, PublisherKeys, PublisherManager};
 use rustix::process::{Pid, Signal, kill_process};
@@ -92,6 +94,13 @@ impl TestAnvil {
     /// Code at an address.
     pub async fn set_code(&self, account: Address, code: &str) {
         let () = self.request("anvil_setCode", json!([account, code])).await;
+    }
+
+    /// The real Multicall3 where every public chain has it.
+    pub async fn set_multicall(&self) {
+        // What its creation leaves behind the 32 bytes that copy it.
+        let code = &IMulticall3::BYTECODE[32..];
+        self.set_code(MULTICALL3_ADDRESS, &hex::encode_prefixed(code)).await;
     }
 
     pub fn head(&self) -> L1HeadInfo {

@@ -72,7 +72,8 @@ pub fn open_by(
 pub async fn started_with(fake: &FakeL1, config: PublisherConfig) -> (Arc<PublisherManager>, Arc<ManualClock>) {
     fake.fund(signer(0).address(), U256::from(10).pow(U256::from(18)));
     let clock = Arc::new(ManualClock::new(UnixTime::from(L1Timestamp(GENESIS))));
-    let manager = PublisherManager::open(config, vec![signer(0)], fake.l1(), Arc::<ManualClock>::clone(&clock)).unwrap();
+    let manager =
+        PublisherManager::open(config, vec![signer(0)], fake.l1(), Arc::<ManualClock>::clone(&clock)).unwrap();
     manager.start().await.unwrap();
     (Arc::new(manager), clock)
 }
