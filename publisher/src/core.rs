@@ -13,7 +13,7 @@ use crate::l1::L1Client;
 use crate::machine::news::Look;
 use crate::machine::questions::Questions;
 use crate::meter::Meter;
-use crate::prices::PriceWatch;
+use crate::prices::{PriceSources, PriceWatch, computed_blob_base_fee};
 use crate::spending::Spending;
 use crate::store::Store;
 use crate::{Error, FeeConfig, L1HeadInfo, PreparedBlobs, PublisherConfig, SidecarVersion};
@@ -94,8 +94,11 @@ impl Core {
     /// # Errors
     /// What L1 answers, and [`Error::NoBlobFee`]: nothing is known then.
     pub(crate) async fn look_at_accounts(&self, questions: &Questions, head: &L1HeadInfo) -> Result<Look, Error> {
-        let (sources, look) = self.l1.look_at_accounts(questions).await?;
-        let sources = sources.with_head(head, self.config.forks.as_ref());
+        let computed = computed_blob_base_fee(head, self.config.forks.as_ref());
+        // What can be computed is compared at every look, so that a blob which comes later waits for no other.
+        let wants_blob_fee = questions.wants_blob_fee || computed.is_some();
+        let (told, look) = self.l1.look_at_accounts(&Questions { wants_blob_fee, ..questions.clone() }).await?;
+        let sources = PriceSources { computed_blob_base_fee: computed, ..told };
         let prices = self.prices.see(sources, &self.fees());
         if questions.wants_blob_fee && prices.blob_base_fee.is_none() {
             return Err(Error::NoBlobFee);

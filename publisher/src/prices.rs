@@ -51,13 +51,6 @@ pub struct PricesStatus {
 }
 
 impl PriceSources {
-    /// The same with what the head itself tells.
-    pub(crate) fn with_head(self, head: &L1HeadInfo, forks: Option<&ForkSchedule>) -> Self {
-        let excess = head.excess_blob_gas;
-        let computed = forks.zip(excess).and_then(|(forks, excess)| forks.blob_base_fee(head.timestamp, excess));
-        Self { computed_blob_base_fee: computed, ..self }
-    }
-
     /// What is bid by, within `config`.
     pub(crate) fn agreed(&self, config: &FeeConfig) -> Prices {
         let tip = higher_within(self.suggested_tip, self.paid_tip, config.tip_cap);
@@ -85,6 +78,12 @@ impl PriceSources {
         }
         disputed
     }
+}
+
+/// The blob base fee of the head by its excess blob gas, where it tells that, and the chain's forks.
+pub(crate) fn computed_blob_base_fee(head: &L1HeadInfo, forks: Option<&ForkSchedule>) -> Option<u128> {
+    let (forks, excess) = forks.zip(head.excess_blob_gas)?;
+    forks.blob_base_fee(head.timestamp, excess)
 }
 
 /// The higher of two, or the lower where the higher is more than may be bid.
@@ -203,7 +202,7 @@ mod tests {
             blob_base_fee: None,
             excess_blob_gas,
         };
-        let computed = |head: &L1HeadInfo, forks| PriceSources::default().with_head(head, forks).computed_blob_base_fee;
+        let computed = computed_blob_base_fee;
         let before = computed(&head(L1Timestamp(99), Some(excess)), Some(&forks));
         let after = computed(&head(fork, Some(excess)), Some(&forks));
         assert_eq!(before, Some(BlobParams::osaka().calc_blob_fee(excess)));

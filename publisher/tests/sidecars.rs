@@ -6,7 +6,7 @@ mod common;
 use alloy::consensus::Transaction;
 use alloy::eips::eip4844::Blob;
 use common::fake_l1::{FakeL1, GENESIS};
-use common::{ETHEREUM_SLOT, Sending, config, mined, request, started_with};
+use common::{ETHEREUM_SLOT, Sending, config, idle, mined, request, started_with};
 use fermata_primitives::L1Timestamp;
 use fermata_publisher::{ForkSchedule, L1Request, Outcome, PublisherConfig, RejectReason, RequestBlobs};
 
@@ -50,6 +50,7 @@ async fn what_a_fork_drops_from_the_pool_goes_out_again_in_the_new_form_with_its
     fake.mine_empty();
     fake.demand_sidecar(1);
     assert!(fake.pool().is_empty(), "the fork has dropped it");
+    idle().await;
     fake.mine_empty();
     fake.until_called(SEND, 2).await;
     fake.mine();

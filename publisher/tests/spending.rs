@@ -8,7 +8,7 @@ use std::time::Duration;
 
 use alloy::primitives::U256;
 use common::fake_l1::{FakeL1, GENESIS};
-use common::{ETHEREUM_SLOT, Sending, config, mined, request, started_with};
+use common::{ETHEREUM_SLOT, Sending, config, idle, mined, request, started_with};
 use fermata_publisher::{
     FeeConfig, FeeField, L1Request, NextStep, Outcome, PublisherConfig, PublisherManager, RejectReason,
 };
@@ -36,12 +36,6 @@ fn ceiling_of(outcome: Outcome) -> (FeeField, u128) {
         }
         other => panic!("not held back: {other:?}"),
     }
-}
-
-/// Resolves once there is nothing left to do.
-#[expect(clippy::disallowed_methods, reason = "paused time goes on only while everybody waits")]
-async fn idle() {
-    tokio::time::sleep(Duration::from_millis(1)).await;
 }
 
 /// A request that is held back until its deadline passes.

@@ -210,7 +210,8 @@ impl Backend {
 
     /// Hands it over, unless it serves another chain or does not say which.
     async fn hand_over(&self, parcel: &Parcel) -> Option<Verdict> {
-        if !self.is_of_our_chain() && !(self.check_chain().await && (parcel.still_goes)()) {
+        let may_have_it = self.is_of_our_chain() || (self.check_chain().await && (parcel.still_goes)());
+        if !may_have_it {
             return None;
         }
         let verdict = self.send(parcel).await;

@@ -78,6 +78,12 @@ pub async fn started_with(fake: &FakeL1, config: PublisherConfig) -> (Arc<Publis
     (Arc::new(manager), clock)
 }
 
+/// Resolves once there is nothing left to do, in a test whose time is paused.
+#[expect(clippy::disallowed_methods, reason = "paused time goes on only while everybody waits")]
+pub async fn idle() {
+    tokio::time::sleep(Duration::from_millis(1)).await;
+}
+
 /// The configuration of a manager on the fake.
 pub fn config(dir: &Path) -> PublisherConfig {
     PublisherConfig::new(CHAIN_ID, Duration::from_secs(ETHEREUM_SLOT), dir)
