@@ -120,6 +120,8 @@ impl FeeField {
         match self {
             Self::MaxFee => "gas",
             Self::BlobFee => "blob_gas",
+            Self::Transaction => "transaction",
+            Self::Hour => "hour",
         }
     }
 }

@@ -55,12 +55,14 @@ impl Spending {
     }
 }
 
-/// What a transaction has cost in its block besides its value, in wei. Blob gas counts as it was bid.
+/// What a transaction has cost in its block besides its value, in wei. Blob gas counts as it was bid where the receipt does
+/// not tell its price.
 fn paid(mined: &MinedTx, attempts: &[AttemptRecord]) -> U256 {
     let landed = attempts.iter().find(|attempt| attempt.hash == mined.tx_hash);
-    let blob_bid = landed.and_then(|attempt| attempt.fees.max_fee_per_blob_gas).unwrap_or_default();
+    let bid = || landed.and_then(|attempt| attempt.fees.max_fee_per_blob_gas);
+    let blob_price = mined.blob_gas_price.or_else(bid).unwrap_or_default();
     let gas = U256::from(mined.gas_used) * U256::from(mined.effective_gas_price);
-    gas + U256::from(mined.blob_gas_used.unwrap_or_default()) * U256::from(blob_bid)
+    gas + U256::from(mined.blob_gas_used.unwrap_or_default()) * U256::from(blob_price)
 }
 
 #[cfg(test)]
@@ -85,6 +87,7 @@ mod tests {
             gas_used: 10,
             effective_gas_price: 3,
             blob_gas_used: Some(100),
+            blob_gas_price: None,
             reverted: true,
             succeeded: false,
             revert_data: None,

@@ -248,7 +248,9 @@ impl Backend {
     /// Asks for its chain. True when it is ours. An answer alone does not close the breaker: taking transactions is another
     /// thing.
     async fn check_chain(&self) -> bool {
-        let call = self.provider.client().request_noparams::<U64>("eth_chainId");
+        const CHAIN_ID: &str = "eth_chainId";
+        meter::asked(CHAIN_ID);
+        let call = self.provider.client().request_noparams::<U64>(CHAIN_ID);
         let problem = match tokio::time::timeout(self.timeout, call).await {
             Ok(Ok(chain)) if chain.to::<u64>() == self.chain_id => {
                 self.note_chain(Serves::Ours);
