@@ -84,6 +84,9 @@ pub enum Verdict {
 
 const ACCEPTED: &[&str] = &["already known", "alreadyknown", "known transaction", "transaction already imported"];
 
+/// A proof that does not hold is refused in any version.
+const BAD_PROOF: &str = "kzg verification error";
+
 /// Longer texts before those they contain.
 const REFUSALS: &[(&str, RefusalClass)] = &[
     ("replacement transaction underpriced", RefusalClass::ReplacementUnderpriced),
@@ -112,7 +115,7 @@ const REFUSALS: &[(&str, RefusalClass)] = &[
     ("wrong sidecar format", RefusalClass::Format),
     ("unexpected sidecar version", RefusalClass::Format),
     ("legacy blob sidecar unsupported", RefusalClass::Format),
-    ("kzg verification error", RefusalClass::Format),
+    (BAD_PROOF, RefusalClass::Format),
     ("blob sidecar conversion failed", RefusalClass::Format),
     ("unexpected eip-4844 sidecar after osaka", RefusalClass::Format),
     ("unexpected eip-7594 sidecar before osaka", RefusalClass::Format),
@@ -149,6 +152,14 @@ impl Verdict {
         match self {
             Self::Refused { class, .. } => Some(*class),
             Self::Accepted | Self::Ambiguous { .. } => None,
+        }
+    }
+
+    /// True when the node may take the same transaction with a sidecar of the other version.
+    pub(crate) fn wants_other_sidecar(&self) -> bool {
+        match self {
+            Self::Refused { class: RefusalClass::Format, message } => !message.to_lowercase().contains(BAD_PROOF),
+            Self::Refused { .. } | Self::Accepted | Self::Ambiguous { .. } => false,
         }
     }
 
@@ -203,6 +214,23 @@ mod tests {
         ];
         for (text, class) in cases {
             assert_eq!(class_of(text), Some(class), "{text}");
+        }
+    }
+
+    #[test]
+    fn a_sidecar_of_the_wrong_version_is_told_from_one_that_proves_nothing() {
+        let wants = |text| Verdict::of_text(text).wants_other_sidecar();
+        for text in [
+            "unexpected eip-4844 sidecar after osaka",
+            "unexpected eip-7594 sidecar before osaka",
+            "unexpected sidecar version, want: 1, got: 0",
+            "legacy blob sidecar unsupported",
+            "Wrong sidecar format",
+        ] {
+            assert!(wants(text), "{text}");
+        }
+        for text in ["KZG verification error: invalid proof", "nonce too low", "already known", "the moon is full"] {
+            assert!(!wants(text), "{text}");
         }
     }
 

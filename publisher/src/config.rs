@@ -4,7 +4,7 @@ use std::num::NonZeroU64;
 use std::path::PathBuf;
 use std::time::Duration;
 
-use crate::{FeeConfig, FundingConfig};
+use crate::{FeeConfig, ForkSchedule, FundingConfig};
 
 /// Configuration of a [`crate::PublisherManager`].
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -27,11 +27,14 @@ pub struct PublisherConfig {
     pub keep_settled: usize,
     /// When and how far publishers are topped up; not at all without it.
     pub funding: Option<FundingConfig>,
+    /// When the chain's rules for blobs change. Without it, what blobs cost is the node's word alone, and the version of
+    /// sidecars is what a node took last.
+    pub forks: Option<ForkSchedule>,
 }
 
 impl PublisherConfig {
     /// A configuration with the usual fees, 5 s for an answer, one confirmation, the last 32 settled transactions kept,
-    /// and no top-ups.
+    /// no top-ups, and the forks of the chain where it is a public one.
     #[must_use]
     pub fn new(chain_id: u64, ethereum_slot: Duration, data_dir: impl Into<PathBuf>) -> Self {
         Self {
@@ -44,6 +47,7 @@ impl PublisherConfig {
             confirmations: NonZeroU64::MIN,
             keep_settled: 32,
             funding: None,
+            forks: ForkSchedule::of_chain(chain_id),
         }
     }
 }

@@ -4,14 +4,19 @@ use std::collections::HashSet;
 use std::sync::{Arc, Mutex, PoisonError};
 
 use alloy::eips::eip4844::Blob;
+use alloy::eips::eip7594::BlobTransactionSidecarVariant;
 use fermata_primitives::{L1Timestamp, SharedClock, UnixTime};
 use tokio::sync::watch;
 use tokio_util::task::TaskTracker;
 
 use crate::l1::L1Client;
+use crate::machine::news::Look;
+use crate::machine::questions::Questions;
 use crate::meter::Meter;
+use crate::prices::{PriceSources, PriceWatch, computed_blob_base_fee};
+use crate::spending::Spending;
 use crate::store::Store;
-use crate::{Error, FeeConfig, L1HeadInfo, PreparedBlobs, PublisherConfig};
+use crate::{Error, FeeConfig, L1HeadInfo, PreparedBlobs, PublisherConfig, SidecarVersion};
 
 /// What outlives a run: the store, the way to L1, and the threads both need.
 #[derive(Debug)]
@@ -19,6 +24,12 @@ pub(crate) struct Core {
     pub(crate) config: PublisherConfig,
     /// What may be bid from now on.
     fees: Mutex<FeeConfig>,
+    /// What L1 asked for last.
+    pub(crate) prices: PriceWatch,
+    /// What was spent of late.
+    pub(crate) spending: Spending,
+    /// The sidecar that a node took last, where the chain's forks are not known.
+    taken_sidecar: Mutex<SidecarVersion>,
     pub(crate) l1: L1Client,
     pub(crate) heads: watch::Receiver<L1HeadInfo>,
     pub(crate) clock: SharedClock,
@@ -47,7 +58,10 @@ impl Drop for KeyInUse {
 impl Core {
     pub(crate) fn new(config: PublisherConfig, l1: crate::L1, clock: SharedClock, store: Store) -> Self {
         Self {
-            l1: L1Client::new(&l1, config.rpc_timeout, &clock),
+            l1: L1Client::new(&l1, config.chain_id, config.rpc_timeout, &clock),
+            prices: PriceWatch::default(),
+            spending: Spending::default(),
+            taken_sidecar: Mutex::new(SidecarVersion::V1),
             fees: Mutex::new(config.fees.clone()),
             meter: Meter::of(&config.name),
             config,
@@ -73,6 +87,51 @@ impl Core {
     /// Bids made from now on keep within `fees`.
     pub(crate) fn set_fees(&self, fees: FeeConfig) {
         *self.fees.lock().unwrap_or_else(PoisonError::into_inner) = fees;
+    }
+
+    /// The first batch of a look, its prices weighed against each other and against `head`.
+    ///
+    /// # Errors
+    /// What L1 answers, and [`Error::NoBlobFee`]: nothing is known then.
+    pub(crate) async fn look_at_accounts(&self, questions: &Questions, head: &L1HeadInfo) -> Result<Look, Error> {
+        let computed = computed_blob_base_fee(head, self.config.forks.as_ref());
+        // What can be computed is compared at every look, so that a blob which comes later waits for no other.
+        let wants_blob_fee = questions.wants_blob_fee || computed.is_some();
+        let (told, look) = self.l1.look_at_accounts(&Questions { wants_blob_fee, ..questions.clone() }).await?;
+        let sources = PriceSources { computed_blob_base_fee: computed, ..told };
+        let prices = self.prices.see(sources, &self.fees());
+        if questions.wants_blob_fee && prices.blob_base_fee.is_none() {
+            return Err(Error::NoBlobFee);
+        }
+        Ok(Look { suggested_tip: prices.tip, blob_base_fee: prices.blob_base_fee, ..look })
+    }
+
+    /// The sidecar that the next block is taken to demand.
+    pub(crate) fn sidecar_version(&self) -> SidecarVersion {
+        match &self.config.forks {
+            Some(forks) => forks.sidecar_at(self.next_block_at(&self.head())),
+            None => *self.taken_sidecar.lock().unwrap_or_else(PoisonError::into_inner),
+        }
+    }
+
+    /// The sidecar of this version, its proofs made on a thread of their own where they are missing.
+    pub(crate) async fn sidecar(
+        &self,
+        blobs: PreparedBlobs,
+        version: SidecarVersion,
+    ) -> Result<BlobTransactionSidecarVariant, Error> {
+        match version {
+            SidecarVersion::V1 => blobs.sidecar_of(version),
+            SidecarVersion::V0 => {
+                let made = self.proof_work.spawn_blocking(move || blobs.sidecar_of(version)).await;
+                made.unwrap_or(Err(Error::TaskFailed))
+            }
+        }
+    }
+
+    /// A node took a sidecar of this version after it had refused the other.
+    pub(crate) fn note_taken(&self, version: SidecarVersion) {
+        *self.taken_sidecar.lock().unwrap_or_else(PoisonError::into_inner) = version;
     }
 
     /// The earliest timestamp the next L1 block can have.
@@ -109,12 +168,18 @@ impl Core {
         self.store_work.reopen();
     }
 
-    /// Makes proofs, each blob on a thread of its own.
+    /// Makes proofs, each blob on a thread of its own. Cell proofs always; those of version 0 where that is demanded now.
     pub(crate) async fn prepare(&self, blobs: Vec<Blob>) -> Result<PreparedBlobs, Error> {
-        let jobs: Vec<_> = blobs
-            .into_iter()
-            .map(|blob| self.proof_work.spawn_blocking(move || PreparedBlobs::compute(vec![blob])))
-            .collect();
+        let version = self.sidecar_version();
+        let prepared = move |blob| {
+            let blobs = PreparedBlobs::compute(vec![blob])?;
+            if version == SidecarVersion::V0 {
+                blobs.blob_proofs()?;
+            }
+            Ok::<_, Error>(blobs)
+        };
+        let jobs: Vec<_> =
+            blobs.into_iter().map(|blob| self.proof_work.spawn_blocking(move || prepared(blob))).collect();
         let mut parts = Vec::with_capacity(jobs.len());
         for job in jobs {
             parts.push(job.await.map_err(|_| Error::TaskFailed)??);

@@ -5,6 +5,7 @@
 //! ```
 
 pub(crate) mod caller;
+mod catch_up;
 mod log;
 pub(crate) mod look;
 mod mark;
@@ -112,6 +113,8 @@ pub(crate) struct Desk {
     tasks: TaskTracker,
     stopped: CancellationToken,
     is_looking: bool,
+    /// L1 was looked at, and who lacks what was not asked since.
+    has_looked: bool,
     /// After a look that failed. What L1 has said already is acted upon meanwhile.
     looks: Rest,
     /// After a step that could not be made durable.
@@ -125,6 +128,7 @@ pub(crate) fn rules<'a>(core: &Core, signers: &'a Signers) -> Rules<'a> {
         ethereum_slot: core.config.ethereum_slot,
         confirmations: core.config.confirmations.get(),
         fees: core.fees(),
+        spent_within_hour: core.spending.within_hour(core.clock.now()),
         signers,
         time: core.clock.now(),
     }
@@ -154,6 +158,7 @@ impl Desk {
             tasks,
             stopped,
             is_looking: false,
+            has_looked: false,
             looks: Rest::new(longest),
             disk: Rest::new(longest),
         };
@@ -186,6 +191,9 @@ impl Desk {
         loop {
             if self.disk.ends_after(self.core.clock.now()).is_none() {
                 self.settle().await;
+                if std::mem::take(&mut self.has_looked) {
+                    self.catch_up();
+                }
             }
             if self.looks.ends_after(self.core.clock.now()).is_none() {
                 self.ask_l1();
@@ -236,7 +244,7 @@ impl Desk {
                 self.disk.end();
             }
             News::Looked(_) => {
-                self.is_looking = false;
+                (self.is_looking, self.has_looked) = (false, true);
                 self.looks.forget();
             }
             News::Interrupted(job) => drop(self.callers.remove(job)),
@@ -296,13 +304,20 @@ impl Desk {
     }
 
     fn send(&self, intent: IntentId, number: usize) {
-        let Some(tx) = self.machine.txs.get(&intent) else { return };
-        let Some(attempt) = tx.stored.attempts.get(number).cloned() else { return };
+        let sending = self.machine.txs.get(&intent).and_then(|tx| self.sending(tx, number));
+        if let Some(sending) = sending {
+            self.spawn_silent(sending.run(self.handle.clone()));
+        }
+    }
+
+    /// An attempt of a transaction, on its way.
+    fn sending(&self, tx: &crate::machine::tx::Tx, number: usize) -> Option<sending::Sending> {
+        let attempt = tx.stored.attempts.get(number).cloned()?;
         let gate = match attempt.kind {
             AttemptKind::Initial | AttemptKind::SpeedUp => tx.job.as_ref().map(|job| job.gate.clone()),
             AttemptKind::Cancel => None,
         };
-        let sending = sending::Sending {
+        Some(sending::Sending {
             core: Arc::clone(&self.core),
             intent: tx.stored.intent.clone(),
             number,
@@ -313,8 +328,7 @@ impl Desk {
             blobs: tx.job.as_ref().and_then(|job| job.blobs.clone()),
             gate,
             interrupt: tx.job.as_ref().map(|job| job.interrupt.clone()).unwrap_or_default(),
-        };
-        self.spawn_silent(sending.run(self.handle.clone()));
+        })
     }
 
     fn ask_l1(&mut self) {
@@ -373,6 +387,7 @@ pub(crate) async fn commit(
     core.meter.count((machine, now), (&records, &notes), &effects);
     for record in records {
         log::tell(machine, &record);
+        core.spending.see(machine, &record);
         machine.apply(record);
     }
     for note in notes {

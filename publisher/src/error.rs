@@ -8,7 +8,7 @@ use alloy::primitives::utils::format_ether;
 use alloy::primitives::{Address, U256};
 use alloy::transports::TransportError;
 
-use crate::{IllegalMove, InvalidFunding};
+use crate::{IllegalMove, InvalidFunding, InvalidRequest};
 
 /// Errors of the publisher. Where one is returned, nothing was sent, unless a variant says otherwise.
 #[derive(Debug, thiserror::Error)]
@@ -45,6 +45,14 @@ pub enum Error {
         /// How long it was waited for.
         after: Duration,
     },
+    /// Nobody tells what blobs cost.
+    #[error(
+        "L1 endpoint does not serve eth_blobBaseFee, and the forks of its chain are not known; use another endpoint"
+    )]
+    NoBlobFee,
+    /// A request cannot be one.
+    #[error("the request is invalid: {0}")]
+    Invalid(#[from] InvalidRequest),
     /// L1 answered with an error.
     #[error("L1 endpoint refused {method}; check that it serves this method")]
     L1Refused {

@@ -13,6 +13,9 @@ const GWEI: u128 = 1_000_000_000;
 const BASE_FEE_GROWTH: (u128, u128) = (1_125, 1_000);
 /// Most the blob base fee rises from one L1 block to the next, with the blob schedule of Prague and later: 1.0817.
 const BLOB_FEE_GROWTH: (u128, u128) = (10_817, 10_000);
+/// The two bids, and how steeply rises what they have to keep up with.
+const GAS: (FeeField, (u128, u128)) = (FeeField::MaxFee, BASE_FEE_GROWTH);
+const BLOB_GAS: (FeeField, (u128, u128)) = (FeeField::BlobFee, BLOB_FEE_GROWTH);
 /// Headroom is for at least this many L1 blocks.
 const MIN_HORIZON: u64 = 3;
 /// And for at most this many: more would reserve balance for a rise that a cancel outlives.
@@ -30,11 +33,23 @@ pub struct FeeConfig {
     pub max_fee_ceiling: u128,
     /// The most a transaction may bid for blob gas. A first send uses at most half, so that its cancel fits beneath.
     pub blob_fee_ceiling: u128,
+    /// The most that one transaction may cost besides its value, before it is cancelled. Without it, there is no limit.
+    pub transaction_ceiling: Option<U256>,
+    /// The most that all may cost within an hour, those in flight as dear as they can get. Without it, there is no limit.
+    /// A cancel is never held back: what it takes back would cost more.
+    pub hourly_ceiling: Option<U256>,
 }
 
 impl Default for FeeConfig {
     fn default() -> Self {
-        Self { tip_floor: GWEI, tip_cap: 20 * GWEI, max_fee_ceiling: 2_000 * GWEI, blob_fee_ceiling: 3_000 * GWEI }
+        Self {
+            tip_floor: GWEI,
+            tip_cap: 20 * GWEI,
+            max_fee_ceiling: 2_000 * GWEI,
+            blob_fee_ceiling: 3_000 * GWEI,
+            transaction_ceiling: None,
+            hourly_ceiling: None,
+        }
     }
 }
 
@@ -45,7 +60,7 @@ pub struct FeeMarket {
     pub base_fee: u128,
     /// Blob base fee; needed for a transaction with blobs.
     pub blob_base_fee: Option<u128>,
-    /// The node's tip suggestion.
+    /// The tip that L1's sources suggest.
     pub suggested_tip: u128,
 }
 
@@ -85,13 +100,17 @@ impl Fees {
     }
 }
 
-/// Which bid met its ceiling.
+/// What met its ceiling.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub enum FeeField {
     /// The fee for gas.
     MaxFee,
     /// The fee for blob gas.
     BlobFee,
+    /// What one transaction may cost.
+    Transaction,
+    /// What all may cost within an hour.
+    Hour,
 }
 
 impl FeeField {
@@ -101,6 +120,8 @@ impl FeeField {
         match self {
             Self::MaxFee => "gas",
             Self::BlobFee => "blob_gas",
+            Self::Transaction => "transaction",
+            Self::Hour => "hour",
         }
     }
 }
@@ -109,7 +130,7 @@ impl FeeField {
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
 #[error("{field:?} needs {needed} wei, and at most {ceiling} are allowed; raise the ceiling or wait until fees fall")]
 pub struct CeilingExceeded {
-    /// Which bid.
+    /// Which ceiling.
     pub field: FeeField,
     /// The least that would do, in wei.
     pub needed: u128,
@@ -147,8 +168,7 @@ pub(crate) fn horizon(secs_left: u64, ethereum_slot_secs: u64) -> u64 {
 /// [`CeilingExceeded`] when half the ceiling is less than what the next block may ask for.
 pub fn first_fees(market: &FeeMarket, horizon: u64, config: &FeeConfig) -> Result<Fees, CeilingExceeded> {
     let tip = market.suggested_tip.min(config.tip_cap).max(config.tip_floor);
-    let bid = |field, base: u128, tip: u128, ceiling: u128| {
-        let growth = growth_of(field);
+    let bid = |(field, growth), base: u128, tip: u128, ceiling: u128| {
         let usable = ceiling.saturating_sub(1) / 2;
         let needed = grow(base, growth, 1).saturating_add(tip);
         if needed > usable {
@@ -157,10 +177,10 @@ pub fn first_fees(market: &FeeMarket, horizon: u64, config: &FeeConfig) -> Resul
         Ok(grow(base, growth, horizon).saturating_add(tip).min(usable))
     };
     Ok(Fees {
-        max_fee_per_gas: bid(FeeField::MaxFee, market.base_fee, tip, config.max_fee_ceiling)?,
+        max_fee_per_gas: bid(GAS, market.base_fee, tip, config.max_fee_ceiling)?,
         tip,
         max_fee_per_blob_gas: match market.blob_base_fee {
-            Some(base) => Some(bid(FeeField::BlobFee, base, 0, config.blob_fee_ceiling)?),
+            Some(base) => Some(bid(BLOB_GAS, base, 0, config.blob_fee_ceiling)?),
             None => None,
         },
     })
@@ -195,13 +215,6 @@ pub fn replacement_fees(
     };
     let tip = bumped(live.tip, rule.percent()).max(fresh_tip).min(max_fee_per_gas);
     Ok(Fees { max_fee_per_gas, tip, max_fee_per_blob_gas })
-}
-
-const fn growth_of(field: FeeField) -> (u128, u128) {
-    match field {
-        FeeField::MaxFee => BASE_FEE_GROWTH,
-        FeeField::BlobFee => BLOB_FEE_GROWTH,
-    }
 }
 
 /// `fee` after `blocks` blocks of steepest growth, rounded up at each.

@@ -176,7 +176,7 @@ impl Funding {
         if outlay.is_in_flight {
             return Ok(TopUps::default());
         }
-        let look = self.core.l1.look_at_accounts(&self.questions()).await?;
+        let look = self.core.look_at_accounts(&self.questions(), head).await?;
         // The last top-up is in no block that this answer is of, or not yet: nor is what it gave in these balances.
         if look.accounts.iter().any(|(of, sight)| *of == funder && sight.latest_nonce < outlay.next_nonce) {
             return Ok(TopUps::default());

@@ -3,6 +3,7 @@
 mod backends;
 mod batches;
 mod breaker;
+mod cursor;
 mod merge;
 
 use std::future::IntoFuture;
@@ -23,7 +24,7 @@ use crate::meter;
 use crate::redact::without_url;
 use crate::{BackendStatus, Error};
 
-pub(crate) use backends::{HandedOver, Late, Reach};
+pub(crate) use backends::{HandedOver, Late, Parcel, Reach};
 
 /// The head of L1, as its watcher last saw it.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
@@ -38,6 +39,8 @@ pub struct L1HeadInfo {
     pub base_fee: u128,
     /// The blob base fee, in wei; asked for when it is not known.
     pub blob_base_fee: Option<u128>,
+    /// Its excess blob gas, where it tells: what its blob base fee is computed from.
+    pub excess_blob_gas: Option<u64>,
 }
 
 /// What connects a publisher manager with L1.
@@ -83,8 +86,8 @@ pub(crate) struct L1Client {
 }
 
 impl L1Client {
-    pub(crate) fn new(l1: &L1, timeout: Duration, clock: &SharedClock) -> Self {
-        Self { provider: l1.provider.clone(), backends: Backends::of(l1, timeout, clock), timeout }
+    pub(crate) fn new(l1: &L1, chain_id: u64, timeout: Duration, clock: &SharedClock) -> Self {
+        Self { provider: l1.provider.clone(), backends: Backends::of(l1, (chain_id, timeout), clock), timeout }
     }
 
     pub(crate) async fn chain_id(&self) -> Result<u64, Error> {
@@ -125,8 +128,22 @@ impl L1Client {
     }
 
     /// Hands a transaction to the backends, as far as `reach` says.
-    pub(crate) async fn broadcast(&self, hash: B256, bytes: &Bytes, reach: Reach) -> HandedOver {
-        self.backends.broadcast(hash, bytes, reach).await
+    pub(crate) async fn broadcast(&self, parcel: &Parcel, reach: Reach) -> HandedOver {
+        self.backends.broadcast(parcel, reach).await
+    }
+
+    /// Asks every backend for its chain, and waits a short while: who has not answered is asked again before it is handed
+    /// anything.
+    ///
+    /// # Errors
+    /// [`Error::WrongChain`] when all that are there serve another chain.
+    pub(crate) async fn check_backends(&self) -> Result<(), Error> {
+        self.backends.check_chains().await
+    }
+
+    /// What each backend lacks of the transactions that are in flight: its place, and their hashes.
+    pub(crate) fn behind(&self, in_flight: &[B256]) -> Vec<(usize, Vec<B256>)> {
+        self.backends.behind(in_flight)
     }
 
     /// How the backends are.
@@ -199,14 +216,21 @@ mod tests {
     #[tokio::test]
     async fn the_key_in_the_path_of_an_endpoint_is_told_nowhere() {
         let url = "http://127.0.0.1:1/v3/s3cret?token=s3cret".parse().unwrap();
-        let head =
-            L1HeadInfo { number: 0, hash: B256::ZERO, timestamp: L1Timestamp(0), base_fee: 0, blob_base_fee: None };
+        let head = L1HeadInfo {
+            number: 0,
+            hash: B256::ZERO,
+            timestamp: L1Timestamp(0),
+            base_fee: 0,
+            blob_base_fee: None,
+            excess_blob_gas: None,
+        };
         let l1 = L1::new(ProviderBuilder::default().connect_http(url).erased(), watch::channel(head).1);
         let clock: SharedClock = std::sync::Arc::new(fermata_primitives::SystemClock);
-        let l1 = L1Client::new(&l1, Duration::from_secs(60), &clock);
+        let l1 = L1Client::new(&l1, 1, Duration::from_secs(60), &clock);
         let refused = l1.chain_id().await.unwrap_err();
         assert!(matches!(refused, Error::L1Unreachable { .. }), "{refused:?}");
-        let verdict = l1.broadcast(B256::ZERO, &Bytes::new(), Reach::Healthy).await.verdict;
+        let parcel = Parcel { hash: B256::ZERO, bytes: Bytes::new(), still_goes: std::sync::Arc::new(|| true) };
+        let verdict = l1.broadcast(&parcel, Reach::Healthy).await.verdict;
         let told = format!("{} {refused:?} {verdict:?} {:?}", crate::window::with_cause(&refused), l1.backends());
         assert!(told.contains("error sending request") && !told.contains("s3cret"), "{told}");
     }

@@ -15,6 +15,7 @@ mod lease;
 pub(crate) mod news;
 pub(crate) mod questions;
 mod replace;
+mod spending;
 pub(crate) mod step;
 #[cfg(test)]
 mod tests;
@@ -23,7 +24,7 @@ pub(crate) mod tx;
 use std::collections::{BTreeMap, VecDeque};
 use std::time::Duration;
 
-use alloy::primitives::Address;
+use alloy::primitives::{Address, U256};
 use alloy::signers::local::PrivateKeySigner;
 use fermata_primitives::{L1Timestamp, UnixTime};
 
@@ -47,6 +48,8 @@ pub(crate) struct Rules<'a> {
     pub(crate) confirmations: u64,
     /// What may be bid.
     pub(crate) fees: FeeConfig,
+    /// What was paid for transactions within the last hour, in wei.
+    pub(crate) spent_within_hour: U256,
     pub(crate) signers: &'a BTreeMap<Address, PrivateKeySigner>,
     /// The time.
     pub(crate) time: UnixTime,

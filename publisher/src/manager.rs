@@ -5,9 +5,8 @@ use std::time::Duration;
 
 use alloy::eips::eip4844::Blob;
 use alloy::primitives::{Address, B256};
-use alloy::rpc::types::state::StateOverride;
 use alloy::signers::local::PrivateKeySigner;
-use fermata_primitives::{L1Timestamp, SharedClock};
+use fermata_primitives::SharedClock;
 use tokio::sync::oneshot;
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
@@ -22,7 +21,8 @@ use crate::run::Run;
 use crate::status::{PublisherStatus, SettledTx, StartReport, StatusView};
 use crate::store::Store;
 use crate::{
-    Error, FeeConfig, L1, L1Request, Outcome, PreparedBlobs, PublisherConfig, PublisherKeys, SimOutcome, simulate,
+    Error, FeeConfig, L1, L1Request, Outcome, PreparedBlobs, PublisherConfig, PublisherKeys, SimOutcome, SimSetting,
+    simulate,
 };
 
 /// How long a close waits for the store's last user.
@@ -161,17 +161,12 @@ impl PublisherManager {
         core.prepare(blobs).await
     }
 
-    /// Runs `request` from `from` on the latest state, with some of it overridden, in a block with timestamp `at`.
+    /// Runs `request` on the latest state, as `setting` says.
     ///
     /// # Errors
-    /// [`Error::NotRunning`], [`Error::Closed`], [`Error::Interrupted`] by a stop, and what L1 answers. A revert is none.
-    pub async fn simulate_at(
-        &self,
-        request: &L1Request,
-        from: Address,
-        at: L1Timestamp,
-        overrides: StateOverride,
-    ) -> Result<SimOutcome, Error> {
+    /// [`Error::NotRunning`], [`Error::Closed`], [`Error::Interrupted`] by a stop, [`Error::Invalid`] where the block has no
+    /// room for its blobs or its gas limit, and what L1 answers. A revert is none.
+    pub async fn simulate_at(&self, request: &L1Request, setting: SimSetting) -> Result<SimOutcome, Error> {
         let run = self.run()?;
         let stopped = run.stopped.clone();
         let core = Arc::clone(&run.core);
@@ -179,7 +174,7 @@ impl PublisherManager {
         tokio::select! {
             biased;
             () = stopped.cancelled() => Err(Error::Interrupted),
-            outcome = simulate::simulate_at(&core, request, from, at, overrides) => outcome,
+            outcome = simulate::simulate_at(&core, request, setting) => outcome,
         }
     }
 
@@ -225,7 +220,8 @@ impl PublisherManager {
             None => None,
         };
         let waiting = run.as_ref().map(|run| run.desk.waiting()).unwrap_or_default();
-        Ok(PublisherStatus { running: run.is_some(), accounts, funder, backends: core.l1.backends(), waiting })
+        let (backends, prices) = (core.l1.backends(), core.prices.status());
+        Ok(PublisherStatus { running: run.is_some(), accounts, funder, backends, waiting, prices })
     }
 
     /// Bids that are made from now on keep within `fees`; what is in flight stays as it is.

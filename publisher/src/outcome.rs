@@ -108,7 +108,7 @@ pub enum RejectReason {
         /// The first transaction of the earlier request, once it has one.
         tx_hash: Option<B256>,
     },
-    /// Until its deadline, L1 asked for more than the configured ceiling.
+    /// Until its deadline, it would have cost more than a configured ceiling allows.
     #[error(transparent)]
     FeeCeiling(#[from] CeilingExceeded),
     /// The node definitely refused it.

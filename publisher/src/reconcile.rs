@@ -30,6 +30,7 @@ pub(crate) async fn reconcile(
     order: Vec<(Address, Role)>,
 ) -> Result<Reconciled, Error> {
     check_chain(core).await?;
+    core.l1.check_backends().await?;
     let (mut machine, unsettled) = load(core, order).await?;
     let look = look_at(core, &machine.every_question(), &machine.head, &machine.stored_txs()).await?;
     machine.observe(News::Looked(look));
@@ -51,6 +52,7 @@ async fn load(core: &Arc<Core>, order: Vec<(Address, Role)>) -> Result<(Machine,
             Ok((accounts?, store.unsettled()?, store.next_id()?))
         })
         .await?;
+    core.spending.load(&stored);
     let in_flight = stored.iter().filter(|tx| !tx.intent.state.is_settled()).cloned().collect();
     Ok((Machine::load(core.head(), accounts, stored, next_id), in_flight))
 }

@@ -122,6 +122,22 @@ pub enum InvalidRequest {
     /// More blobs than a transaction can carry.
     #[error("it carries {0} blobs; a transaction takes at most {MAX_BLOBS}")]
     TooManyBlobs(usize),
+    /// More blobs than the block has room for.
+    #[error("it carries {blobs} blobs, and the block has room for {room}; carry fewer, or wait for another block")]
+    NoRoomForBlobs {
+        /// How many it carries.
+        blobs: usize,
+        /// How many there may be.
+        room: usize,
+    },
+    /// A higher gas limit than the block has room for.
+    #[error("its gas limit is {gas}, and the block has room for {room}; lower it, or wait for another block")]
+    NoRoomForGas {
+        /// Its gas limit.
+        gas: u64,
+        /// How much gas there may be.
+        room: u64,
+    },
     /// An entry of a bundle needs an event: its revert does not revert the transaction.
     #[error("the entry {0:?} of the bundle is not told by an event; give it the event that its success emits")]
     EntryWithoutEvent(String),

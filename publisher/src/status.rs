@@ -12,7 +12,7 @@ use crate::machine::account::MOST_IN_FLIGHT;
 use crate::machine::job::Waiting;
 use crate::records::{AttemptKind, StoredTx};
 use crate::run::Run;
-use crate::{CeilingExceeded, Error, Fees, L1TxState, MinedTx, RejectReason, funding};
+use crate::{CeilingExceeded, Error, Fees, L1TxState, MinedTx, PricesStatus, RejectReason, funding};
 
 /// A manager and its accounts.
 #[derive(Clone, Debug, PartialEq)]
@@ -27,6 +27,8 @@ pub struct PublisherStatus {
     pub backends: Vec<BackendStatus>,
     /// Requests of this run that have no transaction yet, in the order they came.
     pub waiting: Vec<WaitingRequest>,
+    /// What L1 asked for when it was looked at last, and whether its sources agree.
+    pub prices: PricesStatus,
 }
 
 /// The account that tops up the publishers.
@@ -78,6 +80,8 @@ pub struct BackendStatus {
     /// What was last wrong with it, also when it is well again: no answer, or the hash of another transaction. A refusal is an
     /// answer.
     pub last_error: Option<String>,
+    /// The chain it serves, where that is another than ours: then it is handed nothing.
+    pub other_chain: Option<u64>,
 }
 
 /// One account.

@@ -5,13 +5,14 @@ use alloy::consensus::{
     transaction::RlpEcdsaEncodableTx, transaction::SignerRecoverable,
 };
 use alloy::eips::eip2718::{Decodable2718, Encodable2718};
+use alloy::eips::eip7594::BlobTransactionSidecarVariant;
 use alloy::network::TransactionBuilder;
 use alloy::primitives::{Address, B256, Bytes, TxKind, U256};
 use alloy::rpc::types::TransactionRequest;
 use alloy::signers::SignerSync;
 use alloy::signers::local::PrivateKeySigner;
 
-use crate::{Error, Fees, PreparedBlobs};
+use crate::{Error, Fees};
 
 /// Gas of a transfer that does nothing.
 pub(crate) const TRANSFER_GAS: u64 = 21_000;
@@ -92,12 +93,11 @@ impl SignedTx {
     }
 
     /// The encoding that is broadcast: with the sidecar, where it names blobs.
-    pub(crate) fn pooled(&self, blobs: Option<&PreparedBlobs>) -> Bytes {
-        match (&self.0, blobs) {
-            (EthereumTxEnvelope::Eip4844(signed), Some(blobs)) => {
+    pub(crate) fn pooled(&self, sidecar: Option<BlobTransactionSidecarVariant>) -> Bytes {
+        match (&self.0, sidecar) {
+            (EthereumTxEnvelope::Eip4844(signed), Some(sidecar)) => {
                 let mut out = Vec::new();
-                let with_sidecar = signed.tx().clone().with_sidecar(blobs.sidecar().clone());
-                with_sidecar.eip2718_encode(signed.signature(), &mut out);
+                signed.tx().clone().with_sidecar(sidecar).eip2718_encode(signed.signature(), &mut out);
                 out.into()
             }
             (plain, _) => plain.encoded_2718().into(),
@@ -150,6 +150,7 @@ mod tests {
     use alloy::rlp::Header;
 
     use super::*;
+    use crate::{PreparedBlobs, SidecarVersion};
 
     fn body(versioned_hashes: Vec<B256>) -> TxBody {
         let blob_fee = (!versioned_hashes.is_empty()).then_some(9);
@@ -180,7 +181,7 @@ mod tests {
     fn the_broadcast_form_carries_a_version_1_sidecar_around_what_was_signed() {
         let blobs = PreparedBlobs::one_empty();
         let signed = SignedTx::sign(body(blobs.versioned_hashes()), &PrivateKeySigner::random()).unwrap();
-        let bytes = signed.pooled(Some(&blobs));
+        let bytes = signed.pooled(Some(blobs.sidecar_of(SidecarVersion::V1).unwrap()));
         let mut rest = &bytes[1..];
         let outer = Header::decode(&mut rest).unwrap();
         assert_eq!((bytes[0], outer.list, outer.payload_length), (3, true, rest.len()));

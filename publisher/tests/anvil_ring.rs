@@ -6,12 +6,16 @@ mod common;
 use std::time::Duration;
 
 use alloy::eips::eip4844::Blob;
+use alloy::eips::eip7840::BlobParams;
 use alloy::primitives::{Address, Bytes, U256, bytes};
-use alloy::rpc::types::state::{AccountOverride, StateOverride};
+use alloy::rpc::types::state::AccountOverride;
 use common::anvil::{SLOT, TestAnvil};
 use common::{Sending, mined, request, signer};
 use fermata_primitives::{Clock, L1Timestamp, SystemClock};
-use fermata_publisher::{Error, L1Request, L1TxState, Outcome, RejectReason, RequestBlobs};
+use fermata_publisher::{
+    Error, ForkSchedule, InvalidRequest, L1Request, L1TxState, Outcome, PublisherConfig, RejectReason, RequestBlobs,
+    SimLimits, SimSetting,
+};
 use serde_json::json;
 
 /// Reverts with the block's timestamp as its data: `mstore(0, timestamp()) revert(0, 32)`.
@@ -51,6 +55,37 @@ async fn proofs_made_ahead_and_an_estimated_gas_limit_land_too() {
     anvil.mine().await;
     let tx = mined(sending.outcome().await);
     assert_eq!((tx.succeeded, tx.blob_gas_used), (true, Some(2 * 131_072)));
+}
+
+#[tokio::test]
+async fn before_osaka_a_blob_transaction_lands_with_a_sidecar_of_version_0() {
+    let (anvil, dir) = (TestAnvil::start_at("prague", 1).await, tempfile::tempdir().unwrap());
+    let forks = ForkSchedule::new(L1Timestamp(u64::MAX), vec![(L1Timestamp(0), BlobParams::prague())]);
+    let config = PublisherConfig { forks: Some(forks), ..TestAnvil::config(dir.path()) };
+    let manager = anvil.open_with(config, vec![signer(0)]);
+    manager.start().await.unwrap();
+    let sending = Sending::begin(&manager, propose(&anvil, "propose"));
+    anvil.until_pooled(1).await;
+    anvil.mine().await;
+    let tx = mined(sending.outcome().await);
+    assert_eq!((tx.succeeded, tx.blob_gas_used), (true, Some(131_072)));
+}
+
+#[tokio::test]
+async fn the_blob_base_fee_computed_from_a_head_is_the_one_its_node_tells() {
+    let (anvil, dir) = (TestAnvil::start(1).await, tempfile::tempdir().unwrap());
+    let forks = ForkSchedule::new(L1Timestamp(0), vec![(L1Timestamp(0), BlobParams::osaka())]);
+    let config = PublisherConfig { forks: Some(forks), ..TestAnvil::config(dir.path()) };
+    let manager = anvil.open_with(config, vec![signer(0)]);
+    manager.start().await.unwrap();
+    let sending = Sending::begin(&manager, propose(&anvil, "propose"));
+    anvil.until_pooled(1).await;
+    anvil.mine().await;
+    mined(sending.outcome().await);
+    let prices = manager.status().await.unwrap().prices;
+    assert_eq!(prices.sources.computed_blob_base_fee, prices.sources.told_blob_base_fee);
+    assert!(prices.sources.computed_blob_base_fee.is_some() && prices.disputed.is_empty(), "{prices:?}");
+    assert!(prices.sources.paid_tip.is_some() || prices.sources.suggested_tip.is_some(), "{prices:?}");
 }
 
 #[tokio::test]
@@ -182,14 +217,37 @@ async fn a_simulation_runs_at_the_given_time_with_the_given_state_and_gives_the_
     let request = propose(&anvil, "propose");
     let at = L1Timestamp(anvil.head().timestamp.0 + 1_000);
     let from = signer(0).address();
-    let plain = manager.simulate_at(&request, from, at, StateOverride::default()).await.unwrap();
+    let plain = manager.simulate_at(&request, SimSetting::new(from, at)).await.unwrap();
     assert_eq!(plain.revert_data, None);
     assert!(plain.gas_used >= 21_000);
     let code = Bytes::from(alloy::hex::decode(REVERT_WITH_TIME).unwrap());
-    let mut overrides = StateOverride::default();
-    overrides.insert(request.to, AccountOverride::default().with_code(code));
-    let reverted = manager.simulate_at(&request, from, at, overrides).await.unwrap();
+    let mut setting = SimSetting::new(from, at);
+    setting.assumed.insert(request.to, AccountOverride::default().with_code(code));
+    let reverted = manager.simulate_at(&request, setting).await.unwrap();
     assert_eq!(reverted.revert_data, Some(U256::from(at.0).to_be_bytes::<32>().into()));
+}
+
+#[tokio::test]
+async fn a_simulated_block_has_no_more_gas_and_no_more_blobs_than_it_is_given() {
+    /// `mstore(0, gaslimit()) revert(0, 32)`
+    const REVERT_WITH_GAS: &str = "0x455f5260205ffd";
+    let (anvil, dir) = (TestAnvil::start(1).await, tempfile::tempdir().unwrap());
+    let manager = anvil.started(dir.path(), 1).await;
+    let request = L1Request { gas_limit: None, ..propose(&anvil, "propose") };
+    anvil.set_code(request.to, REVERT_WITH_GAS).await;
+    let given = |gas, blobs| SimSetting {
+        limits: SimLimits { gas, blobs },
+        ..SimSetting::new(signer(0).address(), L1Timestamp(anvil.head().timestamp.0 + SLOT))
+    };
+    let told = manager.simulate_at(&request, given(500_000, 1)).await.unwrap();
+    assert_eq!(told.revert_data, Some(U256::from(500_000).to_be_bytes::<32>().into()));
+    let greedy = L1Request { gas_limit: Some(500_001), ..request.clone() };
+    let refused = manager.simulate_at(&greedy, given(500_000, 1)).await;
+    let no_room = InvalidRequest::NoRoomForGas { gas: 500_001, room: 500_000 };
+    assert!(matches!(&refused, Err(Error::Invalid(why)) if *why == no_room), "{refused:?}");
+    let refused = manager.simulate_at(&request, given(500_000, 0)).await;
+    let no_room = InvalidRequest::NoRoomForBlobs { blobs: 1, room: 0 };
+    assert!(matches!(&refused, Err(Error::Invalid(why)) if *why == no_room), "{refused:?}");
 }
 
 #[tokio::test]

@@ -7,15 +7,18 @@ use std::path::Path;
 use std::sync::Arc;
 use std::time::Duration;
 
+use alloy::consensus::Transaction;
 use alloy::primitives::U256;
 use common::fake_l1::{CHAIN_ID, FakeL1, GENESIS, OnSend};
 use common::{ETHEREUM_SLOT, Sending, mined, request, signer};
 use fermata_primitives::{ManualClock, UnixTime};
 use fermata_publisher::{
-    BackendStatus, L1, L1Request, L1TxState, Outcome, PublisherConfig, PublisherManager, RefusalClass, RejectReason,
+    BackendStatus, Error, L1, L1Request, L1TxState, Outcome, PublisherConfig, PublisherManager, RefusalClass,
+    RejectReason,
 };
 
 const SEND: &str = "eth_sendRawTransaction";
+const CHAIN: &str = "eth_chainId";
 
 /// How long the others are waited for once one has accepted.
 const GRACE: Duration = Duration::from_millis(500);
@@ -39,7 +42,12 @@ struct Pair {
 
 impl Pair {
     async fn started() -> Self {
-        let (a, b, dir) = (FakeL1::new(), FakeL1::new(), tempfile::tempdir().unwrap());
+        Self::started_beside(FakeL1::new()).await
+    }
+
+    /// The same with a `b` of the test's own.
+    async fn started_beside(b: FakeL1) -> Self {
+        let (a, dir) = (FakeL1::new(), tempfile::tempdir().unwrap());
         for node in [&a, &b] {
             node.fund(signer(0).address(), U256::from(10).pow(U256::from(18)));
         }
@@ -191,7 +199,8 @@ async fn a_node_that_cannot_be_reached_is_asked_three_times_then_rarely_and_for_
 
     pair.a.on_send([OnSend::LoseAndHang]);
     let sending = pair.send("lost");
-    pair.b.until_called(SEND, 4).await;
+    // Who was away is asked for its chain before it is handed anything.
+    pair.b.until_called(CHAIN, 2).await;
     pair.a.until_called(SEND, 6).await;
     pair.b.use_nonce_elsewhere(signer(0).address());
     pair.a.mine();
@@ -201,7 +210,7 @@ async fn a_node_that_cannot_be_reached_is_asked_three_times_then_rarely_and_for_
     pair.clock.advance(Duration::from_secs(5));
     pair.land("back").await;
     pair.until(|seen| !seen.b.is_open && seen.b.consecutive_failures == 0).await;
-    assert_eq!(pair.b.calls(SEND), 5);
+    assert_eq!(pair.b.calls(SEND), 4);
 }
 
 #[tokio::test(start_paused = true)]
@@ -237,7 +246,101 @@ async fn where_no_node_is_well_all_are_tried() {
     assert!(status.backends.iter().all(|backend| backend.is_open), "{:?}", status.backends);
     let _next = pair.send("next");
     pair.a.until_called(SEND, 4).await;
+    pair.b.until_called(CHAIN, 2).await;
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_node_of_another_chain_is_handed_nothing_and_named_until_it_serves_ours() {
+    let b = FakeL1::new();
+    b.use_chain_id(5);
+    let pair = Pair::started_beside(b).await;
+    assert_eq!(pair.seen().await.b.other_chain, Some(5), "it is told before anything is sent");
+    pair.land("propose").await;
+    assert_eq!(pair.b.calls(SEND), 0);
+    let told = pair.seen().await.b.last_error.unwrap();
+    assert!(told.contains("it serves chain 5"), "{told}");
+    pair.b.use_chain_id(CHAIN_ID);
+    let sending = pair.send("again");
+    pair.b.until_called(SEND, 1).await;
+    pair.a.mine();
+    mined(sending.outcome().await);
+    assert_eq!(pair.seen().await.b.other_chain, None);
+}
+
+#[tokio::test(start_paused = true)]
+async fn where_every_node_that_is_sent_to_serves_another_chain_a_start_fails_by_name() {
+    let (a, b, dir) = (FakeL1::new(), FakeL1::new(), tempfile::tempdir().unwrap());
+    b.use_chain_id(5);
+    let config = PublisherConfig::new(CHAIN_ID, Duration::from_secs(ETHEREUM_SLOT), dir.path());
+    let clock = Arc::new(ManualClock::new(UnixTime::from_millis(1_000_000)));
+    let l1 = L1 { send_to: vec![b.backend("b")], ..a.l1() };
+    let manager = PublisherManager::open(config, vec![signer(0)], l1, clock).unwrap();
+    let refused = manager.start().await;
+    assert!(matches!(refused, Err(Error::WrongChain { expected: CHAIN_ID, actual: 5 })), "{refused:?}");
+    b.use_chain_id(CHAIN_ID);
+    manager.start().await.unwrap();
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_node_that_comes_back_with_another_chain_is_handed_nothing_more() {
+    let pair = Pair::started().await;
+    pair.b.make_unreachable();
+    for failures in 1..=3 {
+        pair.land("propose").await;
+        pair.until(|seen| seen.b.consecutive_failures == failures).await;
+    }
+    assert!(pair.seen().await.b.is_open);
+    pair.b.make_reachable();
+    pair.b.use_chain_id(5);
+    pair.clock.advance(Duration::from_secs(5));
+    pair.land("back").await;
+    pair.until(|seen| seen.b.other_chain == Some(5)).await;
+    assert_eq!((pair.b.calls(SEND), pair.b.broadcasts().len()), (3, 0));
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_node_that_comes_back_is_handed_what_it_missed_the_oldest_first() {
+    let pair = Pair::started().await;
+    pair.b.make_unreachable();
+    let mut sendings = Vec::new();
+    for nonce in 1..=3 {
+        sendings.push(pair.send("propose"));
+        pair.a.until_called(SEND, nonce).await;
+        pair.until(|seen| seen.next_nonce == nonce as u64 && seen.in_flight_state == Some(L1TxState::Live)).await;
+        pair.until(|seen| seen.b.consecutive_failures == nonce as u32).await;
+    }
+    assert!(pair.seen().await.b.is_open);
+    pair.b.make_reachable();
+    pair.clock.advance(Duration::from_secs(5));
+    pair.a.mine_empty();
+    pair.b.until_called(SEND, 6).await;
+    let nonces: Vec<_> = pair.b.pool().iter().map(|seen| seen.tx.nonce()).collect();
+    assert_eq!(nonces, [0, 1, 2]);
+    assert_eq!(pair.a.broadcasts().len(), 3, "who has them is not handed them again");
+    pair.a.mine();
+    for sending in sendings {
+        assert!(mined(sending.outcome().await).succeeded);
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_node_that_has_lost_its_pool_gets_all_of_it_again() {
+    let pair = Pair::started().await;
+    let first = pair.send("first");
+    pair.b.until_called(SEND, 1).await;
+    pair.until(|seen| seen.in_flight_state == Some(L1TxState::Live)).await;
+    pair.b.empty_pool();
+    let second = pair.send("second");
+    pair.b.until_called(SEND, 2).await;
+    pair.until(|seen| seen.next_nonce == 2).await;
+    assert!(pair.b.pool().is_empty(), "behind a gap it takes nothing");
+    pair.a.mine_empty();
     pair.b.until_called(SEND, 4).await;
+    assert_eq!(pair.b.pool().iter().map(|seen| seen.tx.nonce()).collect::<Vec<_>>(), [0, 1]);
+    assert_eq!(pair.a.broadcasts().len(), 2);
+    pair.a.mine();
+    mined(first.outcome().await);
+    mined(second.outcome().await);
 }
 
 #[tokio::test(start_paused = true)]
@@ -262,6 +365,7 @@ async fn without_a_list_what_is_read_from_is_sent_to_and_told_of() {
     fake.mine();
     mined(sending.outcome().await);
     let backends = manager.status().await.unwrap().backends;
-    let well = BackendStatus { name: "L1".to_owned(), is_open: false, consecutive_failures: 0, last_error: None };
+    let name = "L1".to_owned();
+    let well = BackendStatus { name, is_open: false, consecutive_failures: 0, last_error: None, other_chain: None };
     assert_eq!(backends, [well]);
 }

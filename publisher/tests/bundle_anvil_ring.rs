@@ -6,10 +6,9 @@ mod common;
 use alloy::eips::eip4844::Blob;
 use alloy::hex;
 use alloy::primitives::{Address, Bytes, U256, keccak256};
-use alloy::providers::bindings::IMulticall3;
 use common::anvil::{SLOT, TestAnvil};
 use common::{SendingBundle, bundle, entry, signer};
-use fermata_publisher::{Bundle, BundleEntry, EntryOutcome, Error, MULTICALL3_ADDRESS, RequestBlobs};
+use fermata_publisher::{Bundle, BundleEntry, EntryOutcome, Error, RequestBlobs};
 
 const VOTE: Address = Address::repeat_byte(0xb1);
 const PROPOSE: Address = Address::repeat_byte(0xb2);
@@ -30,9 +29,7 @@ const IS_EQUAL: &str = "14";
 
 async fn with_multicall(keys: u8) -> TestAnvil {
     let anvil = TestAnvil::start(keys).await;
-    // What its creation leaves behind the 32 bytes that copy it.
-    let code = &IMulticall3::BYTECODE[32..];
-    anvil.set_code(MULTICALL3_ADDRESS, &hex::encode_prefixed(code)).await;
+    anvil.set_multicall().await;
     anvil.set_code(VOTE, &format!("0x{}", landing())).await;
     anvil
 }

@@ -236,7 +236,7 @@ async fn an_entry_that_no_event_tells_and_blobs_of_two_entries_are_refused() {
     }
     assert_eq!(
         fake.call_count(),
-        ["eth_chainId", "eth_maxPriorityFeePerGas", "eth_getTransactionCount", "eth_getBalance"]
+        ["eth_chainId", "eth_maxPriorityFeePerGas", "eth_feeHistory", "eth_getTransactionCount", "eth_getBalance"]
             .map(|method| fake.calls(method))
             .iter()
             .sum::<usize>()

@@ -92,7 +92,7 @@ impl Chain {
     /// The L1 head, as a node would see it.
     pub(crate) fn head(&self) -> L1HeadInfo {
         let L1Head { number, hash, timestamp } = self.clock.head();
-        L1HeadInfo { number, hash, timestamp, base_fee: 0, blob_base_fee: None }
+        L1HeadInfo { number, hash, timestamp, base_fee: 0, blob_base_fee: None, excess_blob_gas: None }
     }
 
     /// Who proposes in the slot, as the contract says; the slot's committee must be told.

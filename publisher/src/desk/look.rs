@@ -21,7 +21,7 @@ pub(crate) async fn look_at(
     head: &L1HeadInfo,
     known: &BTreeMap<IntentId, StoredTx>,
 ) -> Result<Look, Error> {
-    let first = core.l1.look_at_accounts(questions).await?;
+    let first = core.look_at_accounts(questions, head).await?;
     let sights: BTreeMap<Address, AccountSight> = first.accounts.iter().copied().collect();
     let asked: Vec<_> = questions.txs.iter().map(|question| (question, Asked::of(question, &sights))).collect();
     let wanted: Vec<Wanted> = asked.iter().flat_map(|(_, asked)| asked.wanted()).collect();

@@ -13,15 +13,16 @@ use crate::broadcast_gate::BroadcastGate;
 use crate::classify::Verdict;
 use crate::core::Core;
 use crate::desk::{DeskHandle, Mail};
-use crate::l1::{Late, Reach};
+use crate::l1::{HandedOver, Late, Parcel, Reach};
 use crate::machine::job::Job;
 use crate::machine::news::News;
 use crate::records::{AttemptKind, AttemptRecord, IntentRecord};
 use crate::tx::SignedTx;
 use crate::window::with_cause;
-use crate::{Error, Fees, PreparedBlobs};
+use crate::{Error, Fees, PreparedBlobs, SidecarVersion};
 
 /// One attempt on its way. Its record is on disk.
+#[derive(Clone)]
 pub(super) struct Sending {
     pub(super) core: Arc<Core>,
     pub(super) intent: IntentRecord,
@@ -50,28 +51,57 @@ impl Sending {
         let _ = self.heeded().run_until_cancelled(late.finish()).await;
     }
 
+    /// Hands it to a backend that lacks it. What comes of it is the backend's own affair.
+    ///
+    /// # Cancel safety
+    /// Dropped, the bytes may have gone out: their record says so much already.
+    pub(super) async fn repeat(self) {
+        let (_, late) = self.hand_over().await;
+        let _ = self.heeded().run_until_cancelled(late.finish()).await;
+    }
+
     async fn hand_over(&self) -> (News, Late) {
-        let bytes = match self.bytes().await {
-            Ok(bytes) => bytes,
-            Err(error) => return (self.ended(Verdict::Ambiguous { why: with_cause(&error) }), Late::default()),
-        };
-        // Between this and the transport nothing waits.
-        if !self.may_go() {
+        let version = self.core.sidecar_version();
+        let Some(mut handed) = self.offer(version).await else {
             let news = match self.is_first {
                 true => News::NotSent(self.intent.id),
                 false => self.ended(Verdict::Ambiguous { why: "it was not sent any more".to_owned() }),
             };
             return (news, Late::default());
+        };
+        // The sidecar is no part of what was signed: in the other form it is the same transaction.
+        if self.intent.blob_count > 0
+            && handed.verdict.wants_other_sidecar()
+            && let Some(again) = self.offer(version.other()).await
+        {
+            if again.verdict == Verdict::Accepted {
+                self.core.note_taken(version.other());
+            }
+            handed = again;
         }
-        let broadcast = self.core.l1.broadcast(self.attempt.hash, &bytes, self.reach);
-        let handed = self.heeded().run_until_cancelled(broadcast).await;
-        let interrupted = || (Verdict::Ambiguous { why: "interrupted".to_owned() }, Late::default());
-        let (verdict, late) = handed.map_or_else(interrupted, |handed| (handed.verdict, handed.late));
         self.mark();
-        if let (Some(gate), Some(_), true) = (&self.gate, verdict.class(), self.is_first) {
+        if let (Some(gate), Some(_), true) = (&self.gate, handed.verdict.class(), self.is_first) {
             gate.refused();
         }
-        (self.ended(verdict), late)
+        (self.ended(handed.verdict), handed.late)
+    }
+
+    /// Hands it over with a sidecar of this version; `None` when it may not go any more.
+    async fn offer(&self, version: SidecarVersion) -> Option<HandedOver> {
+        let doubt = |why| HandedOver { verdict: Verdict::Ambiguous { why }, late: Late::default() };
+        let bytes = match self.bytes(version).await {
+            Ok(bytes) => bytes,
+            Err(error) => return Some(doubt(with_cause(&error))),
+        };
+        let this = self.clone();
+        let parcel = Parcel { hash: self.attempt.hash, bytes, still_goes: Arc::new(move || this.may_go()) };
+        // Between this and the transport nothing waits.
+        if !self.may_go() {
+            return None;
+        }
+        let broadcast = self.core.l1.broadcast(&parcel, self.reach);
+        let handed = self.heeded().run_until_cancelled(broadcast).await;
+        Some(handed.unwrap_or_else(|| doubt("interrupted".to_owned())))
     }
 
     /// The interrupt that ends it: a cancel's caller has none.
@@ -83,7 +113,7 @@ impl Sending {
     }
 
     /// What is handed over: with the sidecar, of the request or of a cancel.
-    async fn bytes(&self) -> Result<alloy::primitives::Bytes, Error> {
+    async fn bytes(&self, version: SidecarVersion) -> Result<alloy::primitives::Bytes, Error> {
         let blobs = match (self.attempt.kind, &self.blobs) {
             (AttemptKind::Cancel, _) => self.intent.cancel_blobs(),
             (AttemptKind::Initial | AttemptKind::SpeedUp, Some(blobs)) => Some(blobs.clone()),
@@ -93,8 +123,12 @@ impl Sending {
                 self.core.on_store(move |store| store.blobs(&intent)).await?
             }
         };
+        let sidecar = match blobs {
+            Some(blobs) => Some(self.core.sidecar(blobs, version).await?),
+            None => None,
+        };
         let signed = SignedTx::from_canonical(&self.attempt.signed);
-        Ok(signed.map(|signed| signed.pooled(blobs.as_ref())).unwrap_or_default())
+        Ok(signed.map(|signed| signed.pooled(sidecar)).unwrap_or_default())
     }
 
     /// What has expired never goes out, nor what its caller has interrupted; a cancel always may.

@@ -4,7 +4,7 @@ use alloy::primitives::{Address, B256, U64, U128, U256};
 use alloy::providers::Provider;
 use alloy::rpc::client::{BatchRequest, Waiter};
 use alloy::rpc::json_rpc::RpcRecv;
-use alloy::rpc::types::TransactionReceipt;
+use alloy::rpc::types::{FeeHistory, TransactionReceipt};
 use alloy::transports::TransportResult;
 use serde::de::IgnoredAny;
 
@@ -13,36 +13,45 @@ use crate::desk::look::{TxAnswers, Wanted};
 use crate::l1::L1Client;
 use crate::machine::news::{AccountSight, Look};
 use crate::machine::questions::{AccountQuestion, Questions};
+use crate::prices::{PriceSources, median};
 
 const TIP: &str = "eth_maxPriorityFeePerGas";
+const HISTORY: &str = "eth_feeHistory";
 const BLOB_FEE: &str = "eth_blobBaseFee";
 const COUNT: &str = "eth_getTransactionCount";
 const BALANCE: &str = "eth_getBalance";
 const RECEIPT: &str = "eth_getTransactionReceipt";
 const KNOWN: &str = "eth_getTransactionByHash";
 
+/// The tips of this many blocks are looked at, and of each the one that half of its gas paid less than.
+const TIPS_OF: (&str, f64) = ("0xa", 50.0);
+
 /// One call of a batch.
 type Call<T> = TransportResult<Waiter<T>>;
 
 impl L1Client {
-    /// The first batch of a look: the tip, the blob base fee, and every account.
-    pub(crate) async fn look_at_accounts(&self, questions: &Questions) -> Result<Look, Error> {
+    /// The first batch of a look: every account, and what the node says of prices.
+    pub(crate) async fn look_at_accounts(&self, questions: &Questions) -> Result<(PriceSources, Look), Error> {
         let mut batch = BatchRequest::new(self.provider.client());
         let tip = batch.add_call::<_, U128>(TIP, &());
+        let history = batch.add_call::<_, FeeHistory>(HISTORY, &(TIPS_OF.0, "latest", [TIPS_OF.1]));
         let blob_fee = questions.wants_blob_fee.then(|| batch.add_call::<_, U128>(BLOB_FEE, &()));
         let accounts: Vec<_> =
             questions.accounts.iter().map(|question| AccountCalls::of(&mut batch, question)).collect();
         self.within(COUNT, batch.send()).await?;
-        // The method is not standard: without it the configured floor decides.
-        let suggested_tip = self.optional(TIP, tip).await?.map_or(0, |tip| tip.to());
-        let mut look = Look { at: questions.at, suggested_tip, ..Look::default() };
+        let mut sources = PriceSources {
+            suggested_tip: self.optional(TIP, tip).await?.map(|tip| tip.to()),
+            paid_tip: self.optional(HISTORY, history).await?.and_then(|history| median(tips_of(&history))),
+            ..PriceSources::default()
+        };
         if let Some(fee) = blob_fee {
-            look.blob_base_fee = Some(self.ask(BLOB_FEE, answer(fee)).await?.to());
+            sources.told_blob_base_fee = self.optional(BLOB_FEE, fee).await?.map(|fee| fee.to());
         }
+        let mut look = Look { at: questions.at, ..Look::default() };
         for calls in accounts {
             look.accounts.push((calls.address, calls.sight(self, questions.at).await?));
         }
-        Ok(look)
+        Ok((sources, look))
     }
 
     /// The second batch of a look: receipts, and what the node's pool holds.
@@ -131,6 +140,12 @@ impl AccountCalls {
         let balance = l1.ask(BALANCE, answer(self.balance)).await?;
         Ok(AccountSight { at, latest_nonce, pending_nonce, final_nonce, balance })
     }
+}
+
+/// The tips of the blocks that hold anything, in wei.
+fn tips_of(history: &FeeHistory) -> Vec<u128> {
+    let rewards = history.reward.iter().flatten().zip(&history.gas_used_ratio);
+    rewards.filter(|(_, used)| **used > 0.0).filter_map(|(tips, _)| tips.first().copied()).collect()
 }
 
 /// The answer to one call of a batch that was sent.

@@ -16,7 +16,7 @@ pub(super) fn merge(mut answers: Vec<(String, Verdict)>) -> Verdict {
         return Verdict::Accepted;
     }
     if answers.len() <= 1 {
-        let nobody = || Verdict::Ambiguous { why: "no backend has answered".to_owned() };
+        let nobody = || Verdict::Ambiguous { why: "no backend of our chain has answered".to_owned() };
         return answers.pop().map_or_else(nobody, |(_, verdict)| verdict);
     }
     let words = answers.iter().map(|(name, verdict)| format!("{name}: {}", words_of(verdict)));

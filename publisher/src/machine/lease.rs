@@ -56,11 +56,13 @@ impl Machine {
         }
         match self.priced(waiting, rules)? {
             Ok(fees) => self.launch(waiting, fees, rules),
-            Err(ceiling) => {
-                let (job, until) = (job.id, self.beat + 1);
-                Some(Note::Hold { job, until, reason: ceiling.into() }.into())
-            }
+            Err(ceiling) => Some(self.hold(waiting, ceiling)),
         }
+    }
+
+    /// It is tried again at the next head: until then, no more may be bid or spent.
+    fn hold(&self, waiting: &Waiting, ceiling: crate::CeilingExceeded) -> Step {
+        Note::Hold { job: waiting.job.id, until: self.beat + 1, reason: ceiling.into() }.into()
     }
 
     /// Where the next L1 block lies.
@@ -116,6 +118,9 @@ impl Machine {
         rules: &Rules<'_>,
     ) -> Option<Step> {
         let job = &waiting.job;
+        if let Err(ceiling) = self.within_spending(fees.max_cost(gas_limit, job.blob_count()), None, rules) {
+            return Some(self.hold(waiting, ceiling));
+        }
         let account = self.accounts.get(&address)?;
         let nonce = account.ledger.next();
         let body = TxBody {

@@ -96,6 +96,8 @@ impl Machine {
         let fees = replacement_fees(&live, market, rule, &rules.fees)?;
         if kind == AttemptKind::SpeedUp {
             replacement_fees(&fees, market, rule, &rules.fees)?;
+            let intent = &tx.stored.intent;
+            self.within_spending(fees.max_cost(intent.gas_limit, intent.blob_count), Some(intent.id), rules)?;
         }
         Ok(fees)
     }

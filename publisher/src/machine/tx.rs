@@ -109,8 +109,13 @@ impl Tx {
 
     /// The most it can cost while it is not in a block: what the account must keep for it. In wei.
     pub(crate) fn reserved(&self) -> U256 {
+        self.most_fees() + self.stored.intent.value
+    }
+
+    /// The most it can cost besides its value, in wei.
+    pub(crate) fn most_fees(&self) -> U256 {
         let intent = &self.stored.intent;
         let most = self.highest_fees().map(|fees| fees.max_cost(intent.gas_limit, intent.blob_count));
-        most.unwrap_or_default() + intent.value
+        most.unwrap_or_default()
     }
 }

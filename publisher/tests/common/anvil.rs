@@ -7,10 +7,12 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use alloy::eips::BlockNumberOrTag;
+use alloy::hex;
 use alloy::primitives::{Address, B256, U256};
-use alloy::providers::{DynProvider, Provider, RootProvider};
+use alloy::providers::bindings::IMulticall3;
+use alloy::providers::{DynProvider, MULTICALL3_ADDRESS, Provider, RootProvider};
 use fermata_primitives::{Clock as _, L1Timestamp, SystemClock};
-use fermata_publisher::{L1, L1HeadInfo, PublisherConfig, PublisherManager};
+use fermata_publisher::{L1, L1HeadInfo, PublisherConfig, PublisherKeys, PublisherManager};
 use rustix::process::{Pid, Signal, kill_process};
 use serde_json::json;
 use tokio::sync::watch;
@@ -53,10 +55,15 @@ fn binary() -> PathBuf {
 impl TestAnvil {
     /// Starts anvil on a port of its own choice, with the first `keys` accounts funded; no block is mined by itself.
     pub async fn start(keys: u8) -> Self {
+        Self::start_at("osaka", keys).await
+    }
+
+    /// The same by the rules of another fork.
+    pub async fn start_at(fork: &str, keys: u8) -> Self {
         let mut child = Command::new(binary())
             .args(["--port", "0", "--no-mining", "--accounts", "0", "--chain-id"])
             .arg(CHAIN_ID.to_string())
-            .args(["--hardfork", "osaka", "--slots-in-an-epoch", "1"])
+            .args(["--hardfork", fork, "--slots-in-an-epoch", "1"])
             .stdout(Stdio::piped())
             .stderr(Stdio::null())
             .spawn()
@@ -87,6 +94,13 @@ impl TestAnvil {
     /// Code at an address.
     pub async fn set_code(&self, account: Address, code: &str) {
         let () = self.request("anvil_setCode", json!([account, code])).await;
+    }
+
+    /// The real Multicall3 where every public chain has it.
+    pub async fn set_multicall(&self) {
+        // What its creation leaves behind the 32 bytes that copy it.
+        let code = &IMulticall3::BYTECODE[32..];
+        self.set_code(MULTICALL3_ADDRESS, &hex::encode_prefixed(code)).await;
     }
 
     pub fn head(&self) -> L1HeadInfo {
@@ -145,12 +159,20 @@ impl TestAnvil {
 
     /// A manager on this chain, not started.
     pub fn open(&self, dir: &std::path::Path, keys: u8) -> Arc<PublisherManager> {
-        let mut config = PublisherConfig::new(CHAIN_ID, Duration::from_secs(SLOT), dir);
+        self.open_with(Self::config(dir), (0..keys).map(signer).collect::<Vec<_>>())
+    }
+
+    /// The configuration of a manager on this chain.
+    pub fn config(dir: &std::path::Path) -> PublisherConfig {
         // The first blob makes anvil load its trusted setup, which takes long on a busy machine.
-        config.rpc_timeout = PATIENCE;
+        let rpc_timeout = PATIENCE;
+        PublisherConfig { rpc_timeout, ..PublisherConfig::new(CHAIN_ID, Duration::from_secs(SLOT), dir) }
+    }
+
+    /// A manager on this chain, configured by the test and not started.
+    pub fn open_with(&self, config: PublisherConfig, keys: impl Into<PublisherKeys>) -> Arc<PublisherManager> {
         let l1 = L1::new(self.provider.clone(), self.heads.subscribe());
-        let signers: Vec<_> = (0..keys).map(signer).collect();
-        Arc::new(PublisherManager::open(config, signers, l1, Arc::new(SystemClock)).unwrap())
+        Arc::new(PublisherManager::open(config, keys, l1, Arc::new(SystemClock)).unwrap())
     }
 
     pub async fn started(&self, dir: &std::path::Path, keys: u8) -> Arc<PublisherManager> {
@@ -168,5 +190,6 @@ async fn read_head(provider: &impl Provider) -> L1HeadInfo {
         timestamp: L1Timestamp(block.header.timestamp),
         base_fee: u128::from(block.header.base_fee_per_gas.unwrap()),
         blob_base_fee: None,
+        excess_blob_gas: block.header.excess_blob_gas,
     }
 }

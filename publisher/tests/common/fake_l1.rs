@@ -62,6 +62,8 @@ pub struct Seen {
     pub from: Address,
     /// What was handed over, sidecar included.
     pub bytes: Bytes,
+    /// The version of its sidecar, where it has one.
+    pub sidecar: Option<u8>,
 }
 
 impl Seen {
@@ -78,9 +80,13 @@ enum Status {
     Reverts,
 }
 
-#[derive(Default)]
 struct Chain {
     chain_id: u64,
+    /// The version of sidecars that is taken.
+    sidecar: u8,
+    /// The median tip of each of the last blocks; without it, there is no history of fees.
+    paid_tips: Option<Vec<u128>>,
+    told_blob_fee: u128,
     nonces: HashMap<Address, u64>,
     balances: HashMap<Address, U256>,
     pool: Vec<Seen>,
@@ -122,8 +128,9 @@ impl FakeL1 {
             timestamp: L1Timestamp(GENESIS),
             base_fee: 10 * GWEI,
             blob_base_fee: Some(1),
+            excess_blob_gas: None,
         };
-        let chain = Arc::new(Mutex::new(Chain { chain_id: CHAIN_ID, ..Chain::default() }));
+        let chain = Arc::new(Mutex::new(Chain::new()));
         Self { chain, heads: watch::Sender::new(head), calls: watch::Sender::default(), held: watch::Sender::default() }
     }
 
@@ -167,6 +174,24 @@ impl FakeL1 {
 
     pub fn use_chain_id(&self, chain_id: u64) {
         self.chain().chain_id = chain_id;
+    }
+
+    /// Sidecars of this version alone are taken from now on; what the pool holds with another is dropped.
+    pub fn demand_sidecar(&self, version: u8) {
+        let mut chain = self.chain();
+        chain.sidecar = version;
+        chain.pool.retain(|seen| seen.sidecar.is_none_or(|has| has == version));
+    }
+
+    /// The median tip of each of the last blocks, in wei.
+    pub fn tell_paid_tips(&self, wei: &[u128]) {
+        self.chain().paid_tips = Some(wei.to_vec());
+    }
+
+    /// The blob base fee as the node computes it; the head tells its excess blob gas.
+    pub fn tell_blob_fee(&self, wei: u128, excess_blob_gas: u64) {
+        self.chain().told_blob_fee = wei;
+        self.heads.send_modify(|head| (head.blob_base_fee, head.excess_blob_gas) = (None, Some(excess_blob_gas)));
     }
 
     /// What becomes of the next broadcasts, one each; after them the node is ordinary again.
@@ -343,7 +368,11 @@ impl FakeL1 {
         Answer::Value(match method {
             "eth_chainId" => json!(U256::from(chain.chain_id)),
             "eth_maxPriorityFeePerGas" => json!(U256::from(GWEI)),
-            "eth_blobBaseFee" => json!("0x1"),
+            "eth_blobBaseFee" => json!(U256::from(chain.told_blob_fee)),
+            "eth_feeHistory" => match &chain.paid_tips {
+                Some(tips) => fee_history(tips),
+                None => return Answer::NoSuchMethod,
+            },
             "eth_getCode" => json!(if chain.without_multicall { "0x" } else { "0x00" }),
             "eth_estimateGas" => json!("0xc350"),
             "eth_getBalance" => json!(chain.balances.get(&address()).copied().unwrap_or_default()),
@@ -381,7 +410,38 @@ enum Answer {
     Unreachable,
 }
 
+/// A history of full blocks that paid these tips, and of an empty one.
+fn fee_history(tips: &[u128]) -> Value {
+    let rewards: Vec<_> = tips.iter().chain([&0]).map(|tip| [U256::from(*tip)]).collect();
+    let used: Vec<_> = tips.iter().map(|_| 0.5).chain([0.0]).collect();
+    json!({ "oldestBlock": "0x1", "baseFeePerGas": [], "gasUsedRatio": used, "reward": rewards })
+}
+
 impl Chain {
+    fn new() -> Self {
+        Self {
+            chain_id: CHAIN_ID,
+            sidecar: 1,
+            paid_tips: None,
+            told_blob_fee: 1,
+            nonces: HashMap::new(),
+            balances: HashMap::new(),
+            pool: Vec::new(),
+            mined: Vec::new(),
+            receipts: HashMap::new(),
+            block_times: HashMap::new(),
+            broadcasts: Vec::new(),
+            on_send: VecDeque::new(),
+            status: Status::default(),
+            simulating: Simulating::default(),
+            reverting: HashSet::new(),
+            failing: HashSet::new(),
+            without_multicall: false,
+            unreachable: false,
+            dead_method: None,
+        }
+    }
+
     fn take(&mut self, bytes: Bytes) -> Answer {
         let seen = decode(bytes);
         let hash = seen.hash();
@@ -453,6 +513,11 @@ impl Chain {
         if nonce < used {
             return Err("nonce too low");
         }
+        match (seen.sidecar, self.sidecar) {
+            (Some(0), 1) => return Err("unexpected eip-4844 sidecar after osaka"),
+            (Some(1), 0) => return Err("unexpected eip-7594 sidecar before osaka"),
+            _ => {}
+        }
         let cost = U256::from(seen.tx.gas_limit()) * U256::from(seen.tx.max_fee_per_gas()) + seen.tx.value();
         if self.balances.get(&seen.from).copied().unwrap_or_default() < cost {
             return Err("insufficient funds for gas * price + value");
@@ -486,8 +551,10 @@ fn replaces(old: &Tx, new: &Tx) -> Result<bool, &'static str> {
     Ok(enough(old.max_fee_per_gas(), new.max_fee_per_gas()) && enough(tip(old), tip(new)) && blob_enough)
 }
 
-/// A blob transaction comes as `3 || rlp([transaction, version, blobs, ...])`; what is signed is `3 || transaction`.
+/// A blob transaction comes as `3 || rlp([transaction, version, blobs, ...])`, with version 0 as
+/// `3 || rlp([transaction, blobs, ...])`; what is signed is `3 || transaction`.
 fn decode(bytes: Bytes) -> Seen {
+    let mut version = None;
     let canonical = if bytes[0] == 3 {
         let mut rest = &bytes[1..];
         Header::decode(&mut rest).unwrap();
@@ -495,14 +562,14 @@ fn decode(bytes: Bytes) -> Seen {
         let inner = Header::decode(&mut rest).unwrap();
         let header_len = start.len() - rest.len();
         let (tx, sidecar) = start.split_at(header_len + inner.payload_length);
-        assert_eq!(sidecar[0], 1, "the sidecar is not of version 1");
+        version = Some(if sidecar[0] == 1 { 1 } else { 0 });
         [&[3], tx].concat()
     } else {
         bytes.to_vec()
     };
     let tx = Tx::decode_2718_exact(&canonical).unwrap();
     let from = tx.recover_signer().unwrap();
-    Seen { tx, from, bytes }
+    Seen { tx, from, bytes, sidecar: version }
 }
 
 /// The contracts a bundle calls; none when it is none.

@@ -18,7 +18,7 @@ use fermata_publisher::{
 };
 use tokio_util::sync::CancellationToken;
 
-use fake_l1::{CHAIN_ID, FakeL1};
+use fake_l1::{CHAIN_ID, FakeL1, GENESIS};
 
 /// Longest wait of a test for something that must happen.
 pub const PATIENCE: Duration = Duration::from_secs(60);
@@ -66,6 +66,27 @@ pub fn open_by(
 ) -> Result<PublisherManager, fermata_publisher::Error> {
     let config = PublisherConfig::new(CHAIN_ID, Duration::from_secs(ETHEREUM_SLOT), dir);
     PublisherManager::open(config, (0..keys).map(signer).collect::<Vec<_>>(), fake.l1(), clock)
+}
+
+/// A started manager of one funded account, configured by the test, at the time of the fake's first head.
+pub async fn started_with(fake: &FakeL1, config: PublisherConfig) -> (Arc<PublisherManager>, Arc<ManualClock>) {
+    fake.fund(signer(0).address(), U256::from(10).pow(U256::from(18)));
+    let clock = Arc::new(ManualClock::new(UnixTime::from(L1Timestamp(GENESIS))));
+    let manager =
+        PublisherManager::open(config, vec![signer(0)], fake.l1(), Arc::<ManualClock>::clone(&clock)).unwrap();
+    manager.start().await.unwrap();
+    (Arc::new(manager), clock)
+}
+
+/// Resolves once there is nothing left to do, in a test whose time is paused.
+#[expect(clippy::disallowed_methods, reason = "paused time goes on only while everybody waits")]
+pub async fn idle() {
+    tokio::time::sleep(Duration::from_millis(1)).await;
+}
+
+/// The configuration of a manager on the fake.
+pub fn config(dir: &Path) -> PublisherConfig {
+    PublisherConfig::new(CHAIN_ID, Duration::from_secs(ETHEREUM_SLOT), dir)
 }
 
 /// A started manager on the fake, its accounts funded.

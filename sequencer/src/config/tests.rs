@@ -230,6 +230,8 @@ fn every_invalid_value_is_named_with_what_is_wrong_and_what_to_do() {
         ("publisher.max_fee_per_gas_gwei", "0", "is not a whole number from 1"),
         ("publisher.tip_floor_gwei", "21", "is above `publisher.tip_cap_gwei`"),
         ("publisher.tip_cap_gwei", "1001", "is above half of `publisher.max_fee_per_gas_gwei`"),
+        ("publisher.spend.transaction_ether", "0", "is not an amount of ETH above 0"),
+        ("publisher.spend.hourly_ether", "some", "is not an amount of ETH above 0"),
         ("publisher.funding.threshold_ether", "much", "is not an amount of ETH above 0"),
         ("publisher.funding.threshold_ether", "0", "is not an amount of ETH above 0"),
         ("publisher.funding.target_ether", "0.1", "is not above `publisher.funding.threshold_ether`"),

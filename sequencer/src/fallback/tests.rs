@@ -122,7 +122,7 @@ fn voted() -> B256 {
 fn head(l1_clock: &L1Clock) -> L1HeadInfo {
     let head = l1_clock.head();
     let (number, hash, timestamp) = (head.number, head.hash, head.timestamp);
-    L1HeadInfo { number, hash, timestamp, base_fee: 1_000_000_000, blob_base_fee: None }
+    L1HeadInfo { number, hash, timestamp, base_fee: 1_000_000_000, blob_base_fee: None, excess_blob_gas: None }
 }
 
 fn action(kind: ActionKind, slot: Slot) -> L1Action {

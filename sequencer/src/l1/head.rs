@@ -128,5 +128,6 @@ async fn read_head(client: &L1Client) -> Result<L1HeadInfo> {
         timestamp: L1Timestamp(header.timestamp),
         base_fee: header.base_fee_per_gas.unwrap_or_default().into(),
         blob_base_fee: None,
+        excess_blob_gas: header.excess_blob_gas,
     })
 }

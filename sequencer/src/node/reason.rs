@@ -98,9 +98,10 @@ pub(crate) const fn of_signer(error: &SignerError) -> Reason {
 
 const fn of_publisher(error: &PublisherError) -> Reason {
     match error {
-        PublisherError::L1Unreachable { .. } | PublisherError::L1TimedOut { .. } | PublisherError::L1Refused { .. } => {
-            Reason::L1Down
-        }
+        PublisherError::L1Unreachable { .. }
+        | PublisherError::L1TimedOut { .. }
+        | PublisherError::L1Refused { .. }
+        | PublisherError::NoBlobFee => Reason::L1Down,
         PublisherError::WrongChain { .. } => Reason::WrongChain,
         PublisherError::Funding(_) => Reason::ConfigInvalid,
         PublisherError::NoMulticall { .. } => Reason::NoContract,
@@ -118,6 +119,7 @@ const fn of_publisher(error: &PublisherError) -> Reason {
         | PublisherError::StillInUse { .. }
         | PublisherError::Signing { .. }
         | PublisherError::Blob(_)
+        | PublisherError::Invalid(_)
         | PublisherError::Contradiction(_)
         | PublisherError::TaskFailed => Reason::Internal,
     }

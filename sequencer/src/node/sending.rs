@@ -9,7 +9,8 @@ use crate::status::{
 
 /// The accounts, and what they send through; no warnings yet.
 pub(super) fn told(status: publisher::PublisherStatus) -> (Vec<PublisherStatus>, SendingStatus) {
-    let publisher::PublisherStatus { running, accounts, funder, backends, waiting } = status;
+    // Where the sources of prices disagree, the log tells.
+    let publisher::PublisherStatus { running, accounts, funder, backends, waiting, prices: _ } = status;
     let sending = SendingStatus {
         sends: running,
         backends: backends.into_iter().map(backend).collect(),

@@ -1,9 +1,8 @@
 //! The L1 transaction that proves an epoch.
 
 use alloy::primitives::{Bytes, U256};
-use alloy::rpc::types::state::StateOverride;
 use alloy::sol_types::SolEvent;
-use fermata_publisher::{L1Request, MinedTx, Outcome, RejectReason, RequestBlobs, SuccessRule};
+use fermata_publisher::{L1Request, MinedTx, Outcome, RejectReason, RequestBlobs, SimSetting, SuccessRule};
 use fermata_rollup::contracts::IRollup::L2ProofVerified;
 use fermata_rollup::{EpochProof, EpochProofSubmission};
 use tokio_util::sync::CancellationToken;
@@ -81,8 +80,7 @@ impl Prover {
     /// Has the contract judge the call as of the next L1 block, and says how much gas to give it.
     async fn simulate(&self, request: &L1Request) -> Result<u64> {
         let at = self.next_block_at(&self.parts.head.borrow());
-        let simulated =
-            self.parts.publisher.simulate_at(request, self.parts.account, at, StateOverride::default()).await?;
+        let simulated = self.parts.publisher.simulate_at(request, SimSetting::new(self.parts.account, at)).await?;
         if let Some(data) = simulated.revert_data {
             return Err(SequencerError::ProofRefused { reason: revert_reason(&data) });
         }

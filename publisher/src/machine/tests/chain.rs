@@ -90,6 +90,7 @@ impl Chain {
             timestamp: L1Timestamp(block.timestamp),
             base_fee: self.base_fee,
             blob_base_fee: Some(GWEI),
+            excess_blob_gas: None,
         }
     }
 
@@ -252,6 +253,7 @@ impl Bench {
             ethereum_slot: Duration::from_secs(SLOT),
             confirmations: self.confirmations,
             fees: self.fees.clone(),
+            spent_within_hour: U256::ZERO,
             signers: &self.signers,
             time: UnixTime::from(self.chain.head().timestamp),
         }

@@ -127,10 +127,34 @@ pub(super) fn publisher(r: &mut Reader<'_>, roles: Roles) -> Option<PublisherCon
         r.invalid("publisher.tip_cap_gwei", "is above half of `publisher.max_fee_per_gas_gwei`", remedy);
     }
     let confirmations = r.integer("publisher.confirmations", 1..=MOST_CONFIRMATIONS).and_then(NonZeroU64::new);
-    let funding = funding(r);
-    let fees =
-        FeeConfig { tip_floor: floor?, tip_cap: cap?, max_fee_ceiling: max_fee?, blob_fee_ceiling: max_blob_fee? };
+    let (funding, spend) = (funding(r), spend(r));
+    let (transaction_ceiling, hourly_ceiling) = spend?;
+    let fees = FeeConfig {
+        tip_floor: floor?,
+        tip_cap: cap?,
+        max_fee_ceiling: max_fee?,
+        blob_fee_ceiling: max_blob_fee?,
+        transaction_ceiling,
+        hourly_ceiling,
+    };
     Some(PublisherConfig { keys: keys?, fees, confirmations: confirmations?, funding: funding? })
+}
+
+/// The most that one transaction may cost, and all within an hour.
+fn spend(r: &mut Reader<'_>) -> Option<(Option<U256>, Option<U256>)> {
+    let mut limit = |key| match r.is_set(key) {
+        true => ether(r, key).map(Some),
+        false => Some(None),
+    };
+    let (transaction, hourly) = (limit("publisher.spend.transaction_ether"), limit("publisher.spend.hourly_ether"));
+    let (transaction, hourly) = (transaction?, hourly?);
+    if let (Some(transaction), Some(hourly)) = (transaction, hourly)
+        && hourly < transaction
+    {
+        let problem = "is below `publisher.spend.transaction_ether`";
+        r.invalid("publisher.spend.hourly_ether", problem, "raise it, or lower the other");
+    }
+    Some((transaction, hourly))
 }
 
 /// Without a key of the funder there is none; what else is set is checked all the same.

@@ -29,6 +29,7 @@ fn l1(settings: &[(&str, &str)]) -> L1 {
         timestamp: fermata_primitives::L1Timestamp(0),
         base_fee: 0,
         blob_base_fee: None,
+        excess_blob_gas: None,
     };
     l1_of(&config, l1_client(&config).provider().clone(), watch::channel(head).1)
 }
