@@ -36,12 +36,12 @@ impl PublisherManager {
         loop {
             let ready = tokio::select! {
                 biased;
-                () = interrupt.cancelled() => Ready::Ended(Outcome::Interrupted { sent: None }),
+                () = interrupt.cancelled() => Ready::Ended(Box::new(Outcome::Interrupted { sent: None })),
                 ready = self.ready(&mut draft) => ready?,
             };
             let outcome = match ready {
                 Ready::Send(request) => self.send(*request, interrupt.clone()).await?,
-                Ready::Ended(outcome) => outcome,
+                Ready::Ended(outcome) => *outcome,
                 Ready::Nothing => return Ok(draft.close(None)),
             };
             if !draft.take_out_duplicate(&outcome) {
@@ -73,7 +73,7 @@ impl PublisherManager {
         let setting = Setting { from: self.first_account(), assumed: draft.bundle.assumed.clone() };
         tokio::select! {
             biased;
-            () = run.stopped.cancelled() => Ok(Ready::Ended(Outcome::Interrupted { sent: None })),
+            () = run.stopped.cancelled() => Ok(Ready::Ended(Box::new(Outcome::Interrupted { sent: None }))),
             ready = draft.until_ready(&run.core, &setting) => ready,
         }
     }
@@ -84,7 +84,7 @@ enum Ready {
     /// What is left of it does what it is meant to.
     Send(Box<L1Request>),
     /// It ended before it was sent.
-    Ended(Outcome),
+    Ended(Box<Outcome>),
     /// No entry is left.
     Nothing,
 }
@@ -113,14 +113,14 @@ impl Draft {
     /// Waits for the window, and takes out what would revert in it, one entry at a time: each changes what the others do.
     async fn until_ready(&mut self, core: &Core, setting: &Setting) -> Result<Ready, Error> {
         if let Err(invalid) = self.prepare_blobs(core).await? {
-            return Ok(Ready::Ended(Outcome::Rejected { reason: invalid.into() }));
+            return Ok(Ready::Ended(Box::new(Outcome::Rejected { reason: invalid.into() })));
         }
         let mut heads = core.heads.clone();
         let mut backoff = Backoff::new(Duration::from_millis(100), core.config.ethereum_slot);
         let mut failure = None;
         while !self.entries_left().is_empty() {
             let Some(head) = wait_for_window(core, &mut heads, self.window()).await else {
-                return Ok(Ready::Ended(too_late(failure)));
+                return Ok(Ready::Ended(Box::new(too_late(failure))));
             };
             let request = self.bundle.request_of(&self.entries_left());
             match simulate(core, &request, setting, &head).await {
