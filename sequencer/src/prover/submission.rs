@@ -16,7 +16,7 @@ use crate::l1::revert_reason;
 #[derive(Debug)]
 pub(super) enum Submitted {
     /// The contract took the proof.
-    Proven(MinedTx),
+    Proven(Box<MinedTx>),
     /// A transaction that does the same may be live: L1 will tell.
     InFlight,
     /// One that does the same has landed, in this L1 block.
@@ -41,7 +41,7 @@ impl Prover {
         let request = L1Request { gas_limit: Some(gas_limit), ..request };
         let not_proven = |why: String| Err(SequencerError::NotProven(why));
         match self.parts.publisher.send(request, ended.clone()).await? {
-            Outcome::Mined(tx) if tx.succeeded => Ok(Submitted::Proven(tx)),
+            Outcome::Mined(tx) if tx.succeeded => Ok(Submitted::Proven(Box::new(tx))),
             Outcome::Mined(tx) => {
                 let why = tx.revert_data.map_or_else(|| "without a reason".into(), |data| revert_reason(&data));
                 not_proven(format!("{} in L1 block {} reverted: {why}", tx.tx_hash, tx.block_number))

@@ -115,8 +115,9 @@ mod tests {
         PublisherStatus { balance_wei: Some(balance), ..PublisherStatus::empty(Address::repeat_byte(0x11)) }
     }
 
-    fn backend(rests: bool) -> BackendStatus {
-        BackendStatus { name: "L1".to_owned(), rests, failures: 3, last_error: Some("connection refused".to_owned()) }
+    fn resting() -> BackendStatus {
+        let last_error = Some("connection refused".to_owned());
+        BackendStatus { name: "L1".to_owned(), rests: true, failures: 3, last_error }
     }
 
     fn told(sending: SendingStatus, account: &PublisherStatus) -> Vec<String> {
@@ -143,8 +144,11 @@ mod tests {
     #[test]
     fn backends_are_told_once_all_of_them_rest() {
         let with = |backends: Vec<BackendStatus>| SendingStatus { backends, ..SendingStatus::default() };
-        assert_eq!(told(with(vec![backend(true), backend(false)]), &account(5)), Vec::<String>::new());
-        let told = told(with(vec![backend(true), backend(true)]), &account(5));
+        assert_eq!(
+            told(with(vec![resting(), BackendStatus { rests: false, ..resting() }]), &account(5)),
+            Vec::<String>::new()
+        );
+        let told = told(with(vec![resting(), resting()]), &account(5));
         assert!(told[0].contains("2 of 2 did not answer (connection refused); check l1.rpc_url"), "{told:?}");
     }
 

@@ -92,7 +92,7 @@ fn tx_row(address: &str, tx: &InFlightTx, now: UnixTime) -> [String; 9] {
         bids(tx),
         attempts(tx),
         tx.tx.map_or_else(|| "-".to_owned(), short_hash),
-        if tx.blobs > 0 { format!("{} ({} blobs)", tx.label, tx.blobs) } else { tx.label.clone() },
+        if tx.blobs > 0 { format!("{} ({})", tx.label, counted(tx.blobs, "blob")) } else { tx.label.clone() },
     ]
 }
 
@@ -109,9 +109,9 @@ fn bids(tx: &InFlightTx) -> String {
 
 fn attempts(tx: &InFlightTx) -> String {
     let mut told = tx.attempts.to_string();
-    for (count, what) in [(tx.speed_ups, "speed-ups"), (tx.cancels, "cancels")] {
+    for (count, what) in [(tx.speed_ups, "speed-up"), (tx.cancels, "cancel")] {
         if count > 0 {
-            told = format!("{told}, {count} {what}");
+            told = format!("{told}, {}", counted(count, what));
         }
     }
     told
@@ -138,15 +138,20 @@ fn funder_line(funder: &FunderStatus, now: UnixTime) -> String {
         || "nothing given in this run".to_owned(),
         |last| {
             let ago = words(now.since(UnixTime(Duration::from_secs(last.at))));
-            format!("gave {} to {} {ago} ago, {}", ether(last.wei), accounts_of(last.accounts), short_hash(last.tx))
+            format!(
+                "gave {} to {} {ago} ago, {}",
+                ether(last.wei),
+                counted(last.accounts, "account"),
+                short_hash(last.tx)
+            )
         },
     );
     let (address, needed) = (short_address(account.address), ether(*needed_wei));
     format!("funder {address} holds {}, of {needed} that a whole round takes; {last}", balance(account))
 }
 
-fn accounts_of(count: usize) -> String {
-    if count == 1 { "1 account".to_owned() } else { format!("{count} accounts") }
+fn counted(count: usize, what: &str) -> String {
+    if count == 1 { format!("1 {what}") } else { format!("{count} {what}s") }
 }
 
 fn waiting_line(waiting: &WaitingStatus, now: UnixTime) -> String {
@@ -253,8 +258,8 @@ publisher      state  balance    pays for               next nonce  on L1  toppe
 0x111111…1111  ready  1.500 ETH  about 333 checkpoints  7           6      -
 0x222222…2222  ready  1.500 ETH  ?                      7           6      2 x, 0.800 ETH
 
-in flight      nonce  state  age    expires    bids (gas, blob gas)                           attempts        newest           what
-0x111111…1111  6      live   2.1 s  in 30.0 s  12 gwei, 0.000000002 gwei, at the ceiling  2, 1 speed-ups  0x5c5c5c5c…5c5c  propose checkpoint 3 in slot 9 (1 blobs)
+in flight      nonce  state  age    expires    bids (gas, blob gas)                       attempts       newest           what
+0x111111…1111  6      live   2.1 s  in 30.0 s  12 gwei, 0.000000002 gwei, at the ceiling  2, 1 speed-up  0x5c5c5c5c…5c5c  propose checkpoint 3 in slot 9 (1 blob)
 
 sends to  state                   last error
 http://a  well                    -
