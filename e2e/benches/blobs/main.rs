@@ -1,8 +1,9 @@
 //! How many blobs a publisher lands, and how fast it makes their proofs.
 //!
 //! `cargo bench --package fermata-e2e --bench blobs -- --help` tells what can be asked for. Whenever a block comes, transactions for
-//! another full one are asked for, so that L1 always has more than it can take. The baseline of what lands is what L1 has
-//! places for; that of the proofs is one thread, times the cores.
+//! another full one are asked for, so that L1 always has more than it can take; a pool as strict as geth's stands before it.
+//! The baseline of what lands is what L1 has places for; that of the proofs is one thread, times the cores. Of an L1 with
+//! more places than anvil has, `cargo bench --package fermata-publisher --bench full_blocks` tells.
 
 mod proofs;
 mod stream;
@@ -28,8 +29,8 @@ struct Options {
     /// Accounts that send.
     #[arg(long, default_value_t = 4, value_parser = clap::value_parser!(u8).range(1..))]
     accounts: u8,
-    /// Blobs in a full block: as many as L1 takes, or fewer.
-    #[arg(long, default_value_t = 21)]
+    /// Blobs in a full block: as many as L1 takes, or fewer. Anvil takes nine.
+    #[arg(long, default_value_t = 9)]
     a_block: usize,
     /// Blobs whose proofs are made.
     #[arg(long, default_value_t = 24)]

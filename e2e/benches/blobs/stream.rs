@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use alloy::eips::eip4844::Blob;
 use anyhow::{Result, bail, ensure};
-use fermata_e2e::{BROADCAST, L1Proxy};
+use fermata_e2e::{BROADCAST, Client, L1Proxy, L1ProxyOptions, PoolRules};
 use fermata_publisher::{MAX_BLOBS, MinedTx, Outcome, PreparedBlobs, RequestBlobs};
 use futures::stream::{FuturesUnordered, StreamExt as _};
 use tokio_util::sync::CancellationToken;
@@ -23,7 +23,8 @@ const PATIENCE_BLOCKS: u64 = 120;
 /// Prints how full the blocks were, and what the pool refused.
 pub(crate) async fn measure(options: &Options) -> Result<()> {
     let ground = Ground::begin(Blocks::Every(options.slot_secs)).await?;
-    let proxy = L1Proxy::start(&ground.anvil.url()).await?;
+    let strict = L1ProxyOptions { mempool: Some(PoolRules::of(Client::Geth)), ..L1ProxyOptions::default() };
+    let proxy = L1Proxy::start_with(&ground.anvil.url(), strict).await?;
     let mut keys = Vec::new();
     for number in 1..=options.accounts {
         keys.push(ground.funded(number).await?);
@@ -33,7 +34,7 @@ pub(crate) async fn measure(options: &Options) -> Result<()> {
     publisher.manager.start().await?;
     let patience = Duration::from_secs(options.slot_secs * (options.blocks + PATIENCE_BLOCKS));
     let landed = tokio::time::timeout(patience, stream(&publisher, options)).await??;
-    print(options, &landed, proxy.seen(BROADCAST))
+    print(options, &landed, &proxy)
 }
 
 /// The transactions of a block of so many blobs.
@@ -68,7 +69,8 @@ async fn stream(publisher: &Publisher, options: &Options) -> Result<Vec<MinedTx>
 }
 
 async fn send(publisher: &Publisher, blobs: RequestBlobs) -> Result<MinedTx> {
-    let request = fermata_publisher::L1Request { gas_limit: Some(60_000), ..publisher.request("blobs".to_owned(), blobs) };
+    let request =
+        fermata_publisher::L1Request { gas_limit: Some(60_000), ..publisher.request("blobs".to_owned(), blobs) };
     let manager = Arc::clone(&publisher.manager);
     match manager.send(request, CancellationToken::new()).await? {
         Outcome::Mined(tx) => Ok(tx),
@@ -78,7 +80,7 @@ async fn send(publisher: &Publisher, blobs: RequestBlobs) -> Result<MinedTx> {
     }
 }
 
-fn print(options: &Options, landed: &[MinedTx], broadcasts: usize) -> Result<()> {
+fn print(options: &Options, landed: &[MinedTx], proxy: &L1Proxy) -> Result<()> {
     let mut blocks = BTreeMap::<u64, u64>::new();
     for tx in landed {
         *blocks.entry(tx.block_number).or_default() += tx.blob_gas_used.unwrap_or_default() / 131_072;
@@ -86,14 +88,16 @@ fn print(options: &Options, landed: &[MinedTx], broadcasts: usize) -> Result<()>
     let (Some(first), Some(last)) = (blocks.keys().next(), blocks.keys().last()) else { bail!("nothing has landed") };
     let (span, blobs) = (last - first + 1, blocks.values().sum::<u64>());
     let full = blocks.values().filter(|blobs| **blobs == options.a_block as u64).count();
+    let most = blocks.values().max().copied().unwrap_or_default();
     println!(
         "{blobs} blobs of {} accounts landed in {span} blocks: {:.2} of the {} a block that there were places for; {full} \
-         blocks full; {} transactions, {} broadcasts that were no first one",
+         blocks full, most in a block {most}; {} transactions, {} rejected by the pool, {} sent again",
         options.accounts,
         blobs as f64 / (span * options.a_block as u64) as f64,
         options.a_block,
         landed.len(),
-        broadcasts.saturating_sub(landed.len()),
+        proxy.rejections().len(),
+        proxy.seen(BROADCAST).saturating_sub(landed.len()),
     );
     Ok(())
 }

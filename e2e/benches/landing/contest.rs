@@ -2,8 +2,8 @@
 
 use std::time::Duration;
 
-use anyhow::{Context as _, Result, ensure};
 use alloy::providers::Provider as _;
+use anyhow::{Context as _, Result, ensure};
 use fermata_e2e::{BROADCAST, L1Proxy, LoggedCall};
 use fermata_primitives::{Clock as _, SystemClock};
 use futures::future::BoxFuture;
@@ -83,7 +83,8 @@ impl Contest {
         for round in 0..=rounds {
             for (entrant, result) in self.entrants.iter_mut().zip(&mut results) {
                 self.ground.until_phase(round % PHASES).await?;
-                let landed = entrant.land(&self.ground).await.with_context(|| format!("{} in round {round}", entrant.peer))?;
+                let landed =
+                    entrant.land(&self.ground).await.with_context(|| format!("{} in round {round}", entrant.peer))?;
                 if round > 0 {
                     result.landed.push(landed);
                 }

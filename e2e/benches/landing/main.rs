@@ -65,10 +65,8 @@ impl std::fmt::Display for Peer {
 #[tokio::main]
 async fn main() -> Result<()> {
     let options = Options::parse_from(arguments());
-    let settings = [
-        (Blocks::Every(options.slot_secs), options.rounds),
-        (Blocks::WithEachTransaction, options.automine_rounds),
-    ];
+    let settings =
+        [(Blocks::Every(options.slot_secs), options.rounds), (Blocks::WithEachTransaction, options.automine_rounds)];
     for (blocks, rounds) in settings {
         let contest = Contest::begin(blocks, &options.peers, rounds).await?;
         table::print(blocks, &contest.run(rounds).await?);

@@ -132,7 +132,9 @@ async fn leave_in_flight(
         }
         anyhow::Ok(())
     };
-    tokio::time::timeout(std::time::Duration::from_secs(60), pooled).await.context("the pool has not got them all")??;
+    tokio::time::timeout(std::time::Duration::from_secs(60), pooled)
+        .await
+        .context("the pool has not got them all")??;
     publisher.manager.close().await?;
     interrupt.cancel();
     sends.close();

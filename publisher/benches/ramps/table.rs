@@ -4,7 +4,12 @@ use crate::common::bidding::Fared;
 use crate::common::market::{Course, Weather};
 
 pub(crate) fn head(weather: &Weather, courses: &[Course]) {
-    println!("\n{}, {:?}, {} courses; paid as a part of the clairvoyant least:", weather.name, weather.load, courses.len());
+    println!(
+        "\n{}, {:?}, {} courses; paid as a part of the clairvoyant least:",
+        weather.name,
+        weather.load,
+        courses.len()
+    );
 }
 
 /// Prints the line of who fared so.

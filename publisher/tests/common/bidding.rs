@@ -59,7 +59,8 @@ impl Bidder {
                 break;
             }
         }
-        let bids = self.fake.broadcasts()[before..].iter().map(Seen::hash).collect::<std::collections::HashSet<_>>().len();
+        let bids =
+            self.fake.broadcasts()[before..].iter().map(Seen::hash).collect::<std::collections::HashSet<_>>().len();
         self.end(course, landed.is_some(), sending).await;
         Fared { block: landed.map(|(block, _)| block), paid: landed.map_or(0, |(_, paid)| paid), bids }
     }
@@ -111,6 +112,6 @@ fn tip_paid(tx: &Tx, block: &Prices) -> u128 {
 }
 
 /// Paused time goes on once every task waits and no thread writes to a disk.
-async fn settle() {
+pub async fn settle() {
     let _ = tokio::time::timeout(Duration::from_millis(1), std::future::pending::<()>()).await;
 }

@@ -269,6 +269,13 @@ impl FakeL1 {
         self.chain().broadcasts.clone()
     }
 
+    /// Keeps no longer what was handed over and mined so far, bytes and all; receipts stay.
+    pub fn forget_history(&self) {
+        let mut chain = self.chain();
+        chain.broadcasts.clear();
+        chain.mined.clear();
+    }
+
     /// Forgets what is pooled, as a node under pressure does.
     pub fn empty_pool(&self) {
         self.chain().pool.clear();

@@ -121,7 +121,8 @@ pub const BLOB_RAMP: Weather = Weather {
 };
 
 /// As the base fee rises for twelve blocks, and the first six have no place.
-pub const CONGESTION: Weather = Weather { name: "base fee x1.125 for 12 blocks, left out of 6", blocks: 12, left_out: 6, ..BASE_RAMP };
+pub const CONGESTION: Weather =
+    Weather { name: "base fee x1.125 for 12 blocks, left out of 6", blocks: 12, left_out: 6, ..BASE_RAMP };
 
 /// As the blob fee rises for twenty-four blocks, and the first twelve have no place.
 pub const LONG_BLOB_RAMP: Weather =
