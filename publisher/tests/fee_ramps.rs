@@ -1,5 +1,5 @@
 //! Bids of a real publisher while fees rise as steeply as L1 lets them.
-#![allow(clippy::unwrap_used, reason = "a test that fails says where")]
+#![allow(clippy::unwrap_used, clippy::wildcard_enum_match_arm, reason = "a test that fails says where")]
 
 mod common;
 

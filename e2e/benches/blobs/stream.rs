@@ -99,5 +99,6 @@ fn print(options: &Options, landed: &[MinedTx], proxy: &L1Proxy) -> Result<()> {
         proxy.rejections().len(),
         proxy.seen(BROADCAST).saturating_sub(landed.len()),
     );
+    proxy.rejections().iter().for_each(|rejection| println!("rejected: {rejection}"));
     Ok(())
 }

@@ -163,7 +163,9 @@ fn copy_files(from: &Path, to: &Path) -> Result<()> {
             std::fs::create_dir(&copy)?;
             copy_files(&entry.path(), &copy)?;
         } else {
-            std::fs::copy(entry.path(), copy)?;
+            std::fs::copy(entry.path(), &copy)?;
+            // Else the first commit that is measured would write the copy to the disk.
+            std::fs::File::open(copy)?.sync_all()?;
         }
     }
     Ok(())

@@ -3,7 +3,11 @@
 //! `cargo bench --package fermata-publisher --bench ramps -- --help` tells what can be asked for. Ours is the real publisher, with
 //! its store, on an L1 in memory that keeps a pool's rules; the others are their arithmetic and their timers alone, on the
 //! same courses of fees. What is paid is compared with the least that it could have cost who knows every block beforehand.
-#![allow(clippy::unwrap_used, reason = "the L1 in memory is the tests', and fails as a test does")]
+#![allow(
+    clippy::unwrap_used,
+    clippy::wildcard_enum_match_arm,
+    reason = "the L1 in memory is the tests', and fails as a test does"
+)]
 
 mod policies;
 mod table;

@@ -61,7 +61,7 @@ impl Bidder {
         }
         let bids =
             self.fake.broadcasts()[before..].iter().map(Seen::hash).collect::<std::collections::HashSet<_>>().len();
-        self.end(course, landed.is_some(), sending).await;
+        self.end(course, landed, sending).await;
         Fared { block: landed.map(|(block, _)| block), paid: landed.map_or(0, |(_, paid)| paid), bids }
     }
 
@@ -76,16 +76,16 @@ impl Bidder {
     }
 
     /// Checks its outcome, and lets the cancel of what has not landed land: the next begins anew.
-    async fn end(&self, course: &Course, has_landed: bool, sending: Sending) {
-        if !has_landed {
+    async fn end(&self, course: &Course, landed: Option<(usize, u128)>, sending: Sending) {
+        if landed.is_none() {
             for _ in 0..CANCEL_BLOCKS {
                 self.mine(&course.head, |_| true).await;
             }
             assert!(self.fake.pool().is_empty(), "a cancel has not landed");
         }
         match sending.outcome().await {
-            Outcome::Mined(_) => assert!(has_landed, "it says that it has landed"),
-            Outcome::Expired | Outcome::Rejected { .. } => assert!(!has_landed, "it says that it has not landed"),
+            Outcome::Mined(_) => assert!(landed.is_some(), "it says that it has landed"),
+            Outcome::Expired | Outcome::Rejected { .. } => assert!(landed.is_none(), "it says that it has not landed"),
             other @ Outcome::Interrupted { .. } => panic!("{other:?}"),
         }
     }

@@ -100,8 +100,8 @@ struct Chain {
     on_send: VecDeque<OnSend>,
     status: Status,
     simulating: Simulating,
-    /// The tip that it suggests, in wei; a gwei without.
-    suggested_tip: Option<u128>,
+    /// The tip that it suggests, in wei.
+    suggested_tip: u128,
     /// Contracts whose call reverts within a bundle, in a simulation as in a block.
     reverting: HashSet<Address>,
     /// Contracts whose call reverts within a bundle once that is in a block.
@@ -332,7 +332,7 @@ impl FakeL1 {
     pub fn mine_at_fees(&self, [base_fee, blob_base_fee, tip]: [u128; 3], pays: impl Fn(&Tx) -> bool) -> Vec<Seen> {
         let included: Vec<_> = {
             let mut chain = self.chain();
-            chain.suggested_tip = Some(tip);
+            chain.suggested_tip = tip;
             let (included, left) = std::mem::take(&mut chain.pool).into_iter().partition(|seen| pays(&seen.tx));
             chain.pool = left;
             included
@@ -394,7 +394,7 @@ impl FakeL1 {
         let hash = || serde_json::from_value::<B256>(params[0].clone()).unwrap();
         Answer::Value(match method {
             "eth_chainId" => json!(U256::from(chain.chain_id)),
-            "eth_maxPriorityFeePerGas" => json!(U256::from(chain.suggested_tip.unwrap_or(GWEI))),
+            "eth_maxPriorityFeePerGas" => json!(U256::from(chain.suggested_tip)),
             "eth_blobBaseFee" => json!(U256::from(chain.told_blob_fee)),
             "eth_feeHistory" => match &chain.paid_tips {
                 Some(tips) => fee_history(tips),
@@ -447,6 +447,7 @@ fn fee_history(tips: &[u128]) -> Value {
 impl Chain {
     fn new() -> Self {
         Self {
+            suggested_tip: GWEI,
             chain_id: CHAIN_ID,
             sidecar: 1,
             paid_tips: None,

@@ -146,26 +146,27 @@ impl Weather {
         let mut blob = Fee::begin(self.blob_fee, chance.log_between(1.0, 20.0 * GWEI as f64), STEEPEST_BLOB);
         let usual_tip = chance.log_between(0.01, 1.0) * GWEI as f64;
         let mut tips: Vec<u128> = (0..TIPS_LOOKED_AT).map(|_| least_tip(usual_tip, &mut chance)).collect();
-        let head = prices((&base, &blob), &tips, true);
+        let head = prices((&base, &blob), &tips);
         let mut blocks = Vec::with_capacity(self.blocks);
         for number in 0..self.blocks {
             base.step(&mut chance);
             blob.step(&mut chance);
             tips.push(least_tip(usual_tip, &mut chance));
             let has_place = number >= self.left_out && chance.unit() * 100.0 >= MISSED_PERCENT;
-            blocks.push(prices((&base, &blob), &tips, has_place));
+            let block = prices((&base, &blob), &tips);
+            blocks.push(Prices { least_tip: block.least_tip.filter(|_| has_place), ..block });
         }
         Course { head, blocks }
     }
 }
 
-fn prices((base, blob): (&Fee, &Fee), tips: &[u128], has_place: bool) -> Prices {
+fn prices((base, blob): (&Fee, &Fee), tips: &[u128]) -> Prices {
     let mut looked_at = tips[tips.len() - TIPS_LOOKED_AT..].to_vec();
     looked_at.sort_unstable();
     Prices {
         base_fee: base.wei as u128,
         blob_base_fee: (blob.wei as u128).max(1),
-        least_tip: tips.last().copied().filter(|_| has_place),
+        least_tip: tips.last().copied(),
         suggested_tip: looked_at[TIPS_LOOKED_AT * 6 / 10],
     }
 }

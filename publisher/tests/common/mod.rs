@@ -4,6 +4,7 @@
 pub mod anvil;
 pub mod bidding;
 pub mod fake_l1;
+pub mod full_blocks;
 pub mod market;
 
 use std::path::Path;
