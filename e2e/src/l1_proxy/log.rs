@@ -35,6 +35,8 @@ pub struct LoggedCall {
     pub method: String,
     /// When it came, on the monotonic clock of [`SystemClock`].
     pub at: Duration,
+    /// When its fate was known, on the same clock.
+    pub settled_at: Option<Duration>,
     /// What became of it.
     pub fate: Fate,
 }
@@ -53,7 +55,9 @@ pub(super) struct CallLog {
 impl CallLog {
     pub(super) fn note(&self, method: &str, fate: Fate) -> Entry {
         let mut calls = self.lock();
-        calls.push(LoggedCall { method: method.to_owned(), at: SystemClock.monotonic(), fate });
+        let at = SystemClock.monotonic();
+        let settled_at = (fate != Fate::UnderWay).then_some(at);
+        calls.push(LoggedCall { method: method.to_owned(), at, settled_at, fate });
         let entry = Entry(calls.len() - 1);
         drop(calls);
         self.changes.send_modify(|changes| *changes += 1);
@@ -63,9 +67,9 @@ impl CallLog {
     /// What became of a call, where that is not known yet.
     pub(super) fn settle(&self, entry: Entry, fate: Fate) {
         let mut calls = self.lock();
-        let known = &mut calls[entry.0].fate;
-        if *known == Fate::UnderWay {
-            *known = fate;
+        let call = &mut calls[entry.0];
+        if call.fate == Fate::UnderWay {
+            (call.fate, call.settled_at) = (fate, Some(SystemClock.monotonic()));
         }
         drop(calls);
         self.changes.send_modify(|changes| *changes += 1);

@@ -27,7 +27,8 @@ pub const CHAIN_ID: u64 = 31_337;
 pub const GENESIS: u64 = 1_000_000;
 const GWEI: u128 = 1_000_000_000;
 
-type Tx = EthereumTxEnvelope<TxEip4844>;
+/// A transaction, without its sidecar.
+pub type Tx = EthereumTxEnvelope<TxEip4844>;
 
 /// What becomes of a broadcast.
 #[derive(Clone, Debug)]
@@ -99,6 +100,8 @@ struct Chain {
     on_send: VecDeque<OnSend>,
     status: Status,
     simulating: Simulating,
+    /// The tip that it suggests, in wei.
+    suggested_tip: u128,
     /// Contracts whose call reverts within a bundle, in a simulation as in a block.
     reverting: HashSet<Address>,
     /// Contracts whose call reverts within a bundle once that is in a block.
@@ -266,6 +269,13 @@ impl FakeL1 {
         self.chain().broadcasts.clone()
     }
 
+    /// Keeps no longer what was handed over and mined so far, bytes and all; receipts stay.
+    pub fn forget_history(&self) {
+        let mut chain = self.chain();
+        chain.broadcasts.clear();
+        chain.mined.clear();
+    }
+
     /// Forgets what is pooled, as a node under pressure does.
     pub fn empty_pool(&self) {
         self.chain().pool.clear();
@@ -318,8 +328,25 @@ impl FakeL1 {
         self.block(self.head().timestamp.0 + ETHEREUM_SLOT, Vec::new());
     }
 
+    /// A block at these fees, in wei, with what of the pool `pays`. Behind it, the node suggests the last as the tip.
+    pub fn mine_at_fees(&self, [base_fee, blob_base_fee, tip]: [u128; 3], pays: impl Fn(&Tx) -> bool) -> Vec<Seen> {
+        let included: Vec<_> = {
+            let mut chain = self.chain();
+            chain.suggested_tip = tip;
+            let (included, left) = std::mem::take(&mut chain.pool).into_iter().partition(|seen| pays(&seen.tx));
+            chain.pool = left;
+            included
+        };
+        let head = L1HeadInfo { base_fee, blob_base_fee: Some(blob_base_fee), ..self.head() };
+        self.block_after(head, head.timestamp.0 + ETHEREUM_SLOT, included.clone());
+        included
+    }
+
     fn block(&self, timestamp: u64, included: Vec<Seen>) {
-        let mut head = self.head();
+        self.block_after(self.head(), timestamp, included);
+    }
+
+    fn block_after(&self, mut head: L1HeadInfo, timestamp: u64, included: Vec<Seen>) {
         head.number += 1;
         head.hash = keccak256(format!("block {} at {timestamp}", head.number));
         head.timestamp = L1Timestamp(timestamp);
@@ -367,7 +394,7 @@ impl FakeL1 {
         let hash = || serde_json::from_value::<B256>(params[0].clone()).unwrap();
         Answer::Value(match method {
             "eth_chainId" => json!(U256::from(chain.chain_id)),
-            "eth_maxPriorityFeePerGas" => json!(U256::from(GWEI)),
+            "eth_maxPriorityFeePerGas" => json!(U256::from(chain.suggested_tip)),
             "eth_blobBaseFee" => json!(U256::from(chain.told_blob_fee)),
             "eth_feeHistory" => match &chain.paid_tips {
                 Some(tips) => fee_history(tips),
@@ -420,6 +447,7 @@ fn fee_history(tips: &[u128]) -> Value {
 impl Chain {
     fn new() -> Self {
         Self {
+            suggested_tip: GWEI,
             chain_id: CHAIN_ID,
             sidecar: 1,
             paid_tips: None,

@@ -2,7 +2,10 @@
 #![allow(dead_code, unreachable_pub, reason = "each test binary uses a part of it")]
 
 pub mod anvil;
+pub mod bidding;
 pub mod fake_l1;
+pub mod full_blocks;
+pub mod market;
 
 use std::path::Path;
 use std::sync::Arc;
