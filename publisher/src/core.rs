@@ -97,9 +97,15 @@ impl Core {
         let computed = computed_blob_base_fee(head, self.config.forks.as_ref());
         // What can be computed is compared at every look, so that a blob which comes later waits for no other.
         let wants_blob_fee = questions.wants_blob_fee || computed.is_some();
-        let (told, look) = self.l1.look_at_accounts(&Questions { wants_blob_fee, ..questions.clone() }).await?;
+        let wants_tips = questions.wants_tips || self.prices.is_due(head.number);
+        let asked = Questions { wants_blob_fee, wants_tips, ..questions.clone() };
+        let (told, look) = self.l1.look_at_accounts(&asked).await?;
+        let told = if wants_tips { told } else { self.prices.with_last_tips(told) };
         let sources = PriceSources { computed_blob_base_fee: computed, ..told };
         let prices = self.prices.see(sources, &self.fees());
+        if wants_tips {
+            self.prices.note_tips_of(head.number);
+        }
         if questions.wants_blob_fee && prices.blob_base_fee.is_none() {
             return Err(Error::NoBlobFee);
         }

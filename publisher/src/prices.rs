@@ -12,6 +12,9 @@ use crate::{FeeConfig, ForkSchedule, L1HeadInfo};
 /// Two tips differ by a bound when one is more than this many times the other: fees of blocks are no exact science.
 const TIP_FACTOR: u128 = 8;
 
+/// Tips are asked for again after so many blocks: they are those of ten blocks anyway.
+const TIPS_LAST: u64 = 4;
+
 /// What the sources said at one head. All in wei; `None` where a source says nothing.
 #[derive(Clone, Copy, PartialEq, Eq, Debug, Default)]
 pub struct PriceSources {
@@ -100,13 +103,34 @@ pub(crate) fn median(mut tips: Vec<u128>) -> Option<u128> {
 
 /// Remembers what was said last, and tells where sources begin and cease to disagree.
 #[derive(Debug, Default)]
-pub(crate) struct PriceWatch(Mutex<PricesStatus>);
+pub(crate) struct PriceWatch {
+    seen: Mutex<PricesStatus>,
+    /// The block at which tips were asked for last.
+    tips_of: Mutex<Option<u64>>,
+}
 
 impl PriceWatch {
+    /// True when the tips that are known are too old at this block.
+    pub(crate) fn is_due(&self, block: u64) -> bool {
+        let tips_of = *self.tips_of.lock().unwrap_or_else(PoisonError::into_inner);
+        tips_of.is_none_or(|of| !(of..of + TIPS_LAST).contains(&block))
+    }
+
+    /// Tips were asked for at this block.
+    pub(crate) fn note_tips_of(&self, block: u64) {
+        *self.tips_of.lock().unwrap_or_else(PoisonError::into_inner) = Some(block);
+    }
+
+    /// What the sources say, with the tips they said last.
+    pub(crate) fn with_last_tips(&self, told: PriceSources) -> PriceSources {
+        let PriceSources { suggested_tip, paid_tip, .. } = self.status().sources;
+        PriceSources { suggested_tip, paid_tip, ..told }
+    }
+
     /// Takes in what the sources say now; gives what is bid by.
     pub(crate) fn see(&self, sources: PriceSources, config: &FeeConfig) -> Prices {
         let disputed = sources.disputed(config);
-        let mut seen = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut seen = self.seen.lock().unwrap_or_else(PoisonError::into_inner);
         // Blobs are not priced at every head.
         let is_about_blobs = sources.told_blob_base_fee.is_some();
         for what in [Disputed::Tip, Disputed::BlobBaseFee] {
@@ -124,7 +148,7 @@ impl PriceWatch {
     }
 
     pub(crate) fn status(&self) -> PricesStatus {
-        self.0.lock().unwrap_or_else(PoisonError::into_inner).clone()
+        self.seen.lock().unwrap_or_else(PoisonError::into_inner).clone()
     }
 }
 
@@ -221,6 +245,18 @@ mod tests {
         assert_eq!(watch.status().disputed, [Disputed::BlobBaseFee]);
         watch.see(blob_fees(9, 9), &config);
         assert_eq!(watch.status().disputed, []);
+    }
+
+    #[test]
+    fn tips_last_a_few_blocks_and_are_asked_for_again_also_where_blocks_went_back() {
+        let (watch, config) = (PriceWatch::default(), FeeConfig::default());
+        assert!(watch.is_due(7), "none are known");
+        watch.see(tips(Some(GWEI), Some(2 * GWEI)), &config);
+        watch.note_tips_of(7);
+        let due: Vec<_> = (5..13).filter(|block| watch.is_due(*block)).collect();
+        assert_eq!(due, [5, 6, 11, 12]);
+        let between = watch.with_last_tips(blob_fees(9, 9));
+        assert_eq!(between, PriceSources { suggested_tip: Some(GWEI), paid_tip: Some(2 * GWEI), ..blob_fees(9, 9) });
     }
 
     #[test]

@@ -33,17 +33,17 @@ impl L1Client {
     /// The first batch of a look: every account, and what the node says of prices.
     pub(crate) async fn look_at_accounts(&self, questions: &Questions) -> Result<(PriceSources, Look), Error> {
         let mut batch = BatchRequest::new(self.provider.client());
-        let tip = batch.add_call::<_, U128>(TIP, &());
-        let history = batch.add_call::<_, FeeHistory>(HISTORY, &(TIPS_OF.0, "latest", [TIPS_OF.1]));
+        let tips = questions.wants_tips.then(|| TipCalls::of(&mut batch));
         let blob_fee = questions.wants_blob_fee.then(|| batch.add_call::<_, U128>(BLOB_FEE, &()));
         let accounts: Vec<_> =
             questions.accounts.iter().map(|question| AccountCalls::of(&mut batch, question)).collect();
         self.within(COUNT, batch.send()).await?;
-        let mut sources = PriceSources {
-            suggested_tip: self.optional(TIP, tip).await?.map(|tip| tip.to()),
-            paid_tip: self.optional(HISTORY, history).await?.and_then(|history| median(tips_of(&history))),
-            ..PriceSources::default()
-        };
+        let mut sources = PriceSources::default();
+        if let Some(tips) = tips {
+            sources.suggested_tip = self.optional(TIP, tips.suggested).await?.map(|tip| tip.to());
+            let history = self.optional(HISTORY, tips.history).await?;
+            sources.paid_tip = history.and_then(|history| median(tips_of(&history)));
+        }
         if let Some(fee) = blob_fee {
             sources.told_blob_base_fee = self.optional(BLOB_FEE, fee).await?.map(|fee| fee.to());
         }
@@ -102,6 +102,20 @@ impl L1Client {
             Err(Error::L1Refused { .. }) => Ok(None),
             Err(other) => Err(other),
         }
+    }
+}
+
+/// The calls about tips.
+struct TipCalls {
+    suggested: Call<U128>,
+    history: Call<FeeHistory>,
+}
+
+impl TipCalls {
+    fn of(batch: &mut BatchRequest<'_>) -> Self {
+        let suggested = batch.add_call::<_, U128>(TIP, &());
+        let history = batch.add_call::<_, FeeHistory>(HISTORY, &(TIPS_OF.0, "latest", [TIPS_OF.1]));
+        Self { suggested, history }
     }
 }
 

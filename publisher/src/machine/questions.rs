@@ -18,6 +18,8 @@ pub(crate) struct Questions {
     pub(crate) accounts: Vec<AccountQuestion>,
     /// The blob base fee, which the head does not tell.
     pub(crate) wants_blob_fee: bool,
+    /// The tips of now: blocks leave something out, for which those of a few heads ago may be too low.
+    pub(crate) wants_tips: bool,
     pub(crate) txs: Vec<TxQuestion>,
 }
 
@@ -66,6 +68,7 @@ impl Machine {
             at: self.beat,
             accounts: accounts.collect(),
             wants_blob_fee: has_blobs && self.head.blob_base_fee.is_none(),
+            wants_tips: self.txs.values().any(|tx| !tx.state().is_settled() && tx.seen.missed > 0),
             txs: self.txs.values().map(|tx| self.question(tx)).collect(),
         }
     }
