@@ -85,6 +85,6 @@ mod tests {
             lines[1].contains("bids 12.5 gwei, 2 gwei a blob gas") && lines[1].ends_with("propose slot 9"),
             "{told}"
         );
-        assert!(lines[2].contains("in L1 block 40, confirmed") && lines[2].contains("5s ago"), "{told}");
+        assert!(lines[2].contains("in L1 block 40, confirmed") && lines[2].contains("5.0 s ago"), "{told}");
     }
 }
