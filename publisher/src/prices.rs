@@ -12,8 +12,8 @@ use crate::{FeeConfig, ForkSchedule, L1HeadInfo};
 /// Two tips differ by a bound when one is more than this many times the other: fees of blocks are no exact science.
 const TIP_FACTOR: u128 = 8;
 
-/// Tips are asked for again after so many blocks: they are those of ten blocks anyway.
-const TIPS_LAST: u64 = 4;
+/// Tips are asked for again after so many blocks: when none of those they are of is among the last ones any more.
+const TIPS_LAST: u64 = 10;
 
 /// What the sources said at one head. All in wei; `None` where a source says nothing.
 #[derive(Clone, Copy, PartialEq, Eq, Debug, Default)]
@@ -253,8 +253,8 @@ mod tests {
         assert!(watch.is_due(7), "none are known");
         watch.see(tips(Some(GWEI), Some(2 * GWEI)), &config);
         watch.note_tips_of(7);
-        let due: Vec<_> = (5..13).filter(|block| watch.is_due(*block)).collect();
-        assert_eq!(due, [5, 6, 11, 12]);
+        let due: Vec<_> = (5..19).filter(|block| watch.is_due(*block)).collect();
+        assert_eq!(due, [5, 6, 17, 18]);
         let between = watch.with_last_tips(blob_fees(9, 9));
         assert_eq!(between, PriceSources { suggested_tip: Some(GWEI), paid_tip: Some(2 * GWEI), ..blob_fees(9, 9) });
     }

@@ -25,7 +25,7 @@ impl L1TxUtils {
         let folder = PathBuf::from(env!("CARGO_MANIFEST_DIR")).join("benches/landing/l1_tx_utils");
         ensure!(
             folder.join("node_modules").is_dir(),
-            "it is not installed: run `npm ci --prefix {}`, or leave it out with `--peers raw,fillers,ours`",
+            "it is not installed: run `npm install --prefix {}`, or leave it out with `--peers raw,fillers,ours`",
             folder.display()
         );
         let mut process = Command::new("node")

@@ -46,7 +46,7 @@ pub(crate) enum Peer {
     Fillers,
     /// Fermata's publisher, with the head monitor of a node.
     Ours,
-    /// The publisher of Aztec's sequencer, which runs in Node: `npm ci --prefix e2e/benches/landing/l1_tx_utils`.
+    /// The publisher of Aztec's sequencer, which runs in Node: `npm install --prefix e2e/benches/landing/l1_tx_utils`.
     #[value(name = "l1-tx-utils")]
     L1TxUtils,
 }
