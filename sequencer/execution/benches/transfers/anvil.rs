@@ -2,19 +2,17 @@
 
 use std::fmt;
 use std::io::{BufRead, BufReader};
-use std::path::PathBuf;
 use std::process::{Child, Command, Stdio};
 use std::time::Duration;
 
 use alloy::transports::http::reqwest::Client;
+use fermata_anvil::find_anvil;
 use fermata_primitives::{Clock, SystemClock};
 use serde_json::{Value, json};
 use tempfile::TempDir;
 
 use crate::load::{CHAIN_ID, GAS_LIMIT, Load};
 use crate::{Result, client};
-
-const INSTALL: &str = "anvil is missing: run `npm ci` in the folder `anvil`, put it on PATH, or set ANVIL";
 
 /// The ways anvil can mine under such a load. Its default, a block as each transaction comes, is none of them: with
 /// thousands of transactions waiting, a block takes it minutes.
@@ -103,7 +101,7 @@ impl Anvil {
         let dir = tempfile::tempdir()?;
         let genesis = dir.path().join("genesis.json");
         std::fs::write(&genesis, genesis_json(load).to_string())?;
-        let mut process = Command::new(binary()?)
+        let mut process = Command::new(find_anvil()?)
             .args(["--port", "0", "--hardfork", "prague", "--accounts", "0", "--order", "fifo", "--prune-history"])
             .args(["--chain-id", &CHAIN_ID.to_string(), "--gas-limit", &GAS_LIMIT.to_string(), "--init"])
             .arg(&genesis)
@@ -118,15 +116,6 @@ impl Anvil {
         let url = format!("http://{}", address.ok_or("anvil says where it listens")?);
         Ok(Self { process, url, _dir: dir })
     }
-}
-
-/// `$ANVIL`, then `PATH`, then the repository's own.
-fn binary() -> Result<PathBuf> {
-    let own = PathBuf::from(env!("CARGO_MANIFEST_DIR")).join("../../anvil/node_modules/.bin/anvil");
-    let path = std::env::var_os("PATH").unwrap_or_default();
-    let on_path = std::env::split_paths(&path).map(|dir| dir.join("anvil"));
-    let named = std::env::var_os("ANVIL").map(PathBuf::from);
-    Ok(named.into_iter().chain(on_path).chain([own]).find(|path| path.is_file()).ok_or(INSTALL)?)
 }
 
 /// Our genesis in geth's format.

@@ -1,7 +1,6 @@
 //! Another client as a referee: the same transactions do the same on anvil.
 
 use std::io::{BufRead, BufReader};
-use std::path::PathBuf;
 use std::process::{Child, Command, Stdio};
 
 use alloy::consensus::{SignableTransaction, TxEip2930, TxEnvelope, TxLegacy};
@@ -11,6 +10,7 @@ use alloy::primitives::{Address, Bytes, TxKind, U256};
 use alloy::providers::{Provider, ProviderBuilder};
 use alloy::rpc::types::TransactionReceipt;
 use alloy::signers::SignerSync;
+use fermata_anvil::find_anvil;
 use serde_json::json;
 
 use crate::support::{
@@ -19,7 +19,6 @@ use crate::support::{
 };
 
 const FRIEND: Address = Address::repeat_byte(0xf1);
-const INSTALL: &str = "anvil is missing: run `npm ci` in the folder `anvil`, put it on PATH, or set ANVIL";
 
 /// An anvil of its own, killed when dropped.
 struct Anvil {
@@ -36,23 +35,13 @@ impl Drop for Anvil {
     }
 }
 
-/// `$ANVIL`, then `PATH`, then the repository's own.
-fn binary() -> PathBuf {
-    let own = PathBuf::from(env!("CARGO_MANIFEST_DIR")).join("../../anvil/node_modules/.bin/anvil");
-    let on_path = std::env::var_os("PATH")
-        .into_iter()
-        .flat_map(|path| std::env::split_paths(&path).map(|dir| dir.join("anvil")).collect::<Vec<_>>());
-    let named = std::env::var_os("ANVIL").map(PathBuf::from);
-    named.into_iter().chain(on_path).chain([own]).find(|path| path.is_file()).expect(INSTALL)
-}
-
 impl Anvil {
     /// Begins with the same genesis state as `chain`.
     fn beside(chain: &TestChain) -> Self {
         let dir = tempfile::tempdir().unwrap();
         let file = dir.path().join("genesis.json");
         std::fs::write(&file, genesis_json(chain).to_string()).unwrap();
-        let mut process = Command::new(binary())
+        let mut process = Command::new(find_anvil().unwrap())
             .args(["--port", "0", "--no-mining", "--order", "fifo", "--hardfork", "prague", "--accounts", "0"])
             .args([
                 "--chain-id",
@@ -65,7 +54,7 @@ impl Anvil {
             .arg(&file)
             .stdout(Stdio::piped())
             .spawn()
-            .expect(INSTALL);
+            .expect("anvil starts");
         let mut lines = BufReader::new(process.stdout.take().unwrap()).lines();
         let address = lines.find_map(|line| line.unwrap().strip_prefix("Listening on ").map(str::to_owned));
         let url = format!("http://{}", address.expect("anvil says where it listens"));
