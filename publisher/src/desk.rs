@@ -387,7 +387,7 @@ pub(crate) async fn commit(
     core.meter.count((machine, now), (&records, &notes), &effects);
     for record in records {
         log::tell(machine, &record);
-        core.spending.see(machine, &record);
+        core.spending.see(&record);
         machine.apply(record);
     }
     for note in notes {

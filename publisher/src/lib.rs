@@ -76,5 +76,5 @@ pub use status::{
     AccountState, AccountStatus, BackendStatus, FunderStatus, InFlightTx, LastTopUp, PublisherStatus, SettledTx,
     StartReport, ToppedUp, WaitingRequest,
 };
-pub use store::{JournalEntry, JournalEvent, journal};
+pub use store::{JournalEntry, JournalEvent, Landed, journal};
 pub use tx_state::{IllegalMove, L1TxEvent, L1TxState, next};

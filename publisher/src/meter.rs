@@ -14,7 +14,7 @@ use crate::machine::Machine;
 use crate::machine::step::{Effect, Note, Record};
 use crate::machine::tx::{FirstAnswer, Tx};
 use crate::records::{AttemptKind, IntentRecord};
-use crate::{Error, FeeField, L1TxState, MinedTx, Outcome, RejectReason, StartReport};
+use crate::{Error, FeeField, L1TxState, Outcome, RejectReason, StartReport};
 
 const ATTEMPTS: &str = "fermata_publisher_attempts_total";
 const ANSWERS: &str = "fermata_publisher_answers_total";
@@ -44,7 +44,7 @@ pub const FIGURES: &[(&str, &str, &str)] = &[
     (SUPERSEDED, "manager", "nonces that an unknown transaction took"),
     (UNMINED, "manager", "transactions whose block was removed from the chain"),
     (NONCES_RELEASED, "manager", "nonces that were never used and are free again"),
-    (CEILING, "manager, field", "bids that met their ceiling, once a head: gas, blob_gas"),
+    (CEILING, "manager, field", "bids that met a ceiling, once a head: gas, blob_gas, transaction, hour"),
     (FEES_PAID, "manager, kind", "what blocks took for gas and blobs: plain, blob, cancel"),
     (SENT, "manager", "from a transaction's record to a node's acceptance"),
     (INCLUDED, "manager", "from the record, or the opening of its window where that is later, to its block"),
@@ -195,7 +195,7 @@ impl Meter {
             (_, 0) => "plain",
             (_, _) => "blob",
         };
-        counter!(FEES_PAID, "manager" => self.manager.clone(), "kind" => kind).increment(gwei(paid(mined)));
+        counter!(FEES_PAID, "manager" => self.manager.clone(), "kind" => kind).increment(gwei(mined.fees_paid()));
         if intent.state != L1TxState::Cancelled {
             let ready = UnixTime::from(tx.since());
             let took = UnixTime::from(mined.block_timestamp).since(ready);
@@ -228,13 +228,6 @@ const fn word(answer: &Result<Outcome, Error>) -> &'static str {
         Ok(Outcome::Rejected { .. }) => "rejected",
         Err(_) => "error",
     }
-}
-
-/// What a block took besides the value, in wei.
-fn paid(mined: &MinedTx) -> U256 {
-    let product = |used: u64, price: u128| U256::from(used) * U256::from(price);
-    let blobs = product(mined.blob_gas_used.unwrap_or_default(), mined.blob_gas_price.unwrap_or_default());
-    product(mined.gas_used, mined.effective_gas_price) + blobs
 }
 
 /// In gwei, rounded up: wei of a busy year are more than a counter holds.

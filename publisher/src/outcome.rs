@@ -1,6 +1,6 @@
 //! How a request ended.
 
-use alloy::primitives::{Address, B256, Bytes};
+use alloy::primitives::{Address, B256, Bytes, U256};
 use fermata_primitives::L1Timestamp;
 use serde::{Deserialize, Serialize};
 
@@ -70,7 +70,8 @@ pub struct MinedTx {
     pub effective_gas_price: u128,
     /// Blob gas used; none without blobs.
     pub blob_gas_used: Option<u64>,
-    /// Wei paid for each blob gas; none without blobs, and where an earlier version has recorded it.
+    /// Wei paid for each blob gas, or bid where the receipt does not tell; none without blobs, and where an earlier version has
+    /// recorded it.
     #[serde(default)]
     pub blob_gas_price: Option<u128>,
     /// True when it reverted.
@@ -83,6 +84,20 @@ pub struct MinedTx {
     /// Of a bundle, what each entry did, in their order.
     #[serde(default)]
     pub entries: Vec<MinedEntry>,
+}
+
+impl MinedTx {
+    /// What it has cost besides its value, in wei.
+    #[must_use]
+    pub fn fees_paid(&self) -> U256 {
+        self.fees_at(self.blob_gas_price.unwrap_or_default())
+    }
+
+    /// The same, had each blob gas cost so much, in wei.
+    pub(crate) fn fees_at(&self, blob_gas_price: u128) -> U256 {
+        let blobs = U256::from(self.blob_gas_used.unwrap_or_default()) * U256::from(blob_gas_price);
+        U256::from(self.gas_used) * U256::from(self.effective_gas_price) + blobs
+    }
 }
 
 /// What an entry of a bundle did in its L1 block.

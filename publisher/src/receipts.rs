@@ -37,7 +37,9 @@ pub(crate) async fn summarize(
         gas_used: receipt.gas_used,
         effective_gas_price: receipt.effective_gas_price,
         blob_gas_used: receipt.blob_gas_used,
-        blob_gas_price: receipt.blob_gas_price,
+        blob_gas_price: receipt
+            .blob_gas_used
+            .and_then(|_| receipt.blob_gas_price.or(attempt.fees.max_fee_per_blob_gas)),
         reverted: !receipt.status(),
         succeeded: holds(rule, receipt),
         revert_data,

@@ -7,6 +7,7 @@ use tracing::{info, warn};
 
 use crate::core::Core;
 use crate::desk::{Signers, commit, look_at, rules};
+use crate::funding::CAP_SPAN;
 use crate::machine::Machine;
 use crate::machine::account::Role;
 use crate::machine::news::News;
@@ -45,14 +46,16 @@ pub(crate) async fn reconcile(
 
 /// The records as a machine, and the transactions that were in flight.
 async fn load(core: &Arc<Core>, order: Vec<(Address, Role)>) -> Result<(Machine, Vec<StoredTx>), Error> {
-    let (accounts, stored, next_id) = core
+    let now = core.clock.now();
+    let (accounts, stored, next_id, landed) = core
         .on_store(move |store| {
             let accounts: Result<Vec<_>, Error> =
                 order.into_iter().map(|(address, role)| Ok((address, role, store.account(address)?))).collect();
-            Ok((accounts?, store.unsettled()?, store.next_id()?))
+            let landed = store.landed_within(CAP_SPAN, now)?;
+            Ok((accounts?, store.unsettled()?, store.next_id()?, landed))
         })
         .await?;
-    core.spending.load(&stored);
+    core.spending.load(landed);
     let in_flight = stored.iter().filter(|tx| !tx.intent.state.is_settled()).cloned().collect();
     Ok((Machine::load(core.head(), accounts, stored, next_id), in_flight))
 }

@@ -22,7 +22,7 @@ use crate::store_open::{Databases, DirLock, RawDb, damaged, open_env};
 use crate::tx::SignedTx;
 use crate::{Error, PreparedBlobs};
 
-pub use journal::{JournalEntry, JournalEvent, journal};
+pub use journal::{JournalEntry, JournalEvent, Landed, journal};
 
 const NEXT_ID_KEY: &[u8] = b"next_intent_id";
 

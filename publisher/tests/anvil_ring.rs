@@ -3,6 +3,7 @@
 
 mod common;
 
+use std::sync::Arc;
 use std::time::Duration;
 
 use alloy::eips::eip4844::Blob;
@@ -13,8 +14,8 @@ use common::anvil::{SLOT, TestAnvil};
 use common::{Sending, mined, request, signer};
 use fermata_primitives::{Clock, L1Timestamp, SystemClock};
 use fermata_publisher::{
-    Error, ForkSchedule, InvalidRequest, L1Request, L1TxState, Outcome, PublisherConfig, RejectReason, RequestBlobs,
-    SimLimits, SimSetting,
+    Error, ForkSchedule, InvalidRequest, L1Request, L1TxState, MinedTx, Outcome, PublisherConfig, PublisherManager,
+    RejectReason, RequestBlobs, SimLimits, SimSetting,
 };
 use serde_json::json;
 
@@ -29,14 +30,19 @@ fn propose(anvil: &TestAnvil, label: &str) -> L1Request {
     L1Request { blobs: RequestBlobs::Raw(vec![blob]), ..request(label, now, now + 6 * SLOT) }
 }
 
+/// Sends it, and mines it once it is pooled.
+async fn lands(anvil: &TestAnvil, manager: &Arc<PublisherManager>, request: L1Request) -> MinedTx {
+    let sending = Sending::begin(manager, request);
+    anvil.until_pooled(1).await;
+    anvil.mine().await;
+    mined(sending.outcome().await)
+}
+
 #[tokio::test]
 async fn a_blob_transaction_lands_and_its_outcome_and_its_blob_are_on_the_chain() {
     let (anvil, dir) = (TestAnvil::start(1).await, tempfile::tempdir().unwrap());
     let manager = anvil.started(dir.path(), 1).await;
-    let sending = Sending::begin(&manager, propose(&anvil, "propose slot 1"));
-    anvil.until_pooled(1).await;
-    anvil.mine().await;
-    let tx = mined(sending.outcome().await);
+    let tx = lands(&anvil, &manager, propose(&anvil, "propose slot 1")).await;
     assert_eq!(anvil.latest_hashes().await, [tx.tx_hash]);
     assert_eq!((tx.block_hash, tx.block_timestamp), (anvil.head().hash, anvil.head().timestamp));
     assert_eq!((tx.succeeded, tx.blob_gas_used), (true, Some(131_072)));
@@ -50,10 +56,7 @@ async fn proofs_made_ahead_and_an_estimated_gas_limit_land_too() {
     let manager = anvil.started(dir.path(), 1).await;
     let prepared = manager.prepare(vec![Blob::ZERO; 2]).await.unwrap();
     let blobs = RequestBlobs::Prepared(prepared);
-    let sending = Sending::begin(&manager, L1Request { blobs, gas_limit: None, ..propose(&anvil, "propose") });
-    anvil.until_pooled(1).await;
-    anvil.mine().await;
-    let tx = mined(sending.outcome().await);
+    let tx = lands(&anvil, &manager, L1Request { blobs, gas_limit: None, ..propose(&anvil, "propose") }).await;
     assert_eq!((tx.succeeded, tx.blob_gas_used), (true, Some(2 * 131_072)));
 }
 
@@ -64,10 +67,7 @@ async fn before_osaka_a_blob_transaction_lands_with_a_sidecar_of_version_0() {
     let config = PublisherConfig { forks: Some(forks), ..TestAnvil::config(dir.path()) };
     let manager = anvil.open_with(config, vec![signer(0)]);
     manager.start().await.unwrap();
-    let sending = Sending::begin(&manager, propose(&anvil, "propose"));
-    anvil.until_pooled(1).await;
-    anvil.mine().await;
-    let tx = mined(sending.outcome().await);
+    let tx = lands(&anvil, &manager, propose(&anvil, "propose")).await;
     assert_eq!((tx.succeeded, tx.blob_gas_used), (true, Some(131_072)));
 }
 
@@ -78,10 +78,7 @@ async fn the_blob_base_fee_computed_from_a_head_is_the_one_its_node_tells() {
     let config = PublisherConfig { forks: Some(forks), ..TestAnvil::config(dir.path()) };
     let manager = anvil.open_with(config, vec![signer(0)]);
     manager.start().await.unwrap();
-    let sending = Sending::begin(&manager, propose(&anvil, "propose"));
-    anvil.until_pooled(1).await;
-    anvil.mine().await;
-    mined(sending.outcome().await);
+    lands(&anvil, &manager, propose(&anvil, "propose")).await;
     let prices = manager.status().await.unwrap().prices;
     assert_eq!(prices.sources.computed_blob_base_fee, prices.sources.told_blob_base_fee);
     assert!(prices.sources.computed_blob_base_fee.is_some() && prices.disputed.is_empty(), "{prices:?}");

@@ -111,10 +111,15 @@ async fn what_is_in_flight_counts_as_dear_as_it_can_get() {
 #[tokio::test(start_paused = true)]
 async fn a_new_process_counts_what_was_spent_before_it() {
     let (fake, dir) = (FakeL1::new(), tempfile::tempdir().unwrap());
-    let (manager, _clock) = started_with(&fake, with(hourly(), dir.path())).await;
+    let config = PublisherConfig { keep_settled: 0, ..with(hourly(), dir.path()) };
+    let (manager, _clock) = started_with(&fake, config.clone()).await;
     landed(&fake, &manager).await;
+    // Its record is final, and not kept.
+    fake.mine_empty();
+    idle().await;
+    assert_eq!(manager.settled(fake.mined()[0].hash()).await.unwrap(), None);
     manager.close().await.unwrap();
-    let (manager, _clock) = started_with(&fake, with(hourly(), dir.path())).await;
+    let (manager, _clock) = started_with(&fake, config).await;
     let (field, ceiling) = held_back(&fake, &manager).await;
     assert_eq!(field, FeeField::Hour);
     assert!(ceiling > LEAST_COST && ceiling < LEAST_COST + 2 * PAID);

@@ -56,6 +56,9 @@ impl Sending {
     /// # Cancel safety
     /// Dropped, the bytes may have gone out: their record says so much already.
     pub(super) async fn repeat(self) {
+        if !self.may_go() {
+            return;
+        }
         let (_, late) = self.hand_over().await;
         let _ = self.heeded().run_until_cancelled(late.finish()).await;
     }

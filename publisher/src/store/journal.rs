@@ -1,19 +1,21 @@
-//! What happened to transactions, kept longer than they are: for the person who asks afterwards.
+//! What happened to transactions, kept longer than they are: for the person who asks afterwards, and for the hour's ceiling.
 //!
 //! An entry is written in the transaction that makes the change durable, so that the journal never says what did not happen
 //! and never leaves out what did. The oldest entries go.
 
+use std::collections::BTreeMap;
 use std::path::Path;
+use std::time::Duration;
 
-use alloy::primitives::{Address, B256};
-use fermata_primitives::UnixTime;
+use alloy::primitives::{Address, B256, U256};
+use fermata_primitives::{L1Timestamp, UnixTime};
 use heed::RwTxn;
 use serde::{Deserialize, Serialize};
 
 use super::Store;
 use crate::machine::step::Record;
 use crate::records::{AttemptKind, AttemptRecord, Finality, IntentId, IntentRecord};
-use crate::{Error, Fees, L1TxState};
+use crate::{Error, Fees, L1TxState, MinedTx};
 
 /// How many entries are kept.
 pub(super) const KEPT: u64 = 100_000;
@@ -64,11 +66,28 @@ pub enum JournalEvent {
     Moved {
         /// Where to.
         state: L1TxState,
-        /// Number of the block that holds it.
-        block: Option<u64>,
+        /// The block that holds it.
+        landed: Option<Landed>,
         /// How far that block is believed.
         finality: Finality,
     },
+}
+
+/// A block holds a transaction.
+#[derive(Clone, Copy, PartialEq, Eq, Debug, Serialize, Deserialize)]
+pub struct Landed {
+    /// Number of the block.
+    pub block: u64,
+    /// Its timestamp.
+    pub at: L1Timestamp,
+    /// What the transaction has cost in it besides its value, in wei.
+    pub fees_wei: U256,
+}
+
+impl Landed {
+    pub(crate) fn of(mined: &MinedTx) -> Self {
+        Self { block: mined.block_number, at: mined.block_timestamp, fees_wei: mined.fees_paid() }
+    }
 }
 
 impl JournalEvent {
@@ -82,8 +101,8 @@ impl JournalEvent {
     }
 
     fn of_move(intent: &IntentRecord) -> Self {
-        let block = intent.mined.as_ref().map(|mined| mined.block_number);
-        Self::Moved { state: intent.state, block, finality: intent.finality }
+        let landed = intent.mined.as_ref().map(Landed::of);
+        Self::Moved { state: intent.state, landed, finality: intent.finality }
     }
 }
 
@@ -104,6 +123,23 @@ impl Store {
         let mut entries = rows.take(most).map(entry).collect::<Result<Vec<JournalEntry>, Error>>()?;
         entries.reverse();
         Ok(entries)
+    }
+
+    /// Where transactions are that moved within `span` before `now`, by the last that is told of each.
+    pub(crate) fn landed_within(&self, span: Duration, now: UnixTime) -> Result<BTreeMap<IntentId, Landed>, Error> {
+        let txn = self.read()?;
+        let mut last = BTreeMap::new();
+        for row in self.db.journal.rev_iter(&txn).map_err(|error| self.failed(error))? {
+            let (_, bytes) = row.map_err(|error| self.failed(error))?;
+            let entry: JournalEntry = self.decode(bytes)?;
+            if now.since(entry.at) >= span {
+                break;
+            }
+            if let JournalEvent::Moved { landed, .. } = entry.event {
+                last.entry(entry.intent).or_insert(landed);
+            }
+        }
+        Ok(last.into_iter().filter_map(|(intent, landed)| Some((intent, landed?))).collect())
     }
 
     /// Writes down what `record` makes durable.

@@ -54,9 +54,7 @@ impl Store {
                     blob_fee = attempt.fees.max_fee_per_blob_gas.unwrap_or_default();
                 }
             }
-            let blob_cost = U256::from(mined.blob_gas_used.unwrap_or_default()) * U256::from(blob_fee);
-            let cost = U256::from(mined.gas_used) * U256::from(mined.effective_gas_price) + blob_cost;
-            dearest = dearest.max(Some(cost));
+            dearest = dearest.max(Some(mined.fees_at(blob_fee)));
         }
         Ok(dearest)
     }

@@ -6,10 +6,11 @@ use tokio_util::sync::CancellationToken;
 use super::*;
 use crate::broadcast_gate::BroadcastGate;
 use crate::fsck::Contents;
+use crate::funding::CAP_SPAN;
 use crate::machine::job::{Job, Pinned};
 use crate::records::{AttemptKind, Finality};
 use crate::tx::TxBody;
-use crate::{Fees, L1Request, L1TxState, RequestBlobs, SuccessRule};
+use crate::{Fees, L1Request, L1TxState, MinedTx, RequestBlobs, SuccessRule};
 
 const FEES: Fees = Fees { max_fee_per_gas: 10, tip: 1, max_fee_per_blob_gas: Some(3) };
 
@@ -303,7 +304,7 @@ fn the_journal_has_what_happened_and_outlives_the_transactions() {
     Arc::new(store).closing().wait();
     let entries = journal(dir.path(), 10).unwrap();
     let events: Vec<_> = entries.iter().map(|entry| entry.event).collect();
-    let end = JournalEvent::Moved { state: L1TxState::Cancelled, block: None, finality: Finality::Final };
+    let end = JournalEvent::Moved { state: L1TxState::Cancelled, landed: None, finality: Finality::Final };
     assert_eq!(events, [JournalEvent::Recorded { hash, fees }, JournalEvent::CancelRecorded { hash, fees }, end]);
     assert!(entries.iter().all(|entry| (entry.intent, entry.nonce, entry.label.as_str()) == (id, 4, "propose")));
     assert_eq!(entries[0].at, UnixTime::from_millis(7));
@@ -320,4 +321,46 @@ fn the_oldest_entries_of_the_journal_go() {
     }
     let nonces: Vec<_> = store.last_entries(10).unwrap().iter().map(|entry| entry.nonce).collect();
     assert_eq!(nonces, [2, 3]);
+}
+
+#[test]
+fn what_landed_within_the_hour_is_told_by_its_last_move_also_once_its_record_is_gone() {
+    let dir = tempfile::tempdir().unwrap();
+    let store = Store::open(dir.path(), 1, 0).unwrap();
+    let signer = PrivateKeySigner::random();
+    let hour = CAP_SPAN;
+    let fees_wei = U256::from(21_000 * 3 + 131_072 * 2);
+    for (nonce, removed) in [(0, false), (1, true)] {
+        let id = begin(&store, lease(&signer, nonce, &format!("slot {nonce}")));
+        let mut intent = store.unsettled().unwrap().remove(0).intent;
+        let account = AccountRecord { next_nonce: 9, settled_nonce: 9 };
+        (intent.state, intent.finality, intent.mined) = (L1TxState::Included, Finality::Confirmed, Some(mined()));
+        commit(&store, Record::Move { intent: Box::new(intent.clone()), account });
+        match removed {
+            true => (intent.state, intent.finality, intent.mined) = (L1TxState::Live, Finality::Open, None),
+            false => intent.finality = Finality::Final,
+        }
+        commit(&store, Record::Move { intent: Box::new(intent), account });
+        assert_eq!(store.contents().unwrap().txs.contains_key(&id), removed);
+    }
+    let landed = store.landed_within(hour, UnixTime::from_millis(7) + hour / 2).unwrap();
+    assert_eq!(landed, [(0, Landed { block: 5, at: L1Timestamp(8), fees_wei })].into());
+    assert_eq!(store.landed_within(hour, UnixTime::from_millis(7) + hour).unwrap(), [].into());
+}
+
+fn mined() -> MinedTx {
+    MinedTx {
+        tx_hash: B256::ZERO,
+        block_number: 5,
+        block_hash: B256::ZERO,
+        block_timestamp: L1Timestamp(8),
+        gas_used: 21_000,
+        effective_gas_price: 3,
+        blob_gas_used: Some(131_072),
+        blob_gas_price: Some(2),
+        reverted: false,
+        succeeded: true,
+        revert_data: None,
+        entries: Vec::new(),
+    }
 }

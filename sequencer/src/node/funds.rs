@@ -30,7 +30,7 @@ pub(super) async fn report(node: &Node) -> PublisherReport {
     let funder = told.funder.as_ref().map(|funder| funder.account.address);
     let addresses: Vec<_> = accounts.iter().map(|account| account.address).chain(funder).collect();
     let read = node.inner.workshop.view.client().balances(&addresses);
-    let (fees, taken, balances) = futures::join!(fees(node), taken(node), read);
+    let (fees, taken, balances) = futures::join!(fees_now(node), taken(node), read);
     let fees = fees.map_err(|error| failures.push(error_chain(&error))).ok();
     let balances = balances.map_err(|error| failures.push(error_chain(&error))).unwrap_or_default();
     let ((gas, blob_gas), cost_basis) = taken;
@@ -60,17 +60,18 @@ pub(crate) async fn typical_cost(client: &L1Client, tip: u128) -> Result<U256> {
     let provider = client.provider();
     let head = client.within("eth_getBlockByNumber", provider.get_block_by_number(Default::default())).await?;
     let base_fee = head.and_then(|head| head.header.base_fee_per_gas).unwrap_or_default();
-    let blob_base_fee = client.within("eth_blobBaseFee", provider.get_blob_base_fee()).await?;
-    let wei = U256::from::<u128>;
-    let fees = FeesNow { base_fee_wei: U256::from(base_fee), tip_wei: wei(tip), blob_base_fee_wei: wei(blob_base_fee) };
-    Ok(cost(&fees, TYPICAL.0, TYPICAL.1))
+    Ok(cost(&fees(client, base_fee.into(), tip).await?, TYPICAL.0, TYPICAL.1))
 }
 
-async fn fees(node: &Node) -> Result<FeesNow> {
-    let client = node.inner.workshop.view.client();
-    let blob_base_fee = client.within("eth_blobBaseFee", client.provider().get_blob_base_fee()).await?;
+async fn fees_now(node: &Node) -> Result<FeesNow> {
     let base_fee = node.inner.head.borrow().base_fee;
     let tip = node.inner.settings.config().publisher.fees.tip_floor;
+    fees(node.inner.workshop.view.client(), base_fee, tip).await
+}
+
+/// These, and what a blob costs; in wei.
+async fn fees(client: &L1Client, base_fee: u128, tip: u128) -> Result<FeesNow> {
+    let blob_base_fee = client.within("eth_blobBaseFee", client.provider().get_blob_base_fee()).await?;
     let wei = U256::from::<u128>;
     Ok(FeesNow { base_fee_wei: wei(base_fee), tip_wei: wei(tip), blob_base_fee_wei: wei(blob_base_fee) })
 }

@@ -66,6 +66,7 @@ fn backend(backend: publisher::BackendStatus) -> BackendStatus {
         rests: backend.is_open,
         failures: backend.consecutive_failures,
         last_error: backend.last_error,
+        other_chain: backend.other_chain,
     }
 }
 

@@ -131,6 +131,8 @@ pub struct BackendStatus {
     pub failures: u32,
     /// What was last wrong with it, also when it is well again.
     pub last_error: Option<String>,
+    /// The chain it serves, where that is another than the node's: then it is handed nothing.
+    pub other_chain: Option<u64>,
 }
 
 /// The account that tops up the publishers.

@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use fermata_primitives::UnixTime;
 
-use super::{InFlightTx, PublisherStatus, SendingStatus, Warning};
+use super::{BackendStatus, InFlightTx, PublisherStatus, SendingStatus, Warning};
 use crate::amount::ether;
 use crate::span::words;
 
@@ -39,7 +39,8 @@ impl SendingStatus {
     #[must_use]
     pub(crate) fn judged(mut self, accounts: &[&PublisherStatus], l1: L1Time) -> Self {
         let of_accounts = accounts.iter().flat_map(|account| self.of_account(account, l1));
-        let of_all = self.no_backend().into_iter().chain(self.dry_funder()).chain(self.waiting_at_ceiling());
+        let of_nodes = self.no_backend().into_iter().chain(self.of_other_chains());
+        let of_all = of_nodes.chain(self.dry_funder()).chain(self.waiting_at_ceiling());
         self.warnings = of_all.chain(of_accounts).collect();
         self
     }
@@ -52,6 +53,14 @@ impl SendingStatus {
         let error = self.backends.iter().find_map(|backend| backend.last_error.as_deref()).unwrap_or("no answer");
         let says = format!("no L1 node takes transactions: {rest} of {rest} did not answer ({error})");
         Some(Warning::new(says, "check l1.rpc_url and l1.send_urls"))
+    }
+
+    fn of_other_chains(&self) -> Vec<Warning> {
+        let told = |backend: &BackendStatus| {
+            let says = format!("{} serves chain {}, and is handed nothing", backend.name, backend.other_chain?);
+            Some(Warning::new(says, "correct it in l1.send_urls"))
+        };
+        self.backends.iter().filter_map(told).collect()
     }
 
     fn dry_funder(&self) -> Option<Warning> {
@@ -106,7 +115,7 @@ mod tests {
     use alloy::primitives::{Address, U256};
 
     use super::*;
-    use crate::status::{BackendStatus, FunderStatus, WaitingStatus};
+    use crate::status::{FunderStatus, WaitingStatus};
 
     const L1: L1Time = L1Time { now: UnixTime::from_millis(1_000_000), slot: Duration::from_secs(12) };
 
@@ -117,7 +126,7 @@ mod tests {
 
     fn resting() -> BackendStatus {
         let last_error = Some("connection refused".to_owned());
-        BackendStatus { name: "L1".to_owned(), rests: true, failures: 3, last_error }
+        BackendStatus { name: "L1".to_owned(), rests: true, failures: 3, last_error, other_chain: None }
     }
 
     fn told(sending: SendingStatus, account: &PublisherStatus) -> Vec<String> {
@@ -150,6 +159,14 @@ mod tests {
         );
         let told = told(with(vec![resting(), resting()]), &account(5));
         assert!(told[0].contains("2 of 2 did not answer (connection refused); check l1.rpc_url"), "{told:?}");
+    }
+
+    #[test]
+    fn a_backend_of_another_chain_is_told_though_the_others_are_well() {
+        let well = BackendStatus { rests: false, ..resting() };
+        let other = BackendStatus { other_chain: Some(5), ..well.clone() };
+        let told = told(SendingStatus { backends: vec![well, other], ..SendingStatus::default() }, &account(5));
+        assert_eq!(told, ["L1 serves chain 5, and is handed nothing; correct it in l1.send_urls"]);
     }
 
     #[test]

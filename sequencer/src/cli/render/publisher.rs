@@ -219,6 +219,7 @@ mod tests {
             rests,
             failures: if rests { 4 } else { 0 },
             last_error: rests.then(|| "no answer within 2s".to_owned()),
+            other_chain: None,
         };
         let waiting = WaitingStatus {
             label: "votes of slot 10".to_owned(),

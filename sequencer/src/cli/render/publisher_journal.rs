@@ -6,6 +6,7 @@ use fermata_publisher::{Fees, Finality, JournalEntry, JournalEvent};
 
 use super::publisher::gwei;
 use super::{columns, short_address, short_hash};
+use crate::amount::ether;
 use crate::span::words;
 
 /// Oldest first.
@@ -32,9 +33,10 @@ fn told(event: &JournalEvent) -> String {
         JournalEvent::CancelRecorded { hash, fees } => {
             format!("cancel recorded as {}, {}", short_hash(*hash), bids(fees))
         }
-        JournalEvent::Moved { state, block: None, .. } => state.word().to_owned(),
-        JournalEvent::Moved { state, block: Some(block), finality } => {
-            format!("{} in L1 block {block}{}", state.word(), believed(*finality))
+        JournalEvent::Moved { state, landed: None, .. } => state.word().to_owned(),
+        JournalEvent::Moved { state, landed: Some(landed), finality } => {
+            let (block, cost) = (landed.block, ether(landed.fees_wei));
+            format!("{} in L1 block {block}{} for {cost}", state.word(), believed(*finality))
         }
     }
 }
@@ -60,7 +62,8 @@ mod tests {
     use std::time::Duration;
 
     use alloy::primitives::{Address, B256};
-    use fermata_publisher::L1TxState;
+    use fermata_primitives::L1Timestamp;
+    use fermata_publisher::{L1TxState, Landed};
 
     use super::*;
 
@@ -76,7 +79,9 @@ mod tests {
             event,
         };
         let fees = Fees { max_fee_per_gas: 12_500_000_000, tip: 1, max_fee_per_blob_gas: Some(2_000_000_000) };
-        let landed = JournalEvent::Moved { state: L1TxState::Included, block: Some(40), finality: Finality::Confirmed };
+        let block = Landed { block: 40, at: L1Timestamp(1_000), fees_wei: U256::from(2_000_000_000_000_000_u64) };
+        let (state, finality) = (L1TxState::Included, Finality::Confirmed);
+        let landed = JournalEvent::Moved { state, landed: Some(block), finality };
         let entries = [entry(JournalEvent::SpedUp { hash: B256::repeat_byte(1), fees }), entry(landed)];
         let told = publisher_journal(&entries, at + Duration::from_secs(5));
         let lines: Vec<_> = told.lines().collect();
@@ -85,6 +90,9 @@ mod tests {
             lines[1].contains("bids 12.5 gwei, 2 gwei a blob gas") && lines[1].ends_with("propose slot 9"),
             "{told}"
         );
-        assert!(lines[2].contains("in L1 block 40, confirmed") && lines[2].contains("5.0 s ago"), "{told}");
+        assert!(
+            lines[2].contains("in L1 block 40, confirmed for 0.002 ETH") && lines[2].contains("5.0 s ago"),
+            "{told}"
+        );
     }
 }

@@ -56,6 +56,7 @@ pub(crate) fn resting() -> SendingStatus {
         rests: true,
         failures: 4,
         last_error: Some("no answer".to_owned()),
+        other_chain: None,
     };
     let account =
         PublisherStatus { balance_wei: Some(U256::from(7)), ..PublisherStatus::empty(Address::repeat_byte(3)) };

@@ -233,7 +233,8 @@ async fn a_stopped_node_tells_what_its_publishers_send_through_and_what_is_amiss
     assert_eq!((&asked["sends"], &asked["warnings"]), (&json!(false), &json!([])), "it was never started");
     bench.sending.lock().unwrap().1 = resting();
     let asked = bench.call("admin_publisher", json!([])).await.expect("answers");
-    let backend = json!({ "name": "http://a", "rests": true, "failures": 4, "lastError": "no answer" });
+    let backend =
+        json!({ "name": "http://a", "rests": true, "failures": 4, "lastError": "no answer", "otherChain": null });
     assert_eq!(asked["backends"], json!([backend]));
     assert_eq!(asked["funder"]["neededWei"], "0x64");
     assert_eq!(asked["funder"]["state"], "ready", "the funder is an account like the others");
