@@ -91,6 +91,15 @@ impl Fees {
         pays_gas && self.max_fee_per_blob_gas.is_none_or(|bid| next_blob_fee.is_none_or(|next| bid >= next))
     }
 
+    /// The higher of both in every field.
+    pub(crate) fn highest(self, other: Self) -> Self {
+        Self {
+            max_fee_per_gas: self.max_fee_per_gas.max(other.max_fee_per_gas),
+            tip: self.tip.max(other.tip),
+            max_fee_per_blob_gas: self.max_fee_per_blob_gas.max(other.max_fee_per_blob_gas),
+        }
+    }
+
     /// The most a transaction with these fees can cost besides its value.
     #[must_use]
     pub fn max_cost(&self, gas_limit: u64, blobs: usize) -> U256 {

@@ -1,13 +1,13 @@
 //! An offline look at a store: does everything in it fit together?
 
-use std::collections::{BTreeMap, HashMap};
+use std::collections::{BTreeMap, BTreeSet, HashMap};
 use std::fmt;
 use std::path::Path;
 
 use alloy::primitives::{Address, B256};
 
 use crate::machine::account::MOST_IN_FLIGHT;
-use crate::records::{AccountRecord, IntentId, StoredTx};
+use crate::records::{AccountRecord, IntentId, IntentRecord, StoredTx};
 use crate::store::Store;
 use crate::{Error, L1TxState};
 
@@ -87,6 +87,9 @@ impl Contents {
         let holding = self.txs.values().filter(|tx| !tx.intent.state.freed_its_nonce());
         let twice = holding.filter_map(|tx| {
             let first = owners.insert((tx.intent.account, tx.intent.nonce), tx.intent.id)?;
+            if tx.intent.recycles == Some(first) {
+                return None;
+            }
             let what = format!("nonce {} of {} belongs to transaction {first} too", tx.intent.nonce, tx.intent.account);
             Some(FsckFinding { intent: Some(tx.intent.id), what })
         });
@@ -112,10 +115,18 @@ impl Contents {
         }
         let free = intent.ineffective_keys();
         let held = intent.dedup_keys().filter(|key| !free.contains(key));
-        for key in held.filter(|key| self.dedup.get(&alloy::primitives::keccak256(key)) != Some(&intent.id)) {
+        for key in held.filter(|key| !self.holds(intent, key)) {
             found.push(format!("its dedup key {key:?} is not held: its effect could be tried twice"));
         }
         found
+    }
+
+    /// True when the effect of `key` is not tried beside this one: the key is its own, or that of a later one that was made for
+    /// the same request when another transaction had taken the nonce of this one.
+    fn holds(&self, intent: &IntentRecord, key: &str) -> bool {
+        let lost_its_nonce = intent.state == L1TxState::Cancelling && intent.recycles.is_some();
+        let holder = self.dedup.get(&alloy::primitives::keccak256(key));
+        holder.is_some_and(|id| *id == intent.id || (lost_its_nonce && *id > intent.id))
     }
 
     fn of_account(&self, address: Address, account: &AccountRecord) -> Vec<String> {
@@ -129,11 +140,9 @@ impl Contents {
         if account.settled_nonce > account.next_nonce {
             found.push(format!("{address} has more final nonces than it ever had"));
         }
-        if in_flight.len() > MOST_IN_FLIGHT {
-            found.push(format!(
-                "{address} has {} transactions in flight, and may have {MOST_IN_FLIGHT}",
-                in_flight.len()
-            ));
+        let nonces = in_flight.iter().map(|tx| tx.intent.nonce).collect::<BTreeSet<_>>().len();
+        if nonces > MOST_IN_FLIGHT {
+            found.push(format!("{address} has {nonces} nonces in flight, and may have {MOST_IN_FLIGHT}"));
         }
         if in_flight.iter().any(|tx| (tx.intent.blob_count > 0) != (in_flight[0].intent.blob_count > 0)) {
             found.push(format!("{address} has transactions of both types in flight: pools take one type at a time"));

@@ -14,6 +14,7 @@ pub(crate) mod job;
 mod lease;
 pub(crate) mod news;
 pub(crate) mod questions;
+mod recycle;
 mod replace;
 mod spending;
 pub(crate) mod step;
@@ -123,9 +124,10 @@ impl Machine {
         self.blob_base_fee.filter(|(at, _)| *at == self.beat).map(|(_, fee)| fee)
     }
 
-    /// The transactions of an account that no block holds, lowest nonce first.
+    /// The transactions of an account that no block holds, lowest nonce first. Of those with one nonce, the one that acts.
     pub(crate) fn in_flight(&self, account: Address) -> impl Iterator<Item = &Tx> {
-        let mut found: Vec<_> = self.txs.values().filter(|tx| is_in_flight_of(tx, account)).collect();
+        let mut found: Vec<_> =
+            self.txs.values().filter(|tx| is_in_flight_of(tx, account) && !self.is_outdone(tx)).collect();
         found.sort_by_key(|tx| tx.stored.intent.nonce);
         found.into_iter()
     }
@@ -380,10 +382,10 @@ impl Machine {
     }
 
     fn moved(&mut self, intent: IntentRecord, record: AccountRecord) {
-        let (id, nonce, state) = (intent.id, intent.nonce, intent.state);
+        let (id, nonce, state, frees_its_nonce) = (intent.id, intent.nonce, intent.state, intent.frees_its_nonce());
         self.with_account(intent.account, |account| {
             account.settled_nonce = record.settled_nonce;
-            match state.freed_its_nonce() {
+            match frees_its_nonce {
                 // It is the tail: nothing is leased behind a transaction that was not answered yet.
                 true => drop(account.ledger.free(nonce)),
                 false if state.is_settled() => account.ledger.settle(nonce),

@@ -27,6 +27,9 @@ pub(crate) struct IntentRecord {
     pub(crate) success: SuccessRule,
     pub(crate) recorded_at: UnixTime,
     pub(crate) mined: Option<MinedTx>,
+    /// The expired transaction whose nonce it has taken over.
+    #[serde(default)]
+    pub(crate) recycles: Option<IntentId>,
     /// How far the block that holds it is believed. What earlier versions called settled was.
     #[serde(default = "Finality::of_old_records")]
     pub(crate) finality: Finality,
@@ -68,6 +71,7 @@ impl IntentRecord {
             success: request.success.clone(),
             recorded_at: at,
             mined: None,
+            recycles: None,
             finality: Finality::Open,
         }
     }
@@ -80,6 +84,11 @@ impl IntentRecord {
     /// What its cancel carries: one empty blob in place of blobs, because a pool replaces a blob transaction by another alone.
     pub(crate) fn cancel_blobs(&self) -> Option<PreparedBlobs> {
         (self.blob_count > 0).then(PreparedBlobs::one_empty)
+    }
+
+    /// True when its nonce was never used and is free again: nobody else had it.
+    pub(crate) fn frees_its_nonce(&self) -> bool {
+        self.state.freed_its_nonce() && self.recycles.is_none()
     }
 
     /// True once nothing more can happen to it.

@@ -80,8 +80,10 @@ pub enum L1TxEvent {
     Mined,
     /// A block holds it, reverted.
     MinedReverted,
-    /// A block holds its cancel.
+    /// A block holds its cancel, or for good another of ours with its nonce.
     CancelMined,
+    /// A block holds another of ours with its nonce.
+    NonceLost,
     /// The chain's nonce passed it, and no block holds any of its attempts.
     ForeignNonce,
     /// A block held it or its cancel, and is no part of the chain any more.
@@ -119,6 +121,7 @@ impl std::error::Error for IllegalMove {}
 /// | Mined | Included | Included | Included | illegal | illegal | illegal |
 /// | MinedReverted | Reverted | Reverted | Reverted | illegal | illegal | illegal |
 /// | CancelMined | Cancelled | Cancelled | Cancelled | illegal | illegal | illegal |
+/// | NonceLost | Cancelling | Cancelling | same | illegal | illegal | illegal |
 /// | ForeignNonce | Superseded | Superseded | Superseded | illegal | illegal | illegal |
 /// | Removed | illegal | illegal | illegal | Live | Cancelling | illegal |
 /// | Stopped | same | same | same | same | same | same |
@@ -141,6 +144,7 @@ pub const fn next(from: L1TxState, event: L1TxEvent) -> Result<L1TxState, Illega
             | L1TxEvent::Mined
             | L1TxEvent::MinedReverted
             | L1TxEvent::CancelMined
+            | L1TxEvent::NonceLost
             | L1TxEvent::ForeignNonce
             | L1TxEvent::Removed => Err(IllegalMove { from, event }),
         },
@@ -154,7 +158,7 @@ const fn next_in_flight(from: L1TxState, event: L1TxEvent) -> Result<L1TxState, 
         L1TxEvent::Refused if is_leased => Ok(L1TxState::Rejected),
         L1TxEvent::Withdrawn if is_leased => Ok(L1TxState::Withdrawn),
         L1TxEvent::Accepted | L1TxEvent::Ambiguous | L1TxEvent::Refused | L1TxEvent::Stopped => Ok(from),
-        L1TxEvent::DeadlinePassed => Ok(L1TxState::Cancelling),
+        L1TxEvent::DeadlinePassed | L1TxEvent::NonceLost => Ok(L1TxState::Cancelling),
         L1TxEvent::Mined => Ok(L1TxState::Included),
         L1TxEvent::MinedReverted => Ok(L1TxState::Reverted),
         L1TxEvent::CancelMined => Ok(L1TxState::Cancelled),
@@ -176,6 +180,7 @@ const fn next_in_block(from: L1TxState, event: L1TxEvent) -> Result<L1TxState, I
         | L1TxEvent::Mined
         | L1TxEvent::MinedReverted
         | L1TxEvent::CancelMined
+        | L1TxEvent::NonceLost
         | L1TxEvent::ForeignNonce => Err(IllegalMove { from, event }),
     }
 }
@@ -186,7 +191,7 @@ mod tests {
     use super::L1TxState as S;
     use super::*;
 
-    const EVENTS: [E; 11] = [
+    const EVENTS: [E; 12] = [
         E::Accepted,
         E::Ambiguous,
         E::Refused,
@@ -195,6 +200,7 @@ mod tests {
         E::Mined,
         E::MinedReverted,
         E::CancelMined,
+        E::NonceLost,
         E::ForeignNonce,
         E::Removed,
         E::Stopped,
@@ -203,16 +209,16 @@ mod tests {
 
     /// The doc's table: its columns are states, its rows events, in the order of `EVENTS`; `None` is illegal.
     #[rustfmt::skip]
-    const TABLE: [(S, [Option<S>; 11]); 9] = [
-        (S::Leased, [Some(S::Live), Some(S::Live), Some(S::Rejected), Some(S::Withdrawn), Some(S::Cancelling), Some(S::Included), Some(S::Reverted), Some(S::Cancelled), Some(S::Superseded), None, Some(S::Leased)]),
-        (S::Live, [Some(S::Live), Some(S::Live), Some(S::Live), None, Some(S::Cancelling), Some(S::Included), Some(S::Reverted), Some(S::Cancelled), Some(S::Superseded), None, Some(S::Live)]),
-        (S::Cancelling, [Some(S::Cancelling), Some(S::Cancelling), Some(S::Cancelling), None, Some(S::Cancelling), Some(S::Included), Some(S::Reverted), Some(S::Cancelled), Some(S::Superseded), None, Some(S::Cancelling)]),
-        (S::Included, [None, None, None, None, None, None, None, None, None, Some(S::Live), Some(S::Included)]),
-        (S::Reverted, [None, None, None, None, None, None, None, None, None, Some(S::Live), Some(S::Reverted)]),
-        (S::Cancelled, [None, None, None, None, None, None, None, None, None, Some(S::Cancelling), Some(S::Cancelled)]),
-        (S::Superseded, [None, None, None, None, None, None, None, None, None, None, Some(S::Superseded)]),
-        (S::Rejected, [None, None, None, None, None, None, None, None, None, None, Some(S::Rejected)]),
-        (S::Withdrawn, [None, None, None, None, None, None, None, None, None, None, Some(S::Withdrawn)]),
+    const TABLE: [(S, [Option<S>; 12]); 9] = [
+        (S::Leased, [Some(S::Live), Some(S::Live), Some(S::Rejected), Some(S::Withdrawn), Some(S::Cancelling), Some(S::Included), Some(S::Reverted), Some(S::Cancelled), Some(S::Cancelling), Some(S::Superseded), None, Some(S::Leased)]),
+        (S::Live, [Some(S::Live), Some(S::Live), Some(S::Live), None, Some(S::Cancelling), Some(S::Included), Some(S::Reverted), Some(S::Cancelled), Some(S::Cancelling), Some(S::Superseded), None, Some(S::Live)]),
+        (S::Cancelling, [Some(S::Cancelling), Some(S::Cancelling), Some(S::Cancelling), None, Some(S::Cancelling), Some(S::Included), Some(S::Reverted), Some(S::Cancelled), Some(S::Cancelling), Some(S::Superseded), None, Some(S::Cancelling)]),
+        (S::Included, [None, None, None, None, None, None, None, None, None, None, Some(S::Live), Some(S::Included)]),
+        (S::Reverted, [None, None, None, None, None, None, None, None, None, None, Some(S::Live), Some(S::Reverted)]),
+        (S::Cancelled, [None, None, None, None, None, None, None, None, None, None, Some(S::Cancelling), Some(S::Cancelled)]),
+        (S::Superseded, [None, None, None, None, None, None, None, None, None, None, None, Some(S::Superseded)]),
+        (S::Rejected, [None, None, None, None, None, None, None, None, None, None, None, Some(S::Rejected)]),
+        (S::Withdrawn, [None, None, None, None, None, None, None, None, None, None, None, Some(S::Withdrawn)]),
     ];
 
     #[test]

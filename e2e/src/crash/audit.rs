@@ -34,7 +34,7 @@ impl fmt::Display for Audit {
 impl Audit {
     pub(crate) async fn of(net: &Net, wire: &Wire) -> Result<Self> {
         let sent = wire.broadcasts()?;
-        let (signed, twice, stale) = (doubly_signed(&sent), sent_twice(&sent), stale(&sent, net.times()));
+        let (signed, twice, stale) = (doubly_signed(&sent), sent_twice(&sent, net.times()), stale(&sent, net.times()));
         ensure!(signed.is_empty(), "two checkpoints of one slot were sent: {signed:?}");
         ensure!(twice.is_empty(), "one effect could come twice: {twice:?}");
         ensure!(stale.is_empty(), "these were sent when their slots had passed: {stale:?}");
@@ -61,8 +61,9 @@ fn doubly_signed(sent: &[Broadcast]) -> Vec<Slot> {
 }
 
 /// What could have its effect twice: a slot's checkpoint with two nonces, or a nonce with two calls, its cancels aside. The same
-/// call with the same nonce and a higher bid is no second one.
-fn sent_twice(sent: &[Broadcast]) -> Vec<String> {
+/// call with the same nonce and a higher bid is no second one; nor is one that came when the slot of the other had passed, and
+/// took its nonce over.
+fn sent_twice(sent: &[Broadcast], times: &SlotTimes) -> Vec<String> {
     let mut twice = Vec::new();
     for (slot, sent) in by_slot(sent) {
         let nonces: BTreeSet<_> = sent.iter().map(|(broadcast, _)| (broadcast.account, broadcast.nonce)).collect();
@@ -70,12 +71,21 @@ fn sent_twice(sent: &[Broadcast]) -> Vec<String> {
             twice.push(format!("the checkpoint of slot {slot} with {nonces:?}"));
         }
     }
-    let mut calls: BTreeMap<(Address, u64), BTreeMap<B256, B256>> = BTreeMap::new();
+    let mut last: BTreeMap<(Address, u64), &Broadcast> = BTreeMap::new();
     for broadcast in sent.iter().filter(|broadcast| !broadcast.is_cancel) {
-        calls.entry((broadcast.account, broadcast.nonce)).or_default().insert(broadcast.call, broadcast.hash);
+        let before = last.insert((broadcast.account, broadcast.nonce), broadcast);
+        if let Some(other) = before.filter(|other| other.call != broadcast.call && broadcast.at < expires(other, times)) {
+            twice.push(format!("nonce {} with {} and {}", broadcast.nonce, other.hash, broadcast.hash));
+        }
     }
-    twice.extend(calls.into_iter().filter(|(_, calls)| calls.len() > 1).map(|found| format!("{found:?}")));
     twice
+}
+
+/// When the slot has passed that it is for: of its checkpoints, or else the one in which it was sent.
+fn expires(broadcast: &Broadcast, times: &SlotTimes) -> UnixTime {
+    let proposed = broadcast.proposes.iter().map(|propose| propose.header.slot).max();
+    let slot = proposed.unwrap_or_else(|| times.slot_at_time(broadcast.at));
+    times.end_of(slot).into()
 }
 
 /// Checkpoints that were sent when their slot had passed.
@@ -139,6 +149,8 @@ pub(crate) async fn duties(net: &Net, wire: &Wire, store: &Path, first: Slot) ->
 
 #[cfg(test)]
 mod tests {
+    use fermata_primitives::L1Timestamp;
+
     use super::*;
 
     fn sent(hash: u8, nonce: u64, call: u8) -> Broadcast {
@@ -153,15 +165,25 @@ mod tests {
         }
     }
 
-    #[test]
-    fn a_higher_bid_for_the_same_call_is_no_second_effect() {
-        assert_eq!(sent_twice(&[sent(1, 0, 9), sent(1, 0, 9), sent(2, 0, 9), sent(3, 1, 8)]), [""; 0]);
+    fn twice(broadcasts: &[Broadcast]) -> usize {
+        let times = SlotTimes::new(L1Timestamp(0), 8, 4, 4).expect("they are slots");
+        sent_twice(broadcasts, &times).len()
     }
 
     #[test]
-    fn another_call_with_the_same_nonce_is_one_unless_it_cancels() {
-        assert_eq!(sent_twice(&[sent(1, 0, 9), sent(2, 0, 8)]).len(), 1);
+    fn a_higher_bid_for_the_same_call_is_no_second_effect() {
+        assert_eq!(twice(&[sent(1, 0, 9), sent(1, 0, 9), sent(2, 0, 9), sent(3, 1, 8)]), 0);
+    }
+
+    #[test]
+    fn another_call_with_the_same_nonce_is_one_unless_it_cancels_or_the_slot_of_the_first_has_passed() {
+        assert_eq!(twice(&[sent(1, 0, 9), sent(2, 0, 8)]), 1);
         let cancel = Broadcast { is_cancel: true, ..sent(2, 0, 8) };
-        assert_eq!(sent_twice(&[sent(1, 0, 9), cancel]), [""; 0]);
+        assert_eq!(twice(&[sent(1, 0, 9), cancel]), 0);
+        let at = |secs| UnixTime::from_millis(secs * 1_000);
+        let later = |secs| Broadcast { at: at(secs), ..sent(2, 0, 8) };
+        assert_eq!((twice(&[sent(1, 0, 9), later(7)]), twice(&[sent(1, 0, 9), later(8)])), (1, 0));
+        let stale_again = Broadcast { at: at(9), ..sent(1, 0, 9) };
+        assert_eq!(twice(&[sent(1, 0, 9), later(8), stale_again]), 1, "the first one went out again");
     }
 }

@@ -13,7 +13,13 @@ pub(super) fn tell(machine: &Machine, record: &Record) {
         Record::Lease(lease) => {
             let (intent, fees) = (&lease.intent, &lease.attempt.fees);
             let (label, account, nonce, hash) = (&intent.label, intent.account, intent.nonce, lease.attempt.hash);
-            info!(label, %account, nonce, %hash, max_fee = fees.max_fee_per_gas, tip = fees.tip, "recorded");
+            let (max_fee, tip) = (fees.max_fee_per_gas, fees.tip);
+            match intent.recycles {
+                None => info!(label, %account, nonce, %hash, max_fee, tip, "recorded"),
+                Some(expired) => {
+                    info!(label, %account, nonce, %hash, max_fee, tip, expired, "recorded, with the nonce of one that expired");
+                }
+            }
         }
         Record::Attempt { intent, attempt, .. } => {
             let label = machine.txs.get(intent).map(|tx| tx.stored.intent.label.as_str()).unwrap_or_default();
@@ -50,8 +56,11 @@ fn tell_move(machine: &Machine, intent: &IntentRecord) {
         (Some(mined), _) => {
             info!(label, %account, nonce, state, block = mined.block_number, succeeded = mined.succeeded, "in a block");
         }
+        (None, L1TxState::Cancelling) if machine.is_outdone(tx) => {
+            warn!(label, %account, nonce, "it is in no block: another of ours with its nonce is");
+        }
         (None, L1TxState::Cancelling) => {
-            warn!(label, %account, nonce, "its deadline passed and it is in no block: it is being cancelled");
+            warn!(label, %account, nonce, "its deadline passed and it is in no block: its nonce is taken back");
         }
         (None, _) if tx.state().is_settled() => warn!(label, %account, nonce, "its block was removed from the chain"),
         (None, _) => info!(label, %account, nonce, state, "moved"),

@@ -23,7 +23,10 @@ impl Machine {
         if fate.is_some() || tx.state().is_settled() || tx.seen.sending.is_some() {
             return fate;
         }
-        let ended = self.nonce_taken(tx).or_else(|| self.expired(tx));
+        let ended = self.outdone(tx).or_else(|| self.nonce_taken(tx)).or_else(|| self.expired(tx));
+        if self.is_outdone(tx) {
+            return ended;
+        }
         ended.or_else(|| self.replace(tx, rules)).or_else(|| self.send_again(tx, rules))
     }
 
@@ -66,7 +69,9 @@ impl Machine {
             record.settled_nonce = record.settled_nonce.max(intent.nonce + 1);
         }
         intent.finality = reached;
-        Some(Record::Move { intent: Box::new(intent), account: record }.into())
+        let rivals = if reached == Finality::Final { self.ends_of_rivals(tx) } else { Vec::new() };
+        let moved = |intent| Record::Move { intent: Box::new(intent), account: record };
+        Some(rivals.into_iter().fold(moved(intent).into(), |step: Step, rival| step.with(moved(rival))))
     }
 
     fn is_deep(&self, mined: &MinedTx, rules: &Rules<'_>) -> bool {
@@ -136,7 +141,8 @@ impl Machine {
     /// The chain's nonce is past ours, and no block holds ours: believed at the second head that says so.
     fn nonce_taken(&self, tx: &Tx) -> Option<Step> {
         let (at, sight) = tx.seen.sight.as_ref()?;
-        if *sight != TxSight::NonceUsed || tx.seen.foreign_since.is_none_or(|since| *at <= since) {
+        let is_ours = self.rivals(tx).any(|rival| rival.state().is_settled());
+        if *sight != TxSight::NonceUsed || is_ours || tx.seen.foreign_since.is_none_or(|since| *at <= since) {
             return None;
         }
         let (account, nonce) = (tx.stored.intent.account, tx.stored.intent.nonce);
@@ -145,10 +151,14 @@ impl Machine {
         Some(step.answering(tx.job.as_ref(), outcome))
     }
 
+    /// Its deadline has passed: what became of it is known once L1 was looked at.
+    pub(super) fn is_overdue(&self, tx: &Tx) -> bool {
+        self.head.timestamp >= tx.stored.intent.deadline && tx.state() == L1TxState::Live
+    }
+
     /// Its deadline has passed, and L1 was seen to hold it in no block up to here.
     fn expired(&self, tx: &Tx) -> Option<Step> {
-        let is_late = self.head.timestamp >= tx.stored.intent.deadline && tx.state() == L1TxState::Live;
-        if !is_late || tx.sight_at(self.beat).is_none() {
+        if !self.is_overdue(tx) || tx.sight_at(self.beat).is_none() {
             return None;
         }
         Some(self.step(tx, L1TxEvent::DeadlinePassed, None)?.answering(tx.job.as_ref(), Outcome::Expired))
@@ -180,7 +190,7 @@ impl Machine {
     fn account_after(&self, intent: &IntentRecord) -> Option<AccountRecord> {
         let account = self.accounts.get(&intent.account)?;
         let is_tail = account.ledger.next() == intent.nonce + 1;
-        Some(match intent.state.freed_its_nonce() && is_tail {
+        Some(match intent.frees_its_nonce() && is_tail {
             true => account.record_after_free(intent.nonce),
             false => account.record(),
         })

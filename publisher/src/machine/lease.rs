@@ -20,13 +20,13 @@ use crate::{Error, Fees, Outcome, PreparedBlobs, RejectReason, first_fees};
 
 /// A pool holds transactions of one type of an account at a time.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
-enum Lane {
+pub(super) enum Lane {
     Plain,
     Blob,
 }
 
 impl Lane {
-    const fn of(blob_count: usize) -> Self {
+    pub(super) const fn of(blob_count: usize) -> Self {
         if blob_count > 0 { Self::Blob } else { Self::Plain }
     }
 }
@@ -84,7 +84,7 @@ impl Machine {
     }
 
     /// The first bid, with headroom until the deadline; `None` before L1 was looked at.
-    fn priced(&self, waiting: &Waiting, rules: &Rules<'_>) -> Option<Result<Fees, crate::CeilingExceeded>> {
+    pub(super) fn priced(&self, waiting: &Waiting, rules: &Rules<'_>) -> Option<Result<Fees, crate::CeilingExceeded>> {
         let market = self.market(waiting.job.blob_count())?;
         let secs_left = waiting.job.request.deadline.0.saturating_sub(self.head.timestamp.0);
         let blocks = horizon(secs_left, rules.ethereum_slot.as_secs());
@@ -123,6 +123,23 @@ impl Machine {
         }
         let account = self.accounts.get(&address)?;
         let nonce = account.ledger.next();
+        let lease = match self.signed_lease(waiting, (address, nonce), (fees, gas_limit), rules)? {
+            Ok(lease) => Lease { account: account.record_after_lease(nonce), ..lease },
+            Err(error) => return Some(ended(waiting, Err(error))),
+        };
+        let id = lease.intent.id;
+        Some(Step::from(Record::Lease(Box::new(lease))).then(Effect::Send(id, 0)))
+    }
+
+    /// The job as a transaction with this nonce, signed; the account's record is as it was. None without a key.
+    pub(super) fn signed_lease(
+        &self,
+        waiting: &Waiting,
+        (address, nonce): (Address, u64),
+        (fees, gas_limit): (Fees, u64),
+        rules: &Rules<'_>,
+    ) -> Option<Result<Lease, Error>> {
+        let job = &waiting.job;
         let body = TxBody {
             chain_id: rules.chain_id,
             nonce,
@@ -135,21 +152,14 @@ impl Machine {
         };
         let signed = match SignedTx::sign(body, rules.signers.get(&address)?) {
             Ok(signed) => signed,
-            Err(error) => return Some(ended(waiting, Err(error))),
+            Err(error) => return Some(Err(error)),
         };
         let mut intent = IntentRecord::new(&job.request, (address, nonce), gas_limit, rules.time);
         intent.id = self.next_id;
         let (kind, hash) = (AttemptKind::Initial, signed.hash());
         let attempt = AttemptRecord { kind, fees, hash, signed: signed.canonical() };
-        let id = intent.id;
-        let lease = Lease {
-            tries: waiting.tries,
-            job: job.clone(),
-            intent,
-            attempt,
-            account: account.record_after_lease(nonce),
-        };
-        Some(Step::from(Record::Lease(Box::new(lease))).then(Effect::Send(id, 0)))
+        let account = self.accounts.get(&address)?.record();
+        Some(Ok(Lease { tries: waiting.tries, job: job.clone(), intent, attempt, account }))
     }
 
     /// The account that carries least, then the richest, then the least recently used, of those that may and can pay; one that
@@ -182,7 +192,7 @@ impl Machine {
     }
 
     /// The accounts that may send it: any publisher, or the one it names.
-    fn candidates(&self, pinned: Pinned) -> impl Iterator<Item = (Address, &Account)> {
+    pub(super) fn candidates(&self, pinned: Pinned) -> impl Iterator<Item = (Address, &Account)> {
         let may = move |address: Address, account: &Account| match pinned {
             Pinned::Any => account.role == Role::Publisher,
             Pinned::Only(only) => address == only,
@@ -192,11 +202,11 @@ impl Machine {
     }
 
     /// True when the account can take one more: no node refused it at this head for what else it has, its last transaction was
-    /// answered, all are of one type, pools have a place for it, and the balance covers everything that is not in a block.
+    /// answered, none is about to leave its nonce to this one, all are of one type, pools have a place for it, and the balance covers everything that is not in a block.
     fn has_room(&self, (address, account): (Address, &Account), lane: Lane, cost: U256) -> bool {
         let in_flight: Vec<&Tx> = self.in_flight(address).collect();
         let reserved = in_flight.iter().fold(U256::ZERO, |sum, tx| sum + tx.reserved());
-        let fits = |tx: &&Tx| is_answered(tx) && Lane::of(tx.stored.intent.blob_count) == lane;
+        let fits = |tx: &&Tx| is_answered(tx) && Lane::of(tx.stored.intent.blob_count) == lane && !self.is_overdue(tx);
         account.occupied_at != Some(self.beat)
             && in_flight.len() < MOST_IN_FLIGHT
             && in_flight.iter().all(fits)
@@ -205,7 +215,7 @@ impl Machine {
 
     /// True when the account was looked at now, or a head ago for a job that was there already: a job that comes ahead of its
     /// window costs no call at the moment it is sent. And its next nonce is known.
-    fn is_fresh(&self, account: &Account, waiting: &Waiting) -> bool {
+    pub(super) fn is_fresh(&self, account: &Account, waiting: &Waiting) -> bool {
         let is_recent = |at: u64| at >= self.beat || (at + 1 == self.beat && at >= waiting.since);
         !account.nonce_in_doubt && account.sight.is_some_and(|sight| is_recent(sight.at))
     }

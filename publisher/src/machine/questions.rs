@@ -111,8 +111,13 @@ impl Machine {
             account: intent.account,
             nonce: intent.nonce,
             hashes,
-            probe: last.filter(|_| is_probed && !tx.state().is_settled()),
-            only_when_final: intent.finality == Finality::Confirmed,
+            probe: last.filter(|_| is_probed && !tx.state().is_settled() && !self.is_outdone(tx)),
+            only_when_final: is_believed(tx) || self.rivals(tx).any(is_believed),
         }
     }
+}
+
+/// A block that is deep enough holds it.
+fn is_believed(tx: &Tx) -> bool {
+    tx.stored.intent.finality == Finality::Confirmed
 }

@@ -3,12 +3,13 @@
 use alloy::primitives::{Bytes, U256};
 use fermata_primitives::L1Timestamp;
 
+use crate::machine::recycle::Heir;
 use crate::machine::step::{Effect, Note, Record, Step};
 use crate::machine::tx::Tx;
 use crate::machine::{Machine, Rules};
 use crate::records::{AttemptKind, AttemptRecord};
 use crate::tx::{SignedTx, TRANSFER_GAS, TxBody};
-use crate::{FeeMarket, Fees, L1TxState, Replacement, replacement_fees};
+use crate::{FeeMarket, Fees, L1TxState, replacement_fees};
 
 /// Least L1 blocks that may come without a transaction before it bids more: one may be a slot without a block.
 const LEAST_PATIENCE: u64 = 2;
@@ -26,7 +27,11 @@ impl Machine {
     pub(super) fn replace(&self, tx: &Tx, rules: &Rules<'_>) -> Option<Step> {
         tx.sight_at(self.beat)?;
         let kind = match tx.state() {
-            L1TxState::Cancelling if self.wants_cancel(tx) => AttemptKind::Cancel,
+            L1TxState::Cancelling if self.wants_cancel(tx) => match self.heir(tx, rules) {
+                Heir::Takes(step) => return Some(*step),
+                Heir::Soon => return None,
+                Heir::Nobody => AttemptKind::Cancel,
+            },
             L1TxState::Live if self.wants_speed_up(tx, rules) => AttemptKind::SpeedUp,
             L1TxState::Leased
             | L1TxState::Live
@@ -91,8 +96,8 @@ impl Machine {
         kind: AttemptKind,
         rules: &Rules<'_>,
     ) -> Result<Fees, crate::CeilingExceeded> {
-        let rule = if tx.stored.intent.blob_count > 0 { Replacement::Blob } else { Replacement::Plain };
-        let live = tx.highest_fees().unwrap_or(Fees { max_fee_per_gas: 0, tip: 0, max_fee_per_blob_gas: None });
+        let rule = tx.replacement();
+        let live = self.highest_of_nonce(tx).unwrap_or(Fees { max_fee_per_gas: 0, tip: 0, max_fee_per_blob_gas: None });
         let fees = replacement_fees(&live, market, rule, &rules.fees)?;
         if kind == AttemptKind::SpeedUp {
             replacement_fees(&fees, market, rule, &rules.fees)?;

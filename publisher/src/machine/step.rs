@@ -93,6 +93,12 @@ impl From<Note> for Step {
 }
 
 impl Step {
+    /// Keeps something more.
+    pub(crate) fn with(mut self, record: Record) -> Self {
+        self.records.push(record);
+        self
+    }
+
     /// Notes something as well.
     pub(crate) fn and(mut self, note: Note) -> Self {
         self.notes.push(note);

@@ -1,6 +1,7 @@
 //! The machine against an L1 that a test scripts: no runtime, no disk, no node. What is committed is what would be on disk.
 
 mod chain;
+mod recycling;
 mod schedules;
 
 use alloy::primitives::{Address, U256};

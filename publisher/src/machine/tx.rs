@@ -9,7 +9,7 @@ use crate::classify::Verdict;
 use crate::machine::job::Job;
 use crate::machine::news::TxSight;
 use crate::records::{AttemptKind, StoredTx};
-use crate::{CeilingExceeded, Fees, L1TxState};
+use crate::{CeilingExceeded, Fees, L1TxState, Replacement};
 
 /// A recorded transaction that is not final.
 #[derive(Clone, Debug)]
@@ -100,11 +100,12 @@ impl Tx {
     /// The highest bid in every field, over all attempts: a pool may hold any of them.
     pub(crate) fn highest_fees(&self) -> Option<Fees> {
         let bids = self.stored.attempts.iter().map(|attempt| attempt.fees);
-        bids.reduce(|one, other| Fees {
-            max_fee_per_gas: one.max_fee_per_gas.max(other.max_fee_per_gas),
-            tip: one.tip.max(other.tip),
-            max_fee_per_blob_gas: one.max_fee_per_blob_gas.max(other.max_fee_per_blob_gas),
-        })
+        bids.reduce(Fees::highest)
+    }
+
+    /// The rule of the pools for what replaces it.
+    pub(crate) const fn replacement(&self) -> Replacement {
+        if self.stored.intent.blob_count > 0 { Replacement::Blob } else { Replacement::Plain }
     }
 
     /// The most it can cost while it is not in a block: what the account must keep for it. In wei.

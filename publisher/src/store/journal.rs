@@ -47,6 +47,9 @@ pub enum JournalEvent {
         hash: B256,
         /// What it bids.
         fees: Fees,
+        /// The expired transaction, by its number in the store, whose nonce it takes over.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        recycles: Option<u64>,
     },
     /// The same with a higher bid was recorded, to be sent.
     SpedUp {
@@ -91,10 +94,10 @@ impl Landed {
 }
 
 impl JournalEvent {
-    const fn of_attempt(attempt: &AttemptRecord) -> Self {
+    const fn of_attempt(intent: &IntentRecord, attempt: &AttemptRecord) -> Self {
         let (hash, fees) = (attempt.hash, attempt.fees);
         match attempt.kind {
-            AttemptKind::Initial => Self::Recorded { hash, fees },
+            AttemptKind::Initial => Self::Recorded { hash, fees, recycles: intent.recycles },
             AttemptKind::SpeedUp => Self::SpedUp { hash, fees },
             AttemptKind::Cancel => Self::CancelRecorded { hash, fees },
         }
@@ -145,9 +148,12 @@ impl Store {
     /// Writes down what `record` makes durable.
     pub(super) fn journal_record(&self, txn: &mut RwTxn<'_>, at: UnixTime, record: &Record) -> Result<(), Error> {
         let entry = match record {
-            Record::Lease(lease) => entry_of(at, &lease.intent, JournalEvent::of_attempt(&lease.attempt)),
+            Record::Lease(lease) => {
+                entry_of(at, &lease.intent, JournalEvent::of_attempt(&lease.intent, &lease.attempt))
+            }
             Record::Attempt { intent, attempt, number: _ } => {
-                entry_of(at, &self.intent(txn, *intent)?, JournalEvent::of_attempt(attempt))
+                let intent = self.intent(txn, *intent)?;
+                entry_of(at, &intent, JournalEvent::of_attempt(&intent, attempt))
             }
             Record::Move { intent, account: _ } => entry_of(at, intent, JournalEvent::of_move(intent)),
         };

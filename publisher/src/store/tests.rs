@@ -305,7 +305,10 @@ fn the_journal_has_what_happened_and_outlives_the_transactions() {
     let entries = journal(dir.path(), 10).unwrap();
     let events: Vec<_> = entries.iter().map(|entry| entry.event).collect();
     let end = JournalEvent::Moved { state: L1TxState::Cancelled, landed: None, finality: Finality::Final };
-    assert_eq!(events, [JournalEvent::Recorded { hash, fees }, JournalEvent::CancelRecorded { hash, fees }, end]);
+    assert_eq!(
+        events,
+        [JournalEvent::Recorded { hash, fees, recycles: None }, JournalEvent::CancelRecorded { hash, fees }, end]
+    );
     assert!(entries.iter().all(|entry| (entry.intent, entry.nonce, entry.label.as_str()) == (id, 4, "propose")));
     assert_eq!(entries[0].at, UnixTime::from_millis(7));
     assert_eq!(journal(dir.path(), 1).unwrap(), entries[2..]);

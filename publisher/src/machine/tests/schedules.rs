@@ -112,10 +112,11 @@ impl World {
     }
 
     fn each_nonce_belongs_to_one_live_intent(&self) {
-        let mut seen = HashSet::new();
+        let mut owners = HashMap::new();
         for tx in self.bench.disk.txs.values().filter(|tx| !tx.intent.state.freed_its_nonce()) {
             let place = (tx.intent.account, tx.intent.nonce);
-            assert!(seen.insert(place), "nonce {} has two intents", tx.intent.nonce);
+            let before = owners.insert(place, tx.intent.id);
+            assert_eq!(before, before.and(tx.intent.recycles), "nonce {} has two intents", tx.intent.nonce);
         }
     }
 

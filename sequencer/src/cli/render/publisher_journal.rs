@@ -28,7 +28,12 @@ pub(in crate::cli) fn publisher_journal(entries: &[JournalEntry], now: UnixTime)
 
 fn told(event: &JournalEvent) -> String {
     match event {
-        JournalEvent::Recorded { hash, fees } => format!("recorded as {}, {}", short_hash(*hash), bids(fees)),
+        JournalEvent::Recorded { hash, fees, recycles: None } => {
+            format!("recorded as {}, {}", short_hash(*hash), bids(fees))
+        }
+        JournalEvent::Recorded { hash, fees, recycles: Some(expired) } => {
+            format!("recorded as {}, {}, with the nonce of {expired}, which expired", short_hash(*hash), bids(fees))
+        }
         JournalEvent::SpedUp { hash, fees } => format!("raised as {}, {}", short_hash(*hash), bids(fees)),
         JournalEvent::CancelRecorded { hash, fees } => {
             format!("cancel recorded as {}, {}", short_hash(*hash), bids(fees))
