@@ -70,6 +70,29 @@ impl DutyKind {
         }
     }
 
+    /// All kinds that marks are kept of: the blocks of a slot, whatever their place, share theirs.
+    pub const MARKED: [Self; 6] = [
+        Self::BlockProposal { index: 0 },
+        Self::CheckpointProposal,
+        Self::Attestation,
+        Self::AttestationsAndSigners,
+        Self::GovernanceVote,
+        Self::SlashingVote,
+    ];
+
+    /// The kind, of [`MARKED`](Self::MARKED), whose marks are this one's.
+    #[must_use]
+    pub const fn marked(self) -> Self {
+        match self {
+            Self::BlockProposal { .. } => Self::BlockProposal { index: 0 },
+            Self::CheckpointProposal
+            | Self::Attestation
+            | Self::AttestationsAndSigners
+            | Self::GovernanceVote
+            | Self::SlashingVote => self,
+        }
+    }
+
     /// Number of the kind on disk; never reused for another kind.
     pub(crate) const fn code(self) -> u8 {
         match self {
@@ -93,7 +116,7 @@ impl DutyKind {
         }
     }
 
-    const fn from_code(code: u8, index: u16) -> Option<Self> {
+    pub(crate) const fn from_code(code: u8, index: u16) -> Option<Self> {
         match (code, index) {
             (1, index) => Some(Self::BlockProposal { index }),
             (2, 0) => Some(Self::CheckpointProposal),
@@ -123,6 +146,21 @@ impl fmt::Display for DutyKind {
 pub(crate) const KEY_LEN: usize = 8 + 1 + 2 + 20;
 
 impl Duty {
+    /// The duty that settles this one: once it is on record, this one may not be pinned any more.
+    #[must_use]
+    pub const fn seal(&self) -> Option<Self> {
+        match self.kind {
+            DutyKind::BlockProposal { .. } => {
+                Some(Self { validator: self.validator, slot: self.slot, kind: DutyKind::CheckpointProposal })
+            }
+            DutyKind::CheckpointProposal
+            | DutyKind::Attestation
+            | DutyKind::AttestationsAndSigners
+            | DutyKind::GovernanceVote
+            | DutyKind::SlashingVote => None,
+        }
+    }
+
     /// The duty as a key: slot, kind, index, validator, big-endian.
     ///
     /// The slot comes first so that the duties of one slot lie on the same pages, and so that pruning is one range.

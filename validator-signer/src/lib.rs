@@ -1,15 +1,19 @@
 //! Keys that never sign twice: duties recorded durably before they are signed.
 //!
 //! ```text
-//! Duty, digest -> SlashingProtection::reserve -> SigningPermit -> Keystore::sign -> Signature, kept for a repeat
+//! Duty, digest -> SlashingProtection::reserve -> Reservation -> SigningPermit -> Keystore::sign -> Signature, kept
 //! ```
-//! [`ValidatorSigner`] walks that path. A [`SigningPermit`] can be made by the store alone, once the record is on disk,
-//! and a [`Keystore`] signs nothing without one.
+//! [`ValidatorSigner`] walks that path. A [`Reservation`] can be made by the store alone, once the record is on disk; it
+//! becomes a [`SigningPermit`] by move, and a [`Keystore`] signs nothing without one.
 
 mod duty;
 mod error;
 mod gate;
 mod keystore;
+mod marks;
+mod not_safe;
+mod permit;
+mod rules;
 mod signer;
 mod store;
 mod v3_file;
@@ -17,6 +21,9 @@ mod v3_file;
 pub use duty::{Domain, Duty, DutyKind};
 pub use error::{NextStep, SignerError};
 pub use keystore::{DevMnemonic, Keystore, LocalKeys};
+pub use marks::Marks;
+pub use not_safe::NotSafe;
+pub use permit::{Reservation, Safe, SigningPermit};
 pub use signer::ValidatorSigner;
-pub use store::{FarFutureGuard, NotSafe, Safe, SigningPermit, SlashingProtection, StoreOptions};
+pub use store::{FarFutureGuard, SlashingProtection, StoreOptions};
 pub use v3_file::{CreatedKey, Password, create_keystore};

@@ -154,8 +154,9 @@ impl ValidatorSigner {
 
     async fn sign_when_safe(&self, safe: Result<Safe, SignerError>, pass: &Pass<'_>) -> Result<Signature, SignerError> {
         match safe {
-            Ok(Safe::New(permit)) => self.sign_permitted(permit, pass).await,
-            Ok(Safe::SameData(signature)) => Ok(signature),
+            Ok(Safe::Granted(reservation)) => self.sign_permitted(reservation.into_permit(), pass).await,
+            Ok(Safe::Resume(permit)) => self.sign_permitted(permit, pass).await,
+            Ok(Safe::Done(signature)) => Ok(signature),
             Err(error) => {
                 if let SignerError::NotSafe(refusal) = &error {
                     warn!(%refusal, "refused to sign");

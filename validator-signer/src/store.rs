@@ -3,7 +3,7 @@
 //! ```text
 //! absent -> pinned(digest) -> signed(digest, signature)
 //! ```
-//! There is no way back to absent but pruning, under a watermark that is durable in the same transaction. A pinned duty
+//! There is no way back to absent but pruning, under a low mark that is durable in the same transaction. A pinned duty
 //! is never released, since the key may have signed it: it waits for its own payload, for ever.
 
 mod environment;
@@ -12,7 +12,6 @@ mod ledger;
 mod lock;
 mod manifest;
 mod record;
-mod safety;
 mod writer;
 
 use std::path::{Path, PathBuf};
@@ -26,10 +25,9 @@ use ledger::{Ledger, Wanted};
 use lock::OwnerLock;
 use manifest::Manifest;
 use record::Record;
-pub use safety::{NotSafe, Safe, SigningPermit};
 use writer::{Owned, Prune, Request, Reserve, Writer};
 
-use crate::{Domain, Duty, SignerError};
+use crate::{Domain, Duty, NotSafe, Safe, SignerError, SigningPermit};
 
 /// Duties of one queued request; longer lists become several.
 const REQUEST_DUTIES: usize = 1024;
@@ -133,7 +131,7 @@ impl SlashingProtection {
 
     /// Records `duty` durably and gives leave to sign `digest` for it.
     ///
-    /// The same digest again is [`Safe::SameData`] with its signature or, while there is none, a new permit; another
+    /// The same digest again is [`Safe::Done`] with its signature or, while there is none, [`Safe::Resume`]; another
     /// digest is refused for ever, also after a restart.
     ///
     /// # Errors

@@ -9,9 +9,9 @@ use heed::types::Bytes;
 use heed::{Database, Env, EnvOpenOptions, RoTxn};
 
 use super::manifest::Manifest;
-use super::record::{Record, decode_mark};
-use crate::SignerError;
+use super::record::Record;
 use crate::duty::Duty;
+use crate::{Marks, SignerError};
 
 pub(super) const DATA_FILE: &str = "data.mdb";
 /// Map sizes are whole multiples of this, which every page size divides.
@@ -21,7 +21,7 @@ const HEADROOM: u64 = 4 << 20;
 
 const IDENTITY: &str = "identity";
 const DUTIES: &str = "duties";
-const WATERMARKS: &str = "watermarks";
+const MARKS: &str = "marks";
 const MANIFEST_KEY: &[u8] = b"manifest";
 
 pub(super) type Table = Database<Bytes, Bytes>;
@@ -31,8 +31,8 @@ pub(super) struct Environment {
     pub(super) env: Env,
     /// Duty key to record.
     pub(super) duties: Table,
-    /// (validator, kind) to the highest slot that is refused.
-    pub(super) watermarks: Table,
+    /// (validator, kind) to its marks.
+    pub(super) marks: Table,
     data: File,
 }
 
@@ -53,7 +53,7 @@ impl Environment {
             let identity: Table = env.create_database(&mut txn, Some(IDENTITY))?;
             identity.put(&mut txn, MANIFEST_KEY, &bytes)?;
             let _: Table = env.create_database(&mut txn, Some(DUTIES))?;
-            let _: Table = env.create_database(&mut txn, Some(WATERMARKS))?;
+            let _: Table = env.create_database(&mut txn, Some(MARKS))?;
             txn.commit()?;
             env.prepare_for_closing().wait();
             Ok(())
@@ -77,15 +77,15 @@ impl Environment {
             return Err(damaged(dir, "it is not the database its STORE.json was written for"));
         }
         let duties = table(dir, &env, &txn, DUTIES)?;
-        let watermarks = table(dir, &env, &txn, WATERMARKS)?;
+        let marks = table(dir, &env, &txn, MARKS)?;
         scan(dir, &txn, duties, |key, value| {
             Duty::from_key(key).ok_or("a record has a key that no duty has")?;
             Record::decode(key, value).map(drop)
         })?;
-        scan(dir, &txn, watermarks, |key, value| decode_mark(key, value).map(drop))?;
+        scan(dir, &txn, marks, |key, value| Marks::decode(key, value).map(drop))?;
         // The handles above last only if the transaction that opened them ends well.
         txn.commit().map_err(|error| unreadable(dir, error))?;
-        Ok(Self { env, duties, watermarks, data })
+        Ok(Self { env, duties, marks, data })
     }
 
     /// Keeps the file longer than LMDB's pages reach, written in advance: a commit then changes no file length, a full

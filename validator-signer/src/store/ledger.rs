@@ -1,39 +1,25 @@
-//! The rules of signing once, each applied inside one durable transaction.
+//! The records of a store: what the rules ask for is read, and their verdicts are applied, in one durable transaction.
 
-use std::collections::BTreeSet;
+use std::collections::BTreeMap;
 use std::io::ErrorKind;
 use std::ops::Bound;
 use std::path::Path;
 use std::sync::Arc;
 
-use alloy::primitives::{B256, Signature};
+use alloy::primitives::B256;
 use fermata_primitives::{Slot, crash_point};
 use heed::{RoTxn, RwTxn};
 
-use super::NotSafe;
 use super::environment::Environment;
-use super::record::{Record, decode_mark, encode_mark, mark_key};
-use crate::SignerError;
-use crate::duty::{Duty, DutyKind};
+use super::record::{MarksKey, Record, marks_key};
+use crate::rules::{Known, Mode, Standing, Verdict, judge};
+use crate::{Duty, Marks, SignerError};
 
 /// A payload asked for: leave to sign `digest` for `duty`.
 #[derive(Clone, Copy, Debug)]
 pub(super) struct Wanted {
     pub(super) duty: Duty,
     pub(super) digest: B256,
-}
-
-/// What the rules say of one payload. It holds once the transaction that found it is committed.
-#[derive(Clone, Copy, Debug)]
-pub(super) enum Verdict {
-    /// Not on record: pin it.
-    Pin,
-    /// On record with this digest, not signed yet as far as is known.
-    Pinned,
-    /// Signed before.
-    Signed(Signature),
-    /// Never.
-    Refused(NotSafe),
 }
 
 /// Why a transaction did not happen.
@@ -117,7 +103,7 @@ impl Ledger {
         Ok(verdicts.into_iter().flatten().collect())
     }
 
-    /// Removes up to [`PRUNE_ROWS`] records at or below `horizon`, and raises the watermark of each (validator, kind)
+    /// Removes up to [`PRUNE_ROWS`] records at or below `horizon`, and raises the low mark of each (validator, kind)
     /// among them to it in the same transaction. Gives the number removed: 0 when none are left.
     ///
     /// # Errors
@@ -125,11 +111,11 @@ impl Ledger {
     pub(super) fn prune(&self, horizon: Slot) -> Result<usize, Failure> {
         let mut txn = self.begin()?;
         let duties = self.duties_through(&txn, horizon)?;
-        let marks: BTreeSet<_> = duties.iter().map(|duty| mark_key(duty.validator, duty.kind)).collect();
-        for key in marks {
-            let raised = self.watermark(&txn, &key)?.map_or(horizon, |mark| mark.max(horizon));
-            let mark = encode_mark(&key, raised);
-            self.store.watermarks.put(&mut txn, &key, &mark)?;
+        // The duties ascend by slot, so the last of each is its highest.
+        let pruned: BTreeMap<_, _> =
+            duties.iter().map(|duty| (marks_key(duty.validator, duty.kind), duty.slot)).collect();
+        for (key, highest) in pruned {
+            self.add_marks(&mut txn, &key, Marks::below(horizon).merge(Marks::signed(highest)))?;
         }
         for duty in &duties {
             self.store.duties.delete(&mut txn, &duty.key())?;
@@ -149,43 +135,15 @@ impl Ledger {
         Ok(self.store.env.write_txn()?)
     }
 
-    /// The rules themselves; reads only.
+    /// Reads what the rules look at, and asks them.
     fn judge(&self, txn: &RoTxn<'_>, wanted: Wanted) -> Result<Verdict, Failure> {
         let Wanted { duty, digest } = wanted;
-        let on_record = self.record(txn, duty)?;
-        if let Some(record) = on_record {
-            if record.digest != digest {
-                let conflict = NotSafe::Conflict { duty, on_record: record.digest, asked: digest };
-                return Ok(Verdict::Refused(conflict));
-            }
-            // Handing out again what was signed is safe, also below the watermark.
-            if let Some(signature) = record.signature {
-                return Ok(Verdict::Signed(signature));
-            }
-        }
-        let watermark = self.watermark(txn, &mark_key(duty.validator, duty.kind))?;
-        if let Some(watermark) = watermark.filter(|mark| duty.slot <= *mark) {
-            return Ok(Verdict::Refused(NotSafe::BelowWatermark { duty, watermark }));
-        }
-        if on_record.is_some() {
-            return Ok(Verdict::Pinned);
-        }
-        if self.is_sealed(txn, duty)? { Ok(Verdict::Refused(NotSafe::Sealed { duty })) } else { Ok(Verdict::Pin) }
-    }
-
-    /// True for a block of a slot whose checkpoint proposal is on record.
-    fn is_sealed(&self, txn: &RoTxn<'_>, duty: Duty) -> Result<bool, Failure> {
-        match duty.kind {
-            DutyKind::BlockProposal { .. } => {
-                let seal = Duty { kind: DutyKind::CheckpointProposal, ..duty };
-                Ok(self.record(txn, seal)?.is_some())
-            }
-            DutyKind::CheckpointProposal
-            | DutyKind::Attestation
-            | DutyKind::AttestationsAndSigners
-            | DutyKind::GovernanceVote
-            | DutyKind::SlashingVote => Ok(false),
-        }
+        let record = self.record(txn, duty)?;
+        let seal = duty.seal().map_or(Ok(None), |seal| self.record(txn, seal))?;
+        let marks = self.marks(txn, &marks_key(duty.validator, duty.kind))?;
+        let known =
+            Known { record, seal, marks, standing: Standing::Enabled, listen_only_until: None, mode: Mode::Complete };
+        Ok(judge(duty, digest, &known))
     }
 
     /// Adds signatures to the records they belong to; a record pruned meanwhile stays away. True when any was written.
@@ -212,9 +170,14 @@ impl Ledger {
         Ok(self.store.duties.put(txn, &key, &record.encode(&key))?)
     }
 
-    fn watermark(&self, txn: &RoTxn<'_>, key: &[u8]) -> Result<Option<Slot>, Failure> {
-        let bytes = self.store.watermarks.get(txn, key)?;
-        bytes.map(|bytes| decode_mark(key, bytes)).transpose().map_err(Failure::damage)
+    fn marks(&self, txn: &RoTxn<'_>, key: &MarksKey) -> Result<Marks, Failure> {
+        let bytes = self.store.marks.get(txn, key)?;
+        bytes.map_or(Ok(Marks::default()), |bytes| Marks::decode(key, bytes)).map_err(Failure::damage)
+    }
+
+    fn add_marks(&self, txn: &mut RwTxn<'_>, key: &MarksKey, marks: Marks) -> Result<(), Failure> {
+        let marks = self.marks(txn, key)?.merge(marks);
+        Ok(self.store.marks.put(txn, key, &marks.encode(key))?)
     }
 
     fn duties_through(&self, txn: &RoTxn<'_>, horizon: Slot) -> Result<Vec<Duty>, Failure> {

@@ -3,29 +3,19 @@
 use alloy::primitives::{Address, B256, Keccak256, Signature};
 use fermata_primitives::Slot;
 
-use crate::DutyKind;
+pub(super) use crate::rules::Record;
+use crate::{DutyKind, Marks};
 
 const CHECKSUM_LEN: usize = 8;
 /// State, digest, signature, checksum. Of one length in both states, so that adding the signature moves no page.
 pub(super) const RECORD_LEN: usize = 1 + 32 + 65 + CHECKSUM_LEN;
-/// Slot, checksum.
-const MARK_LEN: usize = 8 + CHECKSUM_LEN;
+/// Which marks there are, low, high, highest pinned, checksum.
+const MARKS_LEN: usize = 1 + 3 * 8 + CHECKSUM_LEN;
 
 const PINNED: u8 = 1;
 const SIGNED: u8 = 2;
 
-/// What is known of a duty: the digest it is pinned to and, once there is one, the signature.
-#[derive(Clone, Copy, PartialEq, Eq, Debug)]
-pub(super) struct Record {
-    pub(super) digest: B256,
-    pub(super) signature: Option<Signature>,
-}
-
 impl Record {
-    pub(super) const fn pinned(digest: B256) -> Self {
-        Self { digest, signature: None }
-    }
-
     pub(super) fn encode(&self, key: &[u8]) -> [u8; RECORD_LEN] {
         let mut bytes = [0; RECORD_LEN];
         bytes[0] = PINNED;
@@ -54,30 +44,41 @@ impl Record {
     }
 }
 
-/// Key of a watermark: validator, kind.
-pub(super) type MarkKey = [u8; 21];
+/// Key of a validator's marks: validator, kind.
+pub(super) type MarksKey = [u8; 21];
 
-pub(super) fn mark_key(validator: Address, kind: DutyKind) -> MarkKey {
+pub(super) fn marks_key(validator: Address, kind: DutyKind) -> MarksKey {
     let mut key = [0; 21];
     key[..20].copy_from_slice(validator.as_slice());
     key[20] = kind.code();
     key
 }
 
-pub(super) fn encode_mark(key: &[u8], slot: Slot) -> [u8; MARK_LEN] {
-    let mut bytes = [0; MARK_LEN];
-    bytes[..8].copy_from_slice(&slot.0.to_be_bytes());
-    seal(key, &mut bytes);
-    bytes
-}
+impl Marks {
+    pub(super) fn encode(&self, key: &[u8]) -> [u8; MARKS_LEN] {
+        let mut bytes = [0; MARKS_LEN];
+        for (at, mark) in [self.low, self.high, self.max_signed].into_iter().enumerate() {
+            if let Some(slot) = mark {
+                bytes[0] |= 1 << at;
+                bytes[1 + 8 * at..9 + 8 * at].copy_from_slice(&slot.0.to_be_bytes());
+            }
+        }
+        seal(key, &mut bytes);
+        bytes
+    }
 
-/// # Errors
-/// What is wrong with the bytes.
-pub(super) fn decode_mark(key: &[u8], bytes: &[u8]) -> Result<Slot, &'static str> {
-    let bytes: &[u8; MARK_LEN] = bytes.try_into().map_err(|_| "a watermark has a wrong length")?;
-    check(key, bytes)?;
-    let (slot, _) = bytes.split_first_chunk::<8>().ok_or("a watermark has a wrong length")?;
-    Ok(Slot(u64::from_be_bytes(*slot)))
+    /// # Errors
+    /// What is wrong with the bytes.
+    pub(super) fn decode(key: &[u8], bytes: &[u8]) -> Result<Self, &'static str> {
+        let bytes: &[u8; MARKS_LEN] = bytes.try_into().map_err(|_| "marks have a wrong length")?;
+        check(key, bytes)?;
+        let mark = |at: usize| {
+            let mut slot = [0; 8];
+            slot.copy_from_slice(&bytes[1 + 8 * at..9 + 8 * at]);
+            (bytes[0] & 1 << at != 0).then(|| Slot(u64::from_be_bytes(slot)))
+        };
+        Ok(Self { low: mark(0), high: mark(1), max_signed: mark(2) })
+    }
 }
 
 /// Checksum over key and value: a value that slipped under another key is damage too.
@@ -113,8 +114,10 @@ mod tests {
         for record in [pinned, signed] {
             assert_eq!(Record::decode(b"key", &record.encode(b"key")), Ok(record));
         }
-        let key = mark_key(Address::repeat_byte(1), DutyKind::Attestation);
-        assert_eq!(decode_mark(&key, &encode_mark(&key, Slot(9))), Ok(Slot(9)));
+        let key = marks_key(Address::repeat_byte(1), DutyKind::Attestation);
+        for marks in [Marks::default(), Marks::below(Slot(9)), Marks::from(Slot(0)).merge(Marks::signed(Slot(8)))] {
+            assert_eq!(Marks::decode(&key, &marks.encode(&key)), Ok(marks));
+        }
     }
 
     proptest! {

@@ -3,14 +3,16 @@
 use std::collections::VecDeque;
 use std::path::PathBuf;
 
+use alloy::signers::k256::elliptic_curve::rand_core::{OsRng, RngCore};
 use fermata_primitives::{Slot, crash_point};
 use tokio::sync::{mpsc, oneshot, watch};
 use tracing::{debug, error, warn};
 
-use super::ledger::{Failure, Ledger, Verdict, Wanted};
+use super::ledger::{Failure, Ledger, Wanted};
 use super::lock::OwnerLock;
 use super::record::Record;
-use super::safety::{Safe, SigningPermit};
+use crate::permit::{Attempt, Reservation, Safe, SigningPermit};
+use crate::rules::Verdict;
 use crate::{Duty, SignerError};
 
 pub(super) type Answer = Result<Safe, SignerError>;
@@ -54,6 +56,8 @@ pub(super) struct Writer {
     unwritten: Vec<(Duty, Record)>,
     prunes: VecDeque<Prune>,
     broken: Option<Failure>,
+    /// Of every pin made until the store closes.
+    attempt: Attempt,
 }
 
 /// What the thread owns from the start.
@@ -76,6 +80,7 @@ impl Writer {
             unwritten: Vec::new(),
             prunes: VecDeque::new(),
             broken: None,
+            attempt: Attempt(random_number()),
         }
     }
 
@@ -119,7 +124,7 @@ impl Writer {
         match self.unless_broken(|writer| writer.ledger.apply(&writer.unwritten, &wanted)) {
             Ok(verdicts) => {
                 self.unwritten.clear();
-                answer(batch, verdicts);
+                answer(batch, verdicts, self.attempt);
             }
             Err(failure) => refuse(batch, || failure.of_store(&self.path)),
         }
@@ -170,13 +175,20 @@ impl Writer {
     }
 }
 
-/// Permits are made here and nowhere else: the transaction of these verdicts is durable.
-fn answer(batch: Vec<Reserve>, verdicts: Vec<Verdict>) {
+fn random_number() -> u128 {
+    let mut bytes = [0; 16];
+    OsRng.fill_bytes(&mut bytes);
+    u128::from_be_bytes(bytes)
+}
+
+/// Leave to sign is given here and nowhere else: the transaction of these verdicts is durable.
+fn answer(batch: Vec<Reserve>, verdicts: Vec<Verdict>, attempt: Attempt) {
     let mut verdicts = verdicts.into_iter();
     for Reserve { wanted, reply } in batch {
         let answers = wanted.into_iter().zip(verdicts.by_ref()).map(|(wanted, verdict)| match verdict {
-            Verdict::Pin | Verdict::Pinned => Ok(Safe::New(SigningPermit::after_commit(wanted.duty, wanted.digest))),
-            Verdict::Signed(signature) => Ok(Safe::SameData(signature)),
+            Verdict::Pin => Ok(Safe::Granted(Reservation::after_commit(wanted.duty, wanted.digest, attempt))),
+            Verdict::Resume => Ok(Safe::Resume(SigningPermit::after_commit(wanted.duty, wanted.digest))),
+            Verdict::Done(signature) => Ok(Safe::Done(signature)),
             Verdict::Refused(refusal) => Err(refusal.into()),
         });
         // Nobody may be waiting any more; the duties stay pinned.

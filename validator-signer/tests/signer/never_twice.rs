@@ -132,7 +132,7 @@ async fn a_list_longer_than_a_transaction_is_answered_in_order() {
     let answers = store.reserve_many(&wanted).await;
     assert_eq!(answers.len(), wanted.len());
     for ((duty, _), answer) in wanted.iter().zip(answers) {
-        assert!(matches!(answer, Ok(Safe::New(permit)) if permit.duty() == *duty));
+        assert!(matches!(answer, Ok(Safe::Granted(reservation)) if reservation.duty() == *duty));
     }
     store.close().await;
 }
@@ -189,7 +189,7 @@ async fn a_slot_too_far_ahead_is_refused_and_not_spent() {
     let refused = store.reserve(attestation(0, 12), digest(1)).await;
     assert!(matches!(refused, Err(SignerError::NotSafe(NotSafe::TooFarAhead { current: Slot(10), .. }))));
     clock.set(UnixTime::from_millis(110_000));
-    assert!(matches!(store.reserve(attestation(0, 12), digest(2)).await, Ok(Safe::New(_))));
+    assert!(matches!(store.reserve(attestation(0, 12), digest(2)).await, Ok(Safe::Granted(_))));
     store.close().await;
 }
 
@@ -206,7 +206,7 @@ async fn what_was_pruned_is_refused_for_ever() {
     let signer = place.signer(&keys);
     for slot in 0..7 {
         let refused = signer.sign(attestation(0, slot), digest(1)).await;
-        assert!(matches!(refused, Err(SignerError::NotSafe(NotSafe::BelowWatermark { watermark: Slot(6), .. }))));
+        assert!(matches!(refused, Err(SignerError::NotSafe(NotSafe::BelowLow { low: Slot(6), .. }))));
     }
     signer.sign(attestation(0, 7), digest(1)).await.unwrap();
     signer.sign(duty(0, 3, DutyKind::GovernanceVote), digest(1)).await.unwrap();
@@ -222,7 +222,7 @@ async fn pruning_many_records_lets_signatures_pass() {
     assert!(store.reserve_many(&wanted).await.iter().all(Result::is_ok));
     let (removed, granted) = tokio::join!(store.prune(Slot(9_998)), store.reserve(attestation(0, 10_000), digest(2)));
     assert_eq!(removed.unwrap(), 9_999);
-    assert!(matches!(granted, Ok(Safe::New(_))));
+    assert!(matches!(granted, Ok(Safe::Granted(_))));
     assert_eq!(conflict(store.reserve(attestation(0, 9_999), digest(2)).await), digest(1));
     store.close().await;
 }

@@ -155,6 +155,6 @@ async fn a_store_of_another_rollup_is_refused_and_unchanged() {
     }
     assert_eq!(fs::read(place.data_file()).unwrap(), before);
     let store = place.open();
-    assert!(matches!(store.reserve(attestation(0, 1), digest(0x5a)).await, Ok(Safe::New(_))));
+    assert!(matches!(store.reserve(attestation(0, 1), digest(0x5a)).await, Ok(Safe::Resume(_))));
     store.close().await;
 }

@@ -28,7 +28,7 @@ async fn a_full_map_records_nothing_keeps_the_rest_and_goes_on_when_larger() {
     let store = place.open();
     for unrecorded in slot..slot + 100 {
         let granted = store.reserve(attestation(0, unrecorded), digest(2)).await;
-        assert!(matches!(granted, Ok(Safe::New(_))), "nothing of the failed transaction was kept");
+        assert!(matches!(granted, Ok(Safe::Granted(_))), "nothing of the failed transaction was kept");
     }
     store.close().await;
 }
