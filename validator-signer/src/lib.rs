@@ -1,7 +1,7 @@
 //! Keys that never sign twice: duties recorded durably before they are signed.
 //!
 //! ```text
-//! Duty, digest -> SlashingProtection::reserve -> Reservation -> SigningPermit -> Keystore::sign -> Signature, kept
+//! Duty, digest -> Protection::reserve -> Reservation -> SigningPermit -> Keystore::sign -> Signature, kept
 //! ```
 //! [`ValidatorSigner`] walks that path. A [`Reservation`] can be made by the store alone, once the record is on disk; it
 //! becomes a [`SigningPermit`] by move, and a [`Keystore`] signs nothing without one.
@@ -13,6 +13,7 @@ mod keystore;
 mod marks;
 mod not_safe;
 mod permit;
+mod protection;
 mod rules;
 mod signer;
 mod store;
@@ -24,6 +25,7 @@ pub use keystore::{DevMnemonic, Keystore, LocalKeys};
 pub use marks::Marks;
 pub use not_safe::NotSafe;
 pub use permit::{Reservation, Safe, SigningPermit};
+pub use protection::Protection;
 pub use signer::ValidatorSigner;
 pub use store::{FarFutureGuard, SlashingProtection, StoreOptions};
 pub use v3_file::{CreatedKey, Password, create_keystore};

@@ -10,7 +10,7 @@ use futures::future::join_all;
 use tracing::{debug, warn};
 
 use crate::gate::{Gate, Pass};
-use crate::{Duty, Keystore, Safe, SignerError, SigningPermit, SlashingProtection};
+use crate::{Duty, Keystore, Protection, Safe, SignerError, SigningPermit};
 
 /// How long a stop or a close waits for a key that was asked before it.
 const KEY_PATIENCE: Duration = Duration::from_secs(2);
@@ -36,7 +36,7 @@ enum Ownership {
 /// if this signer owns it. Dropping a signer closes a store it owns alone, without waiting.
 #[derive(Debug)]
 pub struct ValidatorSigner {
-    protection: Arc<SlashingProtection>,
+    protection: Arc<dyn Protection>,
     ownership: Ownership,
     keys: Arc<dyn Keystore>,
     known: BTreeSet<Address>,
@@ -46,15 +46,15 @@ pub struct ValidatorSigner {
 impl ValidatorSigner {
     /// A stopped signer over a store that somebody else opened, shares and closes.
     #[must_use]
-    pub fn sharing(protection: Arc<SlashingProtection>, keys: Arc<dyn Keystore>) -> Self {
+    pub fn sharing(protection: Arc<dyn Protection>, keys: Arc<dyn Keystore>) -> Self {
         let known = keys.addresses().into_iter().collect();
         Self { protection, ownership: Ownership::Shared, keys, known, gate: Gate::stopped() }
     }
 
     /// A stopped signer over a store of its own, which it closes with itself.
     #[must_use]
-    pub fn owning(protection: SlashingProtection, keys: Arc<dyn Keystore>) -> Self {
-        Self { ownership: Ownership::Owned, ..Self::sharing(Arc::new(protection), keys) }
+    pub fn owning(protection: Arc<dyn Protection>, keys: Arc<dyn Keystore>) -> Self {
+        Self { ownership: Ownership::Owned, ..Self::sharing(protection, keys) }
     }
 
     /// The validators whose keys are here.
@@ -71,7 +71,7 @@ impl ValidatorSigner {
 
     /// The store the duties are recorded in.
     #[must_use]
-    pub const fn protection(&self) -> &Arc<SlashingProtection> {
+    pub const fn protection(&self) -> &Arc<dyn Protection> {
         &self.protection
     }
 

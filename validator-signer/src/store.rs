@@ -18,6 +18,7 @@ use std::path::{Path, PathBuf};
 
 use alloy::primitives::{B256, Signature};
 use fermata_primitives::{SharedClock, Slot, SlotTimes};
+use futures::future::BoxFuture;
 use tokio::sync::{mpsc, oneshot, watch};
 
 use environment::{DATA_FILE, Environment};
@@ -27,7 +28,7 @@ use manifest::Manifest;
 use record::Record;
 use writer::{Owned, Prune, Request, Reserve, Writer};
 
-use crate::{Domain, Duty, NotSafe, Safe, SignerError, SigningPermit};
+use crate::{Domain, Duty, NotSafe, Protection, Safe, SignerError, SigningPermit};
 
 /// Duties of one queued request; longer lists become several.
 const REQUEST_DUTIES: usize = 1024;
@@ -238,5 +239,27 @@ impl SlashingProtection {
 
     fn thread_ended(&self) -> SignerError {
         SignerError::StoreFailed { path: self.dir.clone(), reason: "its thread has ended".to_owned() }
+    }
+}
+
+impl Protection for SlashingProtection {
+    fn domain(&self) -> Domain {
+        self.domain
+    }
+
+    fn reserve_many<'a>(&'a self, duties: &'a [(Duty, B256)]) -> BoxFuture<'a, Vec<Result<Safe, SignerError>>> {
+        Box::pin(self.reserve_many(duties))
+    }
+
+    fn record_signature(&self, permit: SigningPermit, signature: Signature) -> BoxFuture<'_, Result<(), SignerError>> {
+        Box::pin(self.record_signature(permit, signature))
+    }
+
+    fn prune(&self, finalized: Slot) -> BoxFuture<'_, Result<u64, SignerError>> {
+        Box::pin(self.prune(finalized))
+    }
+
+    fn close(&self) -> BoxFuture<'_, ()> {
+        Box::pin(self.close())
     }
 }

@@ -62,7 +62,7 @@ pub(crate) async fn interrupt_while_it_hangs(stops: usize) -> Result<Times> {
     SlashingProtection::init(dir.path(), domain)?;
     let protection = SlashingProtection::open(dir.path(), domain, StoreOptions::default())?;
     let asked = Arc::new(Notify::new());
-    let signer = ValidatorSigner::owning(protection, Arc::new(Silent(Arc::clone(&asked))));
+    let signer = ValidatorSigner::owning(Arc::new(protection), Arc::new(Silent(Arc::clone(&asked))));
     signer.start()?;
     let signing = Signing { signer, slot: AtomicU64::new(0) };
     let config = EngineConfig { poll_interval: std::time::Duration::from_millis(500) };

@@ -95,7 +95,7 @@ fn signer(chain: &Chain, store: &std::path::Path, holds: impl Fn(&Address) -> bo
     let domain = Domain { l1_chain_id: chain.addresses.l1_chain_id, rollup: chain.addresses.rollup };
     SlashingProtection::init(store, domain).expect("an empty directory");
     let protection = SlashingProtection::open(store, domain, StoreOptions::default()).expect("it was made");
-    let signer = ValidatorSigner::owning(protection, Arc::new(keys));
+    let signer = ValidatorSigner::owning(Arc::new(protection), Arc::new(keys));
     signer.start().expect("it is open");
     signer
 }

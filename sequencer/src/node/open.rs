@@ -285,7 +285,7 @@ impl Ground<'_> {
         let far_future = FarFutureGuard { times: *self.view.times(), clock: self.clock.clone(), slots_ahead: 2 };
         let options = StoreOptions { far_future: Some(far_future), ..StoreOptions::default() };
         let protection = SlashingProtection::open(&dir, domain, options)?;
-        Ok(ValidatorSigner::owning(protection, Arc::new(keys)))
+        Ok(ValidatorSigner::owning(Arc::new(protection), Arc::new(keys)))
     }
 
     /// What lands the L1 transactions of the slots.

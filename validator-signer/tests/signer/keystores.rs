@@ -34,7 +34,7 @@ async fn a_created_key_signs_once_it_is_loaded_from_its_file() {
     let key = created(dir.path());
     assert_eq!(fs::metadata(&key.path).unwrap().permissions().mode() & 0o777, 0o600);
     let keys = LocalKeys::from_file(&key.path, &password()).unwrap();
-    let signer = ValidatorSigner::owning(place.open(), Arc::new(keys));
+    let signer = ValidatorSigner::owning(Arc::new(place.open()), Arc::new(keys));
     assert_eq!(signer.addresses(), [key.address]);
     signer.start().unwrap();
     let duty = Duty { validator: key.address, slot: Slot(1), kind: DutyKind::Attestation };

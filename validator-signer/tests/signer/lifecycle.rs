@@ -10,7 +10,7 @@ use crate::support::{Place, RecordingKeys, attestation, digest, open};
 #[tokio::test]
 async fn nothing_is_signed_before_the_start_or_after_a_stop() {
     let (place, keys) = (Place::new(), RecordingKeys::new());
-    let signer = ValidatorSigner::owning(place.open(), keys.clone());
+    let signer = ValidatorSigner::owning(Arc::new(place.open()), keys.clone());
     for _ in 0..2 {
         let refused = signer.sign(attestation(0, 1), digest(1)).await;
         assert!(matches!(refused, Err(SignerError::Stopped)));
@@ -168,7 +168,7 @@ async fn dropping_a_signer_frees_the_directory_without_a_close() {
             opened => break opened.unwrap(),
         }
     };
-    let again = ValidatorSigner::owning(store, keys.clone());
+    let again = ValidatorSigner::owning(Arc::new(store), keys.clone());
     again.start().unwrap();
     assert_eq!(again.sign(attestation(0, 1), digest(1)).await.unwrap(), signature);
     assert_eq!(keys.asked(attestation(0, 1)).len(), 1, "its last signature was kept");

@@ -4,6 +4,7 @@ use std::io::{BufRead, BufReader, Lines};
 use std::os::unix::process::ExitStatusExt;
 use std::path::Path;
 use std::process::{Child, ChildStdout, Command, ExitStatus, Stdio};
+use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 
 use fermata_validator_signer::{NotSafe, SignerError, ValidatorSigner};
@@ -75,7 +76,7 @@ async fn the_body_of_a_child() {
     let store = open(Path::new(&std::env::var(STORE).unwrap())).unwrap();
     println!("child: open");
     if role == format!("{:?}", Role::SignOnce) {
-        let signer = ValidatorSigner::owning(store, RecordingKeys::new());
+        let signer = ValidatorSigner::owning(Arc::new(store), RecordingKeys::new());
         signer.start().unwrap();
         signer.sign(attestation(0, 1), digest(1)).await.unwrap();
         println!("child: signed");

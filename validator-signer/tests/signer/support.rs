@@ -44,7 +44,7 @@ impl Place {
     }
 
     pub(crate) fn signer(&self, keys: &Arc<RecordingKeys>) -> ValidatorSigner {
-        let signer = ValidatorSigner::owning(self.open(), keys.clone());
+        let signer = ValidatorSigner::owning(Arc::new(self.open()), keys.clone());
         signer.start().unwrap();
         signer
     }

@@ -1,5 +1,7 @@
 //! Who may sign what, and what a signature is over.
 
+use std::sync::Arc;
+
 use alloy::primitives::{Address, B256, Bytes, I256, U256};
 use alloy::signers::SignerSync as _;
 use alloy::signers::local::PrivateKeySigner;
@@ -94,7 +96,7 @@ async fn the_signer_signs_one_content_a_duty_and_what_it_signs_is_recovered() {
     SlashingProtection::init(&store, DOMAIN).expect("a fresh store");
     let protection = SlashingProtection::open(&store, DOMAIN, StoreOptions::default()).expect("it opens");
     let keys = LocalKeys::from_signers([ours]).expect("one key");
-    let signer = ValidatorSigner::owning(protection, std::sync::Arc::new(keys));
+    let signer = ValidatorSigner::owning(Arc::new(protection), Arc::new(keys));
     signer.start().expect("it starts");
 
     let block = Signed::sign(proposed_block(), validator, &signer, &DOMAIN).await.expect("its duty is new");

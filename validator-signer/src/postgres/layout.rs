@@ -1,0 +1,79 @@
+//! Whether the schema in the database is a store, and which; and making one.
+
+use alloy::primitives::{Address, FixedBytes};
+use alloy::signers::k256::elliptic_curve::rand_core::{OsRng, RngCore as _};
+use tokio_postgres::Client;
+
+use super::session::ServerError;
+use super::statements::{PRESENT, SCHEMA_VERSION, create};
+use crate::Domain;
+
+/// What stands in the way of opening a store, or of making one.
+#[derive(Debug, thiserror::Error)]
+pub(super) enum Misfit {
+    #[error("there is no store")]
+    Absent,
+    #[error("there is a schema of that name already")]
+    Present,
+    #[error("another schema version")]
+    Version(u32),
+    #[error("another rollup")]
+    OtherDomain(Domain),
+    #[error("{0}")]
+    Damaged(String),
+    #[error(transparent)]
+    Server(#[from] ServerError),
+}
+
+impl From<tokio_postgres::Error> for Misfit {
+    fn from(error: tokio_postgres::Error) -> Self {
+        Self::Server(error.into())
+    }
+}
+
+/// Makes the tables of an empty store for `domain`, all or nothing. An existing schema is left as it is, whatever it holds.
+pub(super) async fn create_store(client: &mut Client, schema: &str, domain: Domain) -> Result<(), Misfit> {
+    let transaction = client.transaction().await?;
+    let present: bool = transaction.query_one(PRESENT, &[&schema]).await?.try_get(0)?;
+    if present {
+        return Err(Misfit::Present);
+    }
+    transaction.batch_execute(&create(schema)).await?;
+    let mut store_id = [0; 16];
+    OsRng.fill_bytes(&mut store_id);
+    transaction
+        .execute(
+            "INSERT INTO store (schema_version, store_id, l1_chain_id, rollup) VALUES ($1, $2, $3, $4)",
+            &[&SCHEMA_VERSION, &store_id.as_slice(), &domain.l1_chain_id.to_string(), &domain.rollup.as_slice()],
+        )
+        .await?;
+    Ok(transaction.commit().await?)
+}
+
+/// Checks that the schema is a store that this program reads, for `wanted`; gives its identity.
+pub(super) async fn check_store(client: &Client, schema: &str, wanted: Domain) -> Result<FixedBytes<16>, Misfit> {
+    let row = client.query_one(PRESENT, &[&schema]).await?;
+    let (has_schema, has_store): (bool, bool) = (row.try_get(0)?, row.try_get(1)?);
+    match (has_schema, has_store) {
+        (false, _) => return Err(Misfit::Absent),
+        (true, false) => return Err(Misfit::Damaged("its table `store` is missing".to_owned())),
+        (true, true) => {}
+    }
+    // Alone, before all else: another version may have other columns.
+    let Some(row) = client.query_opt("SELECT schema_version FROM store", &[]).await? else {
+        return Err(Misfit::Damaged("its table `store` is empty".to_owned()));
+    };
+    let found: i32 = row.try_get(0)?;
+    if found != SCHEMA_VERSION {
+        return Err(Misfit::Version(u32::try_from(found).unwrap_or_default()));
+    }
+    let row = client.query_one("SELECT store_id, l1_chain_id, rollup FROM store", &[]).await?;
+    let (id, chain, rollup): (&[u8], &str, &[u8]) = (row.try_get(0)?, row.try_get(1)?, row.try_get(2)?);
+    let l1_chain_id = chain.parse().map_err(|_| Misfit::Damaged(format!("its chain id is {chain:?}")))?;
+    let rollup = Address::try_from(rollup).map_err(|_| Misfit::Damaged("its rollup is no address".to_owned()))?;
+    let found = Domain { l1_chain_id, rollup };
+    if found != wanted {
+        return Err(Misfit::OtherDomain(found));
+    }
+    FixedBytes::try_from(id).map_err(|_| Misfit::Damaged("its id has a wrong length".to_owned()))
+}

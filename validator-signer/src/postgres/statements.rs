@@ -1,0 +1,165 @@
+//! Every statement the store sends, and the tables they work on.
+//!
+//! Records are keyed by the bytes of the duty, slot first, as on disk. A *room* is a (validator, kind): what one mark
+//! counts for. Whoever moves a mark takes the `marks` table in EXCLUSIVE mode and raises `marks_version`; whoever records a
+//! duty takes it in ROW SHARE mode first, and records only if the version is still the one it judged by. The two modes shut
+//! each other out, and the statement after the lock sees what the mark's mover committed: a duty that was pruned cannot
+//! come back under a snapshot from before.
+
+use tokio_postgres::{Client, Error, Statement};
+
+/// Version of the tables below.
+pub(super) const SCHEMA_VERSION: i32 = 1;
+
+/// Makes the tables of a new store in the schema `name`, all within one transaction.
+pub(super) fn create(name: &str) -> String {
+    format!(
+        "CREATE SCHEMA {name};
+        CREATE TABLE {name}.store (
+            only_row boolean PRIMARY KEY DEFAULT true CHECK (only_row),
+            schema_version integer NOT NULL,
+            store_id bytea NOT NULL CHECK (octet_length(store_id) = 16),
+            l1_chain_id text NOT NULL,
+            rollup bytea NOT NULL CHECK (octet_length(rollup) = 20),
+            marks_version bigint NOT NULL DEFAULT 1,
+            floor bytea CHECK (octet_length(floor) = 8),
+            created_at timestamptz NOT NULL DEFAULT clock_timestamp()
+        );
+        CREATE TABLE {name}.marks (
+            room bytea PRIMARY KEY,
+            low bytea NOT NULL CHECK (octet_length(low) = 8),
+            moved_at timestamptz NOT NULL DEFAULT clock_timestamp()
+        );
+        CREATE TABLE {name}.duties (
+            key bytea PRIMARY KEY,
+            room bytea NOT NULL,
+            state text NOT NULL DEFAULT 'pinned' CHECK (state IN ('pinned', 'signed')),
+            digest bytea NOT NULL CHECK (octet_length(digest) = 32),
+            signature bytea CHECK (octet_length(signature) = 65),
+            owner text NOT NULL,
+            fence bigint NOT NULL DEFAULT 1,
+            attempt bytea NOT NULL CHECK (octet_length(attempt) = 16),
+            pinned_at timestamptz NOT NULL DEFAULT clock_timestamp(),
+            signed_at timestamptz,
+            CHECK ((state = 'signed') = (signature IS NOT NULL))
+        ) WITH (fillfactor = 80);"
+    )
+}
+
+/// The settings of a session, and what it must not run without. `synchronous_commit` is raised, never lowered. A plan made
+/// while the tables were empty would read all of them later, hence no sequential scans.
+pub(super) const SETTINGS: &str = "
+    SET statement_timeout = '2s';
+    SET lock_timeout = '500ms';
+    SET idle_in_transaction_session_timeout = '2s';
+    SET default_transaction_isolation = 'read committed';
+    SET enable_seqscan = off;
+    SELECT set_config('synchronous_commit', CASE current_setting('synchronous_commit')
+        WHEN 'remote_apply' THEN 'remote_apply' ELSE 'on' END, false);";
+
+/// Whether the server keeps what it confirms.
+pub(super) const DURABILITY: &str = "SELECT current_setting('fsync') = 'on', pg_is_in_recovery()";
+
+/// Who the server is, the timeline it writes, and how far its log is on disk.
+pub(super) const IDENTITY: &str = "SELECT
+    (SELECT system_identifier FROM pg_control_system()),
+    ('x' || substring(pg_walfile_name(pg_current_wal_flush_lsn()) for 8))::bit(32)::bigint,
+    (pg_current_wal_flush_lsn() - '0/0'::pg_lsn)::bigint";
+
+/// Whether the schema $1 exists, and whether the table `store` does in it.
+pub(super) const PRESENT: &str =
+    "SELECT to_regnamespace($1) IS NOT NULL, to_regclass($1 || '.store') IS NOT NULL";
+
+/// The transaction of a batch, before and after its statements. The wait for the disks of a commit has no limit here: a
+/// server that gives a wait for its standbys up says "committed", which is not what the standbys say.
+pub(super) const BEGIN_RECORDING: &str = "BEGIN; LOCK TABLE marks IN ROW SHARE MODE";
+pub(super) const BEGIN_MOVING_MARKS: &str = "BEGIN; LOCK TABLE marks IN EXCLUSIVE MODE";
+pub(super) const UNLIMITED: &str = "SET LOCAL statement_timeout = 0";
+pub(super) const COMMIT: &str = "COMMIT";
+pub(super) const ROLLBACK: &str = "ROLLBACK";
+
+const FLUSHED: &str = "SELECT (pg_current_wal_flush_lsn() - '0/0'::pg_lsn)::bigint";
+
+const MARKS: &str = "SELECT s.marks_version, s.floor, m.room, m.low FROM store s LEFT JOIN marks m ON true";
+
+/// Refuses every slot up to $1 to everybody. GREATEST passes over a null.
+pub(super) const RAISE_FLOOR: &str =
+    "UPDATE store SET floor = GREATEST(floor, $1::bytea), marks_version = marks_version + 1";
+
+/// Records what nobody has recorded, unless a mark has moved or the slot is sealed; answers with what it recorded.
+const INSERT: &str = "
+    INSERT INTO duties (key, room, digest, attempt, owner)
+    SELECT w.key, w.room, w.digest, w.attempt, $6
+    FROM unnest($1::bytea[], $2::bytea[], $3::bytea[], $4::bytea[], $5::bytea[]) AS w (key, room, digest, attempt, seal)
+    WHERE (SELECT marks_version FROM store) = $7
+      AND (SELECT true FROM duties s WHERE s.key = w.seal) IS NULL
+    ON CONFLICT (key) DO NOTHING
+    RETURNING attempt";
+
+/// What is on record; a statement of its own, so that it sees what the insert lost against.
+const READ: &str = "
+    SELECT (SELECT marks_version FROM store), d.key, d.digest, d.signature, d.owner, d.fence, d.attempt,
+        GREATEST(extract(epoch FROM clock_timestamp() - d.pinned_at), 0)::float8
+    FROM (VALUES (true)) AS always (present) LEFT JOIN duties d ON d.key = ANY($1::bytea[])";
+
+/// Takes pins over that are this node's own or have grown old, if nothing about them has changed since they were read.
+const TAKE_OVER: &str = "
+    UPDATE duties d SET fence = d.fence + 1, owner = $5, attempt = w.attempt, pinned_at = clock_timestamp()
+    FROM unnest($1::bytea[], $2::bytea[], $3::bigint[], $4::bytea[]) AS w (key, digest, fence, attempt)
+    WHERE d.key = w.key AND d.digest = w.digest AND d.fence = w.fence AND d.state = 'pinned'
+      AND (d.owner = $5 OR clock_timestamp() - d.pinned_at >= make_interval(secs => $6))
+      AND (SELECT marks_version FROM store) = $7
+    RETURNING d.attempt, d.fence";
+
+const SIGN: &str = "
+    UPDATE duties d SET state = 'signed', signature = w.signature, signed_at = clock_timestamp()
+    FROM unnest($1::bytea[], $2::bytea[], $3::bytea[], $4::bigint[]) AS w (key, digest, signature, fence)
+    WHERE d.key = w.key AND d.digest = w.digest AND d.fence = w.fence AND d.state = 'pinned'";
+
+const ROOMS_BELOW: &str = "SELECT DISTINCT room FROM duties WHERE key < $1";
+
+const RAISE_MARKS: &str = "
+    INSERT INTO marks (room, low) SELECT room, $2 FROM unnest($1::bytea[]) AS r (room)
+    ON CONFLICT (room) DO UPDATE SET low = GREATEST(marks.low, EXCLUDED.low), moved_at = clock_timestamp()";
+
+const NEXT_MARKS_VERSION: &str = "UPDATE store SET marks_version = marks_version + 1";
+
+/// Removes a piece of what lies below both $1 and the mark of its room.
+const DELETE: &str = "
+    DELETE FROM duties WHERE key IN (
+        SELECT d.key FROM duties d JOIN marks m ON m.room = d.room
+        WHERE d.key < $1 AND substring(d.key FOR 8) <= m.low LIMIT $2)";
+
+/// The statements of a session, prepared.
+#[derive(Clone)]
+pub(super) struct Statements {
+    pub(super) flushed: Statement,
+    pub(super) marks: Statement,
+    pub(super) insert: Statement,
+    pub(super) read: Statement,
+    pub(super) take_over: Statement,
+    pub(super) sign: Statement,
+    pub(super) rooms_below: Statement,
+    pub(super) raise_marks: Statement,
+    pub(super) next_marks_version: Statement,
+    pub(super) delete: Statement,
+}
+
+impl Statements {
+    /// # Errors
+    /// What the server said.
+    pub(super) async fn prepare(client: &Client) -> Result<Self, Error> {
+        Ok(Self {
+            flushed: client.prepare(FLUSHED).await?,
+            marks: client.prepare(MARKS).await?,
+            insert: client.prepare(INSERT).await?,
+            read: client.prepare(READ).await?,
+            take_over: client.prepare(TAKE_OVER).await?,
+            sign: client.prepare(SIGN).await?,
+            rooms_below: client.prepare(ROOMS_BELOW).await?,
+            raise_marks: client.prepare(RAISE_MARKS).await?,
+            next_marks_version: client.prepare(NEXT_MARKS_VERSION).await?,
+            delete: client.prepare(DELETE).await?,
+        })
+    }
+}
