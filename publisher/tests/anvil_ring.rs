@@ -123,6 +123,33 @@ async fn what_expired_in_the_pool_is_cancelled_and_its_account_is_usable_afterwa
 }
 
 #[tokio::test]
+async fn what_expired_in_the_pool_is_replaced_by_the_next_of_its_type_with_its_nonce() {
+    let (anvil, dir) = (TestAnvil::start(1).await, tempfile::tempdir().unwrap());
+    let manager = anvil.started(dir.path(), 1).await;
+    let stale = Sending::begin(&manager, propose(&anvil, "propose"));
+    anvil.until_pooled(1).await;
+    let hash = manager.status().await.unwrap().accounts[0].in_flight[0].hashes[0];
+    let opens = anvil.head().timestamp.0 + 7 * SLOT;
+    let next = L1Request {
+        gas_limit: Some(100_000),
+        not_before: L1Timestamp(opens),
+        deadline: L1Timestamp(opens + 6 * SLOT),
+        ..propose(&anvil, "propose the next")
+    };
+    let next = Sending::begin(&manager, next);
+    // Its bid does not pay for this block: it stays in the pool past its deadline.
+    let _: serde_json::Value = anvil.request("anvil_setNextBlockBaseFeePerGas", json!(["0xba43b7400"])).await;
+    anvil.mine_at(opens).await;
+    assert_eq!(stale.outcome().await, Outcome::Expired);
+    // What the pool has ready now is the replacement: the price of this block leaves the first bid out.
+    anvil.until_pooled(1).await;
+    anvil.mine().await;
+    let landed = mined(next.outcome().await);
+    assert_eq!((landed.succeeded, anvil.nonce(signer(0).address()).await), (true, 1), "one transaction in all");
+    assert_ne!(landed.tx_hash, hash);
+}
+
+#[tokio::test]
 async fn a_stop_in_flight_and_a_start_leave_exactly_one_transaction_on_the_chain() {
     let (anvil, dir) = (TestAnvil::start(1).await, tempfile::tempdir().unwrap());
     let manager = anvil.started(dir.path(), 1).await;

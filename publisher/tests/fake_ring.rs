@@ -179,6 +179,30 @@ async fn an_expired_blob_transaction_is_cancelled_by_the_pools_rule_and_its_acco
 }
 
 #[tokio::test(start_paused = true)]
+async fn the_next_blob_transaction_takes_the_nonce_of_one_that_expired_by_the_pools_rule() {
+    let (fake, dir) = (FakeL1::new(), tempfile::tempdir().unwrap());
+    let manager = started(&fake, dir.path(), 1).await;
+    let sending = Sending::begin(&manager, blob_soon("propose"));
+    fake.until_called(SEND, 1).await;
+    let opens = L1Timestamp(GENESIS + 6 * ETHEREUM_SLOT);
+    let next = L1Request { not_before: opens, deadline: L1Timestamp(opens.0 + 99), ..blob_soon("propose the next") };
+    let next = Sending::begin(&manager, next);
+    for _ in 0..6 {
+        fake.mine_empty();
+        tokio::task::yield_now().await;
+    }
+    assert_eq!(sending.outcome().await, Outcome::Expired);
+    fake.until_called(SEND, 2).await;
+    let (original, pooled) = (fake.broadcasts()[0].clone(), fake.pool());
+    assert_eq!((pooled.len(), pooled[0].tx.nonce()), (1, 0), "it has not replaced the original");
+    assert_ne!(pooled[0].hash(), original.hash());
+    fake.mine();
+    mined(next.outcome().await);
+    assert_eq!(fake.mined().len(), 1);
+    assert_eq!(fake.broadcasts().len(), 2, "nothing was cancelled");
+}
+
+#[tokio::test(start_paused = true)]
 async fn a_transaction_that_wins_against_its_cancel_is_recorded_as_included() {
     let (fake, dir) = (FakeL1::new(), tempfile::tempdir().unwrap());
     let manager = started(&fake, dir.path(), 1).await;

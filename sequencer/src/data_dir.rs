@@ -136,7 +136,7 @@ impl DataDir {
     /// Directory of the slashing-protection store.
     #[must_use]
     pub fn signer(&self) -> PathBuf {
-        self.root.join("signer")
+        signer_dir(&self.root)
     }
 
     /// Directory of the publisher's store.
@@ -182,6 +182,11 @@ pub fn holder(root: &Path) -> Option<u32> {
         Ok(()) | Err(rustix::io::Errno::PERM) => Some(pid),
         Err(_) => None,
     }
+}
+
+/// Directory of the slashing-protection store in the data directory `root`.
+pub(crate) fn signer_dir(root: &Path) -> PathBuf {
+    root.join("signer")
 }
 
 fn make_dir(path: &Path) -> Result<(), DataDirError> {

@@ -4,7 +4,8 @@ use std::process::ExitCode;
 
 use clap::{CommandFactory as _, Parser, Subcommand};
 use fermata_sequencer::cli::{
-    ConfigCommand, Console, DeployArgs, DevArgs, DoctorArgs, Failure, Form, NodeArgs, VerbCommand, run_dev, run_node,
+    ConfigCommand, Console, DeployArgs, DevArgs, DoctorArgs, Failure, Form, NodeArgs, ProtectionCommand, VerbCommand,
+    run_dev, run_node,
 };
 
 /// A rollup sequencer that can be stopped, drained, restarted, warped, crashed and closed.
@@ -51,6 +52,9 @@ enum Command {
     /// Check, before a node is started and without changing anything, what it needs: L1, contract, keys, funds, disk.
     #[command(after_help = "Example:\n  fermata doctor --config fermata.toml\n\nExit code 39: a check failed.")]
     Doctor(Box<DoctorArgs>),
+    /// Look after a signing store that no process uses.
+    #[command(subcommand)]
+    Protection(ProtectionCommand),
     /// Print completions for a shell.
     #[command(after_help = "Example:\n  fermata completions bash > /etc/bash_completion.d/fermata")]
     Completions {
@@ -88,6 +92,7 @@ async fn carry_out(command: Command, console: &mut Console) -> u8 {
         Command::Deploy(args) => return args.run(console).await,
         Command::Config(command) => return command.run(console).await,
         Command::Doctor(args) => return args.run(console).await,
+        Command::Protection(command) => return command.run(console),
         Command::Completions { shell } => {
             clap_complete::generate(shell, &mut Cli::command(), "fermata", &mut std::io::stdout());
             return 0;

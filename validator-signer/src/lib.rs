@@ -27,5 +27,5 @@ pub use not_safe::NotSafe;
 pub use permit::{Reservation, Safe, SigningPermit};
 pub use protection::Protection;
 pub use signer::ValidatorSigner;
-pub use store::{FarFutureGuard, SlashingProtection, StoreOptions};
+pub use store::{FarFutureGuard, KindSurvey, MarksSurvey, SlashingProtection, StoreOptions, StoreSurvey};
 pub use v3_file::{CreatedKey, Password, create_keystore};

@@ -1,9 +1,10 @@
 //! What is kept of a validator's duties beyond its records.
 
 use fermata_primitives::Slot;
+use serde::{Deserialize, Serialize};
 
 /// The marks of one validator and kind. Each only ever moves to where it refuses more.
-#[derive(Clone, Copy, PartialEq, Eq, Default, Debug)]
+#[derive(Clone, Copy, PartialEq, Eq, Default, Debug, Serialize, Deserialize)]
 pub struct Marks {
     /// Highest slot that is refused, since its records may be gone: pruned, imported as a mark, or handed over.
     pub low: Option<Slot>,

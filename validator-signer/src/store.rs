@@ -12,6 +12,7 @@ mod ledger;
 mod lock;
 mod manifest;
 mod record;
+mod scan;
 mod writer;
 
 use std::path::{Path, PathBuf};
@@ -26,6 +27,7 @@ use ledger::{Ledger, Wanted};
 use lock::OwnerLock;
 use manifest::Manifest;
 use record::Record;
+pub use scan::{KindSurvey, MarksSurvey, StoreSurvey};
 use writer::{Owned, Prune, Request, Reserve, Writer};
 
 use crate::{Domain, Duty, NotSafe, Protection, Safe, SignerError, SigningPermit};
@@ -100,12 +102,12 @@ impl SlashingProtection {
     /// [`SignerError::OtherDomain`], [`SignerError::Damaged`] (also when the database is missing or empty where its
     /// manifest says it was), [`SignerError::Database`], [`SignerError::Io`]. None of them changes the store.
     pub fn open(dir: &Path, domain: Domain, options: StoreOptions) -> Result<Self, SignerError> {
-        if !Manifest::path(dir).exists() && !dir.join(DATA_FILE).exists() {
-            return Err(SignerError::NotInitialised { path: dir.to_owned() });
-        }
+        expect_store(dir)?;
         let lock = OwnerLock::take(dir)?;
-        let manifest = Manifest::read(dir, domain)?;
-        let ledger = Ledger::new(Environment::open(dir, &manifest, options.map_bytes)?);
+        let manifest = Manifest::read_for(dir, domain)?;
+        let environment = Environment::open(dir, &manifest, options.map_bytes)?;
+        scan::survey(dir, &environment, &manifest)?;
+        let ledger = Ledger::new(environment);
         let (queue, requests) = mpsc::channel(options.queue.max(1));
         let (closing, closed) = watch::channel(());
         let owned = Owned { ledger, lock, closed: closing, path: dir.to_owned() };
@@ -116,6 +118,20 @@ impl SlashingProtection {
             .map_err(|source| SignerError::Io { action: "start the thread of", path: dir.to_owned(), source })?;
         let StoreOptions { keep_slots, far_future, .. } = options;
         Ok(Self { dir: dir.to_owned(), domain, keep_slots, far_future, queue, closed })
+    }
+
+    /// Reads all of the store at `dir`, whichever rollup it is for, and changes nothing in it. Nobody else may have it open.
+    ///
+    /// # Errors
+    /// As [`open`](Self::open), but for [`SignerError::OtherDomain`].
+    pub fn verify(dir: &Path) -> Result<StoreSurvey, SignerError> {
+        expect_store(dir)?;
+        let _lock = OwnerLock::take(dir)?;
+        let manifest = Manifest::read(dir)?;
+        let environment = Environment::open(dir, &manifest, StoreOptions::default().map_bytes)?;
+        let survey = scan::survey(dir, &environment, &manifest);
+        environment.close();
+        survey
     }
 
     /// The rollup this store protects keys for.
@@ -261,5 +277,15 @@ impl Protection for SlashingProtection {
 
     fn close(&self) -> BoxFuture<'_, ()> {
         Box::pin(self.close())
+    }
+}
+
+/// # Errors
+/// [`SignerError::NotInitialised`] where there is not even part of a store.
+fn expect_store(dir: &Path) -> Result<(), SignerError> {
+    if Manifest::path(dir).exists() || dir.join(DATA_FILE).exists() {
+        Ok(())
+    } else {
+        Err(SignerError::NotInitialised { path: dir.to_owned() })
     }
 }

@@ -74,7 +74,8 @@ fn sent_twice(sent: &[Broadcast], times: &SlotTimes) -> Vec<String> {
     let mut last: BTreeMap<(Address, u64), &Broadcast> = BTreeMap::new();
     for broadcast in sent.iter().filter(|broadcast| !broadcast.is_cancel) {
         let before = last.insert((broadcast.account, broadcast.nonce), broadcast);
-        if let Some(other) = before.filter(|other| other.call != broadcast.call && broadcast.at < expires(other, times)) {
+        if let Some(other) = before.filter(|other| other.call != broadcast.call && broadcast.at < expires(other, times))
+        {
             twice.push(format!("nonce {} with {} and {}", broadcast.nonce, other.hash, broadcast.hash));
         }
     }

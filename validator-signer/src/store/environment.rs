@@ -9,9 +9,7 @@ use heed::types::Bytes;
 use heed::{Database, Env, EnvOpenOptions, RoTxn};
 
 use super::manifest::Manifest;
-use super::record::Record;
-use crate::duty::Duty;
-use crate::{Marks, SignerError};
+use crate::SignerError;
 
 pub(super) const DATA_FILE: &str = "data.mdb";
 /// Map sizes are whole multiples of this, which every page size divides.
@@ -62,7 +60,8 @@ impl Environment {
         sync_dir(dir)
     }
 
-    /// Opens the environment and reads all of it: whatever is wrong is found before anything is signed.
+    /// Opens the environment that `manifest` was written for. Its records are not looked at; [`survey`](super::scan::survey)
+    /// does that.
     ///
     /// # Errors
     /// [`SignerError::Damaged`] names what is wrong; [`SignerError::Database`], [`SignerError::Io`].
@@ -78,14 +77,14 @@ impl Environment {
         }
         let duties = table(dir, &env, &txn, DUTIES)?;
         let marks = table(dir, &env, &txn, MARKS)?;
-        scan(dir, &txn, duties, |key, value| {
-            Duty::from_key(key).ok_or("a record has a key that no duty has")?;
-            Record::decode(key, value).map(drop)
-        })?;
-        scan(dir, &txn, marks, |key, value| Marks::decode(key, value).map(drop))?;
         // The handles above last only if the transaction that opened them ends well.
         txn.commit().map_err(|error| unreadable(dir, error))?;
         Ok(Self { env, duties, marks, data })
+    }
+
+    /// Transactions that were ever committed. LMDB counts them in the page that makes each of them durable.
+    pub(super) fn commits(&self) -> u64 {
+        self.env.info().last_txn_id as u64
     }
 
     /// Keeps the file longer than LMDB's pages reach, written in advance: a commit then changes no file length, a full
@@ -164,37 +163,12 @@ fn table(dir: &Path, env: &Env, txn: &RoTxn<'_>, name: &str) -> Result<Table, Si
     table.ok_or_else(|| damaged(dir, &format!("its table {name} is missing: it was emptied or replaced")))
 }
 
-/// Reads a whole table: rows ascend, there are as many as the table says, and each is what it should be.
-fn scan(
-    dir: &Path,
-    txn: &RoTxn<'_>,
-    table: Table,
-    check: impl Fn(&[u8], &[u8]) -> Result<(), &'static str>,
-) -> Result<(), SignerError> {
-    let mut rows = 0;
-    let mut last: Option<&[u8]> = None;
-    for row in table.iter(txn).map_err(|error| unreadable(dir, error))? {
-        let (key, value) = row.map_err(|error| unreadable(dir, error))?;
-        if last.is_some_and(|last| last >= key) {
-            return Err(damaged(dir, "its rows are out of order"));
-        }
-        check(key, value).map_err(|what| damaged(dir, what))?;
-        last = Some(key);
-        rows += 1;
-    }
-    let expected = table.len(txn).map_err(|error| unreadable(dir, error))?;
-    if rows != expected {
-        return Err(damaged(dir, &format!("{rows} rows can be read of {expected}")));
-    }
-    Ok(())
-}
-
-fn damaged(dir: &Path, what: &str) -> SignerError {
+pub(super) fn damaged(dir: &Path, what: &str) -> SignerError {
     SignerError::Damaged { path: dir.join(DATA_FILE), what: what.to_owned() }
 }
 
 /// An LMDB error while opening: damage where the file is at fault.
-fn unreadable(dir: &Path, source: heed::Error) -> SignerError {
+pub(super) fn unreadable(dir: &Path, source: heed::Error) -> SignerError {
     use heed::MdbError::{Corrupted, Incompatible, Invalid, PageNotFound, VersionMismatch};
     match source {
         heed::Error::Mdb(Corrupted | Incompatible | Invalid | PageNotFound | VersionMismatch) => {

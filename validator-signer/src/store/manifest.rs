@@ -34,9 +34,18 @@ impl Manifest {
     }
 
     /// # Errors
-    /// [`SignerError::Damaged`] when there is no manifest or it is none, [`SignerError::NewerSchema`],
-    /// [`SignerError::OtherDomain`], [`SignerError::Io`].
-    pub(super) fn read(dir: &Path, wanted: Domain) -> Result<Self, SignerError> {
+    /// As [`read`](Self::read), and [`SignerError::OtherDomain`].
+    pub(super) fn read_for(dir: &Path, wanted: Domain) -> Result<Self, SignerError> {
+        let manifest = Self::read(dir)?;
+        if manifest.domain != wanted {
+            return Err(SignerError::OtherDomain { path: Self::path(dir), found: manifest.domain, wanted });
+        }
+        Ok(manifest)
+    }
+
+    /// # Errors
+    /// [`SignerError::Damaged`] when there is no manifest or it is none, [`SignerError::NewerSchema`], [`SignerError::Io`].
+    pub(super) fn read(dir: &Path) -> Result<Self, SignerError> {
         let path = Self::path(dir);
         let text = match std::fs::read(&path) {
             Ok(text) => text,
@@ -53,11 +62,7 @@ impl Manifest {
         if found == 0 {
             return Err(SignerError::Damaged { path, what: "there is no schema 0".to_owned() });
         }
-        let manifest: Self = serde_json::from_slice(&text).map_err(damaged)?;
-        if manifest.domain != wanted {
-            return Err(SignerError::OtherDomain { path, found: manifest.domain, wanted });
-        }
-        Ok(manifest)
+        serde_json::from_slice(&text).map_err(damaged)
     }
 
     /// Writes the manifest and makes it durable.

@@ -54,6 +54,12 @@ pub(super) fn marks_key(validator: Address, kind: DutyKind) -> MarksKey {
     key
 }
 
+/// The validator and the kind whose marks a key stands for; `None` for bytes that are no such key.
+pub(super) fn from_marks_key(key: &[u8]) -> Option<(Address, DutyKind)> {
+    let key: &MarksKey = key.try_into().ok()?;
+    Some((Address::from_slice(&key[..20]), DutyKind::from_code(key[20], 0)?))
+}
+
 impl Marks {
     pub(super) fn encode(&self, key: &[u8]) -> [u8; MARKS_LEN] {
         let mut bytes = [0; MARKS_LEN];

@@ -32,11 +32,16 @@ fn places_of(needle: &[u8], file: &Path) -> Vec<u64> {
 }
 
 fn spoil(place: &Place) {
+    spoil_digest(place, 0x5a);
+}
+
+/// Changes a byte of each record with that digest.
+fn spoil_digest(place: &Place, byte: u8) {
     let file = File::options().write(true).open(place.data_file()).unwrap();
-    let places = places_of(digest(0x5a).as_slice(), &place.data_file());
+    let places = places_of(digest(byte).as_slice(), &place.data_file());
     assert!(!places.is_empty());
     for at in places {
-        file.write_all_at(&[0x5b], at).unwrap();
+        file.write_all_at(&[!byte], at).unwrap();
     }
     file.sync_all().unwrap();
 }
@@ -157,4 +162,40 @@ async fn a_store_of_another_rollup_is_refused_and_unchanged() {
     let store = place.open();
     assert!(matches!(store.reserve(attestation(0, 1), digest(0x5a)).await, Ok(Safe::Resume(_))));
     store.close().await;
+}
+
+#[tokio::test]
+async fn a_look_at_a_store_tells_what_is_in_it_and_changes_nothing() {
+    let place = Place::new();
+    let store = place.open();
+    let wanted = [(attestation(0, 3), digest(1)), (attestation(1, 7), digest(1))];
+    let mut permits = Vec::new();
+    for answer in store.reserve_many(&wanted).await {
+        let Ok(Safe::Granted(reservation)) = answer else { panic!("{answer:?}") };
+        permits.push(reservation.into_permit());
+    }
+    let signature = alloy::primitives::Signature::test_signature();
+    store.record_signature(permits.remove(0), signature).await.unwrap();
+    assert!(matches!(SlashingProtection::verify(&place.store), Err(SignerError::HeldByAnother { .. })));
+    store.prune(fermata_primitives::Slot(3)).await.unwrap();
+    store.close().await;
+
+    let before = fs::read(place.data_file()).unwrap();
+    let survey = SlashingProtection::verify(&place.store).unwrap();
+    assert_eq!(fs::read(place.data_file()).unwrap(), before);
+    assert_eq!(survey.domain, DOMAIN);
+    assert_eq!(survey.highest(), Some(fermata_primitives::Slot(7)));
+    let kind = survey.kinds["attestation"];
+    assert_eq!((survey.kinds.len(), kind.pinned, kind.signed, kind.highest.0), (1, 1, 0, 7));
+    assert_eq!(survey.marks.len(), 1);
+    let mark = &survey.marks[0];
+    assert_eq!(
+        (mark.validator, mark.kind.as_str(), mark.marks.low),
+        (attestation(0, 3).validator, "attestation", Some(fermata_primitives::Slot(3)))
+    );
+
+    spoil_digest(&place, 1);
+    assert!(matches!(SlashingProtection::verify(&place.store), Err(SignerError::Damaged { .. })));
+    let empty = tempfile::tempdir().unwrap();
+    assert!(matches!(SlashingProtection::verify(empty.path()), Err(SignerError::NotInitialised { .. })));
 }

@@ -1,0 +1,93 @@
+//! Signing stores made and read from the command line.
+
+use std::path::Path;
+
+use clap::Parser;
+use serde_json::Value;
+
+use super::*;
+use crate::cli::tests::Captured;
+
+const ROLLUP: &str = "0x00000000000000000000000000000000000000bb";
+
+#[derive(Parser, Debug)]
+struct Cli {
+    #[command(subcommand)]
+    command: ProtectionCommand,
+}
+
+/// What a command printed on both ways out, and its exit code.
+fn run(args: &[&str]) -> (u8, String) {
+    let out = Captured::default();
+    let cli = Cli::try_parse_from(["protection"].iter().chain(args)).expect("valid arguments");
+    let exit = cli.command.run(&mut Console::new(out.clone(), out.clone()));
+    (exit, out.text())
+}
+
+fn text(path: &Path) -> &str {
+    path.to_str().expect("text")
+}
+
+#[test]
+fn a_store_is_made_once_says_what_it_means_and_is_found_sound() {
+    let dir = tempfile::tempdir().expect("a directory");
+    let store = dir.path().join("signing");
+    let init = ["init", "--store", text(&store), "--l1-chain-id", "7", "--rollup", ROLLUP];
+    let (exit, told) = run(&init);
+    assert_eq!(exit, 0, "{told}");
+    assert!(told.contains("on L1 chain 7") && told.contains("must not be used"), "{told}");
+    let (exit, told) = run(&init);
+    assert_eq!(exit, 23);
+    assert!(told.contains("exists already"), "{told}");
+
+    let (exit, told) = run(&["verify", "--store", text(&store)]);
+    assert_eq!(exit, 0, "{told}");
+    assert!(told.starts_with("sound: store 0x") && told.ends_with("no duty is on record\n"), "{told}");
+    let (_, told) = run(&["verify", "--store", text(&store), "--json"]);
+    let survey: Value = serde_json::from_str(&told).expect("JSON");
+    assert_eq!(survey["domain"]["l1_chain_id"], 7);
+}
+
+#[test]
+fn a_store_of_a_data_directory_is_made_where_a_node_looks_for_it_and_not_beside_a_node() {
+    let dir = tempfile::tempdir().expect("a directory");
+    let init = ["init", "--data-dir", text(dir.path()), "--l1-chain-id", "7", "--rollup", ROLLUP];
+    let held = DataDir::open(dir.path()).expect("it is free");
+    assert_eq!(run(&init).0, 31);
+    let store = held.signer();
+    held.close();
+    assert_eq!(run(&init).0, 0);
+    let domain = Domain { l1_chain_id: 7, rollup: ROLLUP.parse().expect("an address") };
+    let opened = SlashingProtection::open(&store, domain, fermata_validator_signer::StoreOptions::default());
+    drop(opened.expect("it is for that rollup"));
+}
+
+#[test]
+fn chain_and_rollup_come_from_the_configuration_where_they_are_not_named() {
+    let dir = tempfile::tempdir().expect("a directory");
+    let (file, store) = (dir.path().join("fermata.toml"), dir.path().join("signing"));
+    let keys = "mnemonic = \"test test test test test test test test test test test junk\"\n";
+    let config = format!(
+        "[l1]\nrpc_url = \"http://127.0.0.1:9\"\nrollup_address = \"{ROLLUP}\"\nblobs = \"anvil\"\n[validator]\n{keys}[publisher]\n{keys}"
+    );
+    std::fs::write(&file, config + "[execution]\nchain_id = 7\n").expect("written");
+    let from_file = ["--store", text(&store), "--config", text(&file)];
+    let (exit, told) = run(&[&["init"], &from_file[..]].concat());
+    assert_eq!(exit, 30);
+    assert!(told.contains("--l1-chain-id"), "{told}");
+    let (exit, told) = run(&[&["init", "--set", "l1.chain_id=11"], &from_file[..]].concat());
+    assert_eq!(exit, 0, "{told}");
+    let survey = SlashingProtection::verify(&store).expect("it is sound");
+    assert_eq!((survey.domain.l1_chain_id, survey.domain.rollup), (11, ROLLUP.parse().expect("an address")));
+}
+
+#[test]
+fn a_missing_store_is_not_taken_for_an_empty_one() {
+    let dir = tempfile::tempdir().expect("a directory");
+    let (exit, told) = run(&["verify", "--store", text(dir.path())]);
+    assert_eq!(exit, 33);
+    assert!(told.contains("no signing store at"), "{told}");
+    let (exit, told) = run(&["verify", "--json", "--store", text(dir.path())]);
+    let told: Value = serde_json::from_str(&told).expect("JSON");
+    assert_eq!((exit, &told["error"]["reason"]), (33, &"STORE_DAMAGED".into()));
+}

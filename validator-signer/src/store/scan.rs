@@ -1,0 +1,145 @@
+//! Reading all of a store: whatever is wrong is found before anything is signed.
+
+use std::collections::BTreeMap;
+use std::path::Path;
+
+use alloy::primitives::{Address, FixedBytes};
+use fermata_primitives::Slot;
+use heed::RoTxn;
+use serde::{Deserialize, Serialize};
+
+use super::environment::{Environment, Table, damaged, unreadable};
+use super::manifest::Manifest;
+use super::record::{Record, from_marks_key};
+use crate::{Domain, Duty, DutyKind, Marks, SignerError};
+
+/// What is in a store, all of which was read and found sound.
+#[derive(Clone, PartialEq, Eq, Debug, Serialize, Deserialize)]
+pub struct StoreSurvey {
+    /// The store's own id, made with it.
+    pub store_id: FixedBytes<16>,
+    /// The rollup it protects keys for.
+    pub domain: Domain,
+    /// Transactions that were ever committed to it.
+    pub commits: u64,
+    /// What it holds of each kind of duty that it holds any of.
+    pub kinds: BTreeMap<String, KindSurvey>,
+    /// The highest slot on record for each key.
+    pub signers: BTreeMap<Address, Slot>,
+    /// What is refused beyond the records.
+    pub marks: Vec<MarksSurvey>,
+}
+
+/// Duties of one kind in a store.
+#[derive(Clone, Copy, PartialEq, Eq, Debug, Serialize, Deserialize)]
+pub struct KindSurvey {
+    /// Duties promised to one payload, of which no signature is known.
+    pub pinned: u64,
+    /// Duties with their signature.
+    pub signed: u64,
+    /// The highest slot among both.
+    pub highest: Slot,
+}
+
+/// The marks of one key and kind of duty.
+#[derive(Clone, PartialEq, Eq, Debug, Serialize, Deserialize)]
+pub struct MarksSurvey {
+    /// The key they bind.
+    pub validator: Address,
+    /// The kind of duty they bind.
+    pub kind: String,
+    /// The marks.
+    #[serde(flatten)]
+    pub marks: Marks,
+}
+
+impl StoreSurvey {
+    /// The highest slot on record for any key.
+    #[must_use]
+    pub fn highest(&self) -> Option<Slot> {
+        self.signers.values().max().copied()
+    }
+
+    fn empty(environment: &Environment, manifest: &Manifest) -> Self {
+        Self {
+            store_id: manifest.store_id,
+            domain: manifest.domain,
+            commits: environment.commits(),
+            kinds: BTreeMap::new(),
+            signers: BTreeMap::new(),
+            marks: Vec::new(),
+        }
+    }
+
+    fn count(&mut self, duty: Duty, record: &Record) {
+        let fresh = KindSurvey { pinned: 0, signed: 0, highest: duty.slot };
+        let kind = match self.kinds.get_mut(word(duty.kind)) {
+            Some(kind) => kind,
+            None => self.kinds.entry(word(duty.kind).to_owned()).or_insert(fresh),
+        };
+        match record.signature {
+            None => kind.pinned += 1,
+            Some(_) => kind.signed += 1,
+        }
+        kind.highest = kind.highest.max(duty.slot);
+        let signer = self.signers.entry(duty.validator).or_insert(duty.slot);
+        *signer = (*signer).max(duty.slot);
+    }
+}
+
+/// Reads every record and mark of the store in `dir`.
+///
+/// # Errors
+/// [`SignerError::Damaged`] names what is wrong; [`SignerError::Database`].
+pub(super) fn survey(dir: &Path, environment: &Environment, manifest: &Manifest) -> Result<StoreSurvey, SignerError> {
+    let mut survey = StoreSurvey::empty(environment, manifest);
+    let txn = environment.env.read_txn().map_err(|error| unreadable(dir, error))?;
+    each_row(dir, &txn, environment.duties, |key, value| {
+        let duty = Duty::from_key(key).ok_or("a record has a key that no duty has")?;
+        survey.count(duty, &Record::decode(key, value)?);
+        Ok(())
+    })?;
+    each_row(dir, &txn, environment.marks, |key, value| {
+        let (validator, kind) = from_marks_key(key).ok_or("marks have a key that none have")?;
+        survey.marks.push(MarksSurvey { validator, kind: word(kind).to_owned(), marks: Marks::decode(key, value)? });
+        Ok(())
+    })?;
+    Ok(survey)
+}
+
+/// Reads a whole table: rows ascend, there are as many as the table says, and each is what it should be.
+fn each_row(
+    dir: &Path,
+    txn: &RoTxn<'_>,
+    table: Table,
+    mut check: impl FnMut(&[u8], &[u8]) -> Result<(), &'static str>,
+) -> Result<(), SignerError> {
+    let mut rows = 0;
+    let mut last: Option<&[u8]> = None;
+    for row in table.iter(txn).map_err(|error| unreadable(dir, error))? {
+        let (key, value) = row.map_err(|error| unreadable(dir, error))?;
+        if last.is_some_and(|last| last >= key) {
+            return Err(damaged(dir, "its rows are out of order"));
+        }
+        check(key, value).map_err(|what| damaged(dir, what))?;
+        last = Some(key);
+        rows += 1;
+    }
+    let expected = table.len(txn).map_err(|error| unreadable(dir, error))?;
+    if rows != expected {
+        return Err(damaged(dir, &format!("{rows} rows can be read of {expected}")));
+    }
+    Ok(())
+}
+
+/// A kind as one word.
+const fn word(kind: DutyKind) -> &'static str {
+    match kind {
+        DutyKind::BlockProposal { .. } => "block-proposal",
+        DutyKind::CheckpointProposal => "checkpoint-proposal",
+        DutyKind::Attestation => "attestation",
+        DutyKind::AttestationsAndSigners => "attestations-and-signers",
+        DutyKind::GovernanceVote => "governance-vote",
+        DutyKind::SlashingVote => "slashing-vote",
+    }
+}
