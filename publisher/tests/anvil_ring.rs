@@ -10,7 +10,7 @@ use alloy::eips::eip4844::Blob;
 use alloy::eips::eip7840::BlobParams;
 use alloy::primitives::{Address, Bytes, U256, bytes};
 use alloy::rpc::types::state::AccountOverride;
-use common::anvil::{SLOT, TestAnvil};
+use common::anvil::{SLOT, TestAnvil, until};
 use common::{Sending, mined, request, signer};
 use fermata_primitives::{Clock, L1Timestamp, SystemClock};
 use fermata_publisher::{
@@ -137,12 +137,16 @@ async fn what_expired_in_the_pool_is_replaced_by_the_next_of_its_type_with_its_n
         ..propose(&anvil, "propose the next")
     };
     let next = Sending::begin(&manager, next);
+    until(async || !manager.status().await.unwrap().waiting.is_empty()).await;
     // Its bid does not pay for this block: it stays in the pool past its deadline.
     let _: serde_json::Value = anvil.request("anvil_setNextBlockBaseFeePerGas", json!(["0xba43b7400"])).await;
     anvil.mine_at(opens).await;
     assert_eq!(stale.outcome().await, Outcome::Expired);
-    // What the pool has ready now is the replacement: the price of this block leaves the first bid out.
-    anvil.until_pooled(1).await;
+    until(async || {
+        let status = manager.status().await.unwrap();
+        status.accounts[0].in_flight.iter().any(|tx| tx.label == "propose the next" && tx.state == L1TxState::Live)
+    })
+    .await;
     anvil.mine().await;
     let landed = mined(next.outcome().await);
     assert_eq!((landed.succeeded, anvil.nonce(signer(0).address()).await), (true, 1), "one transaction in all");

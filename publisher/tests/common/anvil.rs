@@ -120,18 +120,12 @@ impl TestAnvil {
 
     /// Waits until the pool holds `count` transactions that could be mined.
     pub async fn until_pooled(&self, count: u64) {
-        let pooled = async {
-            loop {
-                let status: serde_json::Value = self.request("txpool_status", json!([])).await;
-                let pending: U256 = serde_json::from_value(status["pending"].clone()).unwrap();
-                if pending == U256::from(count) {
-                    return;
-                }
-                // Asked without a pause, anvil has no core left to do what is waited for.
-                SystemClock.sleep(Duration::from_millis(20)).await;
-            }
+        let pooled = || async {
+            let status: serde_json::Value = self.request("txpool_status", json!([])).await;
+            let pending: U256 = serde_json::from_value(status["pending"].clone()).unwrap();
+            pending == U256::from(count)
         };
-        tokio::time::timeout(PATIENCE, pooled).await.expect("the pool is not as it must be");
+        until(pooled).await;
     }
 
     pub async fn nonce(&self, account: Address) -> u64 {
@@ -192,4 +186,15 @@ async fn read_head(provider: &impl Provider) -> L1HeadInfo {
         blob_base_fee: None,
         excess_blob_gas: block.header.excess_blob_gas,
     }
+}
+
+/// Waits until it is so.
+pub async fn until<F: Future<Output = bool>>(is_so: impl Fn() -> F) {
+    let waiting = async {
+        while !is_so().await {
+            // Asked without a pause, anvil has no core left to do what is waited for.
+            SystemClock.sleep(Duration::from_millis(20)).await;
+        }
+    };
+    tokio::time::timeout(PATIENCE, waiting).await.expect("it does not become as it must be");
 }
