@@ -69,9 +69,8 @@ impl Machine {
             record.settled_nonce = record.settled_nonce.max(intent.nonce + 1);
         }
         intent.finality = reached;
-        let rivals = if reached == Finality::Final { self.ends_of_rivals(tx) } else { Vec::new() };
-        let moved = |intent| Record::Move { intent: Box::new(intent), account: record };
-        Some(rivals.into_iter().fold(moved(intent).into(), |step: Step, rival| step.with(moved(rival))))
+        let step = Step::from(Record::Move { intent: Box::new(intent), account: record });
+        Some(if reached == Finality::Final { self.ending_rivals(tx, record, step) } else { step })
     }
 
     fn is_deep(&self, mined: &MinedTx, rules: &Rules<'_>) -> bool {

@@ -11,7 +11,7 @@ use crate::machine::lease::Lane;
 use crate::machine::step::{Effect, Note, Record, Step};
 use crate::machine::tx::Tx;
 use crate::machine::{Machine, Rules};
-use crate::records::{Finality, IntentRecord};
+use crate::records::{AccountRecord, Finality};
 use crate::window::Position;
 use crate::{Fees, L1TxEvent, Outcome, RejectReason, next, replacement_fees};
 
@@ -138,14 +138,15 @@ impl Machine {
         })
     }
 
-    /// The rivals of one that is final, as they are from then on: they can never land.
-    pub(super) fn ends_of_rivals(&self, tx: &Tx) -> Vec<IntentRecord> {
-        let ended = self.rivals(tx).filter_map(|rival| {
+    /// The rivals of one that is final can never land: they end with it, and a caller who still waits is told.
+    pub(super) fn ending_rivals(&self, tx: &Tx, account: AccountRecord, step: Step) -> Step {
+        self.rivals(tx).fold(step, |step, rival| {
             let mut intent = rival.stored.intent.clone();
-            intent.state = next(intent.state, L1TxEvent::CancelMined).ok()?;
-            intent.finality = Finality::Final;
-            Some(intent)
-        });
-        ended.collect()
+            let Ok(state) = next(intent.state, L1TxEvent::CancelMined) else { return step };
+            (intent.state, intent.finality) = (state, Finality::Final);
+            let reason = RejectReason::Superseded { account: intent.account, nonce: intent.nonce };
+            let step = step.with(Record::Move { intent: Box::new(intent), account });
+            step.answering(rival.job.as_ref(), Outcome::Rejected { reason })
+        })
     }
 }

@@ -27,6 +27,8 @@ pub const SLOT: u64 = 2;
 pub struct TestAnvil {
     child: Child,
     pub provider: DynProvider,
+    /// Where it listens.
+    pub url: String,
     heads: watch::Sender<L1HeadInfo>,
 }
 
@@ -72,9 +74,10 @@ impl TestAnvil {
         let address = lines.find_map(|line| line.strip_prefix("Listening on ").map(str::to_owned)).expect("a port");
         // Whoever does not read the rest stops the writer.
         std::thread::spawn(move || lines.for_each(drop));
-        let provider = RootProvider::<alloy::network::Ethereum>::new_http(format!("http://{address}").parse().unwrap());
+        let url = format!("http://{address}");
+        let provider = RootProvider::<alloy::network::Ethereum>::new_http(url.parse().unwrap());
         let head = read_head(&provider).await;
-        let anvil = Self { child, provider: provider.erased(), heads: watch::Sender::new(head) };
+        let anvil = Self { child, provider: provider.erased(), url, heads: watch::Sender::new(head) };
         for key in 0..keys {
             anvil.fund(signer(key).address()).await;
         }
@@ -105,6 +108,17 @@ impl TestAnvil {
 
     pub fn head(&self) -> L1HeadInfo {
         *self.heads.borrow()
+    }
+
+    /// The watch of its head.
+    pub fn heads(&self) -> watch::Receiver<L1HeadInfo> {
+        self.heads.subscribe()
+    }
+
+    /// Replaces the last `depth` blocks by as many that hold nothing.
+    pub async fn reorg(&self, depth: u64) {
+        let _: serde_json::Value = self.request("anvil_reorg", json!([depth, []])).await;
+        self.heads.send_replace(read_head(&self.provider).await);
     }
 
     /// Mines one block, one slot after the last, and tells the publisher.

@@ -117,6 +117,11 @@ impl Sending {
         Self { interrupt, answer }
     }
 
+    /// Ends it where it stands, as the end of a process does.
+    pub fn abort(self) {
+        self.answer.abort();
+    }
+
     pub async fn outcome(self) -> Outcome {
         self.result().await.unwrap()
     }

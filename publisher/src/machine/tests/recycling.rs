@@ -3,15 +3,29 @@
 use super::chain::{Bench, SLOT, blob_job, job_for, job_in};
 use crate::machine::job::Job;
 use crate::records::AttemptKind;
-use crate::{L1TxState, Outcome};
+use crate::{L1TxState, Outcome, RejectReason};
 
-/// One transaction that expired, and one whose window opens as it does: which of them lands is open.
-fn recycled() -> Bench {
+/// One transaction about to expire, and one whose window opens as it does.
+fn in_line() -> Bench {
     let mut bench = Bench::new(1);
     let now = bench.chain.head().timestamp.0;
     bench.submit(job_for(1, 2));
     bench.submit(job_in(2, now + 3 * SLOT, now + 9 * SLOT));
     bench.mine_empty();
+    bench
+}
+
+/// Both have one nonce: which of them lands is open.
+fn recycled() -> Bench {
+    let mut bench = in_line();
+    bench.mine_empty();
+    bench
+}
+
+/// The same, and no node has answered for the second.
+fn recycled_unanswered() -> Bench {
+    let mut bench = in_line();
+    bench.chain.hold_answers = true;
     bench.mine_empty();
     bench
 }
@@ -47,11 +61,7 @@ fn where_the_stale_one_lands_after_all_the_other_is_sent_with_another_nonce() {
 
 #[test]
 fn a_refused_heir_leaves_the_nonce_to_the_cancel_of_the_one_that_expired() {
-    let mut bench = Bench::new(1);
-    let now = bench.chain.head().timestamp.0;
-    bench.submit(job_for(1, 2));
-    bench.submit(job_in(2, now + 3 * SLOT, now + 9 * SLOT));
-    bench.mine_empty();
+    let mut bench = in_line();
     bench.chain.refuse_next("txpool is full");
     bench.mine_empty();
     assert_eq!(bench.disk.txs[&1].intent.state, L1TxState::Rejected);
@@ -87,6 +97,15 @@ fn both_expired_the_newer_ones_cancel_outbids_both() {
     assert!(of(&bench, 0).iter().all(|attempt| cancel.fees.outbids(&attempt.fees)));
     bench.mine();
     bench.mine_empty();
+    assert!(bench.machine.txs.is_empty());
+}
+
+#[test]
+fn the_caller_of_an_heir_that_nobody_answered_for_is_told_when_its_rival_is_final() {
+    let mut bench = recycled_unanswered();
+    bench.mine_attempt(0, 0);
+    bench.mine_empty();
+    assert!(matches!(bench.answer(2), Some(Ok(Outcome::Rejected { reason: RejectReason::Superseded { .. } }))));
     assert!(bench.machine.txs.is_empty());
 }
 
