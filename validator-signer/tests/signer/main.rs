@@ -2,6 +2,9 @@
 
 #![expect(clippy::unwrap_used, reason = "a test ends at the first thing that is not as it should be")]
 
+mod answers;
+mod elsewhere;
+mod joining;
 mod keystores;
 mod lifecycle;
 mod never_twice;

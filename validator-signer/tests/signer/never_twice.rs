@@ -129,7 +129,7 @@ async fn a_list_longer_than_a_transaction_is_answered_in_order() {
     let place = Place::new();
     let store = SlashingProtection::open(&place.store, DOMAIN, StoreOptions { batch_duties: 100, ..small() }).unwrap();
     let wanted: Vec<_> = (0..2500).map(|slot| (attestation(0, slot), digest(1))).collect();
-    let answers = store.reserve_many(&wanted).await;
+    let answers = store.reserve_many(&wanted, None).await;
     assert_eq!(answers.len(), wanted.len());
     for ((duty, _), answer) in wanted.iter().zip(answers) {
         assert!(matches!(answer, Ok(Safe::Granted(reservation)) if reservation.duty() == *duty));
@@ -219,7 +219,7 @@ async fn pruning_many_records_lets_signatures_pass() {
     let place = Place::new();
     let store = place.open();
     let wanted: Vec<_> = (0..10_000).map(|slot| (attestation(0, slot), digest(1))).collect();
-    assert!(store.reserve_many(&wanted).await.iter().all(Result::is_ok));
+    assert!(store.reserve_many(&wanted, None).await.iter().all(Result::is_ok));
     let (removed, granted) = tokio::join!(store.prune(Slot(9_998)), store.reserve(attestation(0, 10_000), digest(2)));
     assert_eq!(removed.unwrap(), 9_999);
     assert!(matches!(granted, Ok(Safe::Granted(_))));
