@@ -7,6 +7,7 @@ mod elsewhere;
 mod joining;
 mod keystores;
 mod lifecycle;
+mod model;
 mod never_twice;
 mod opening;
 mod processes;
