@@ -70,7 +70,7 @@ async fn hear_more(workshop: &Workshop, seats: &mut Seats<'_>, told: &mut Told) 
         incoming = told.heard.recv() => match incoming {
             Some(Incoming::Message(received)) => {
                 told.telling.answered(&received.from);
-                seats.take(workshop, &received);
+                seats.take(workshop, &received).await;
                 Ok(true)
             }
             Some(Incoming::Missed(_)) => Ok(true),
@@ -140,11 +140,16 @@ impl<'a> Seats<'a> {
         Ok(())
     }
 
-    fn take(&mut self, workshop: &Workshop, received: &Received<Signed<Attestation>>) {
+    async fn take(&mut self, workshop: &Workshop, received: &Received<Signed<Attestation>>) {
         if received.message.content().slot() != self.slot {
             return;
         }
-        if let Err(refusal) = self.seat(workshop, &received.message) {
+        let signed = &received.message;
+        if let Ok(member) = signed.signed_by_member(&workshop.peers.domain, self.committee) {
+            let digest = signed.content().digest(&workshop.peers.domain);
+            workshop.own_keys.observe(signed.content().duty(member), digest, signed.signature()).await;
+        }
+        if let Err(refusal) = self.seat(workshop, signed) {
             workshop.refuse(self.slot, &received.from, &refusal);
         }
     }

@@ -185,6 +185,15 @@ pub enum SequencerEvent {
         /// What it proposed twice.
         duty: String,
     },
+    /// Another node signs with a key of ours. The key is halted until an operator has stopped the other one and lifts it.
+    KeyHalted {
+        /// The slot of what was seen.
+        slot: Slot,
+        /// The key.
+        validator: Address,
+        /// What it signed elsewhere.
+        duty: String,
+    },
     /// What another proposer had under way, or what was withheld here, lost its place; the head went back.
     ProposalDropped {
         /// The slot.
@@ -295,6 +304,7 @@ impl SequencerEvent {
             Self::DutyMissed { .. } => "duty-missed",
             Self::ProposalRefused { .. } => "proposal-refused",
             Self::EquivocationSeen { .. } => "equivocation-seen",
+            Self::KeyHalted { .. } => "key-halted",
             Self::ProposalDropped { .. } => "proposal-dropped",
             Self::L1WentBack { .. } => "l1-went-back",
             Self::BlockBuildFailed { .. } => "block-build-failed",
@@ -333,6 +343,7 @@ impl SequencerEvent {
             | Self::DutyMissed { slot, .. }
             | Self::ProposalRefused { slot, .. }
             | Self::EquivocationSeen { slot, .. }
+            | Self::KeyHalted { slot, .. }
             | Self::ProposalDropped { slot, .. }
             | Self::CheckpointDiscarded { slot, .. } => Some(*slot),
             Self::L1WentBack { .. }
@@ -350,6 +361,7 @@ impl SequencerEvent {
             | Self::CheckpointPublishFailed { .. }
             | Self::SlotMissed { .. }
             | Self::DutyMissed { .. }
+            | Self::KeyHalted { .. }
             | Self::CheckpointDiscarded { .. }
             | Self::EpochProofFailed { .. } => true,
             Self::PreparingCheckpoint { .. }

@@ -42,6 +42,7 @@ pub mod network;
 pub mod node;
 pub mod node_store;
 pub mod offences;
+mod own_keys;
 pub mod peers;
 pub mod phases;
 pub mod pipeline;

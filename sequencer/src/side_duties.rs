@@ -17,6 +17,7 @@ use crate::error::Result;
 use crate::invalidation::{Asked, InvalidationDelays, Standing};
 use crate::l1::{Committees, HeadReceiver, Proposals, RollupView};
 use crate::offences::Offences;
+use crate::own_keys::OwnKeys;
 use crate::poll_loop::chain as error_chain;
 use crate::votes::{GovernanceVoter, SlashingVoter, VoteSettings};
 use crate::witness::Witness;
@@ -64,6 +65,13 @@ pub struct SideDuties {
 }
 
 impl SideDuties {
+    /// Has the witness look for attestations that another node made with our keys.
+    #[must_use]
+    pub(crate) fn looking_for(mut self, own_keys: OwnKeys) -> Self {
+        self.witness.own_keys = Some(own_keys);
+        self
+    }
+
     /// Side duties that have seen nothing yet: let [`SideDuties::watch`] run beside them.
     #[must_use]
     pub fn new(parts: SideParts, settings: watch::Receiver<SideSettings>) -> Self {

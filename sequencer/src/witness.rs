@@ -2,17 +2,19 @@
 
 use std::collections::BTreeMap;
 use std::ops::RangeInclusive;
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError};
 
 use fermata_primitives::{CheckpointNumber, Slot};
 use fermata_publisher::L1HeadInfo;
 use fermata_rollup::contracts::CommitteeAttestations;
 use fermata_rollup::{Committee, Propose};
+use fermata_validator_signer::{Duty, DutyKind};
 
 use crate::error::{Result, SequencerError};
 use crate::invalidation::{AttestationsFault, InvalidCheckpoint, fault_of};
 use crate::l1::{CheckpointMark, Committees, Proposals, RollupView};
 use crate::offences::Offences;
+use crate::own_keys::OwnKeys;
 use crate::pipeline::L1Tip;
 use crate::poll_loop::chain as error_chain;
 
@@ -29,6 +31,10 @@ pub(crate) struct Witness {
     proposals: Proposals,
     committees: Arc<Committees>,
     offences: Arc<Offences>,
+    /// Looks at attestations of our own keys.
+    pub(crate) own_keys: Option<OwnKeys>,
+    /// First slot whose attestations it looks at: older ones may be of a node that this one took over from.
+    since: OnceLock<Slot>,
     /// Never held across a call to L1.
     seen: Mutex<BTreeMap<CheckpointNumber, Seen>>,
 }
@@ -47,7 +53,8 @@ impl Witness {
         committees: Arc<Committees>,
         offences: Arc<Offences>,
     ) -> Self {
-        Self { view, proposals, committees, offences, seen: Mutex::default() }
+        let (own_keys, since) = (None, OnceLock::new());
+        Self { view, proposals, committees, offences, own_keys, since, seen: Mutex::default() }
     }
 
     /// The lowest checkpoint of the pending chain that may not stand: dropping it drops all above.
@@ -62,6 +69,7 @@ impl Witness {
     pub(crate) async fn look(&self, head: L1HeadInfo) -> Result<()> {
         let now = self.view.times().slot_at(head.timestamp);
         self.offences.watched_from(now.next());
+        self.since.get_or_init(|| now.next());
         let tip = self.view.tip(head.hash).await?;
         let range = pending(&tip);
         self.lock().retain(|number, _| range.contains(&number.0));
@@ -99,7 +107,11 @@ impl Witness {
             return Ok(None);
         }
         let committee = self.committees.of_slot(slot).await?;
-        match self.proposals.propose_of(number, &mark).await.and_then(|propose| self.note(slot, propose, &committee)) {
+        let propose = self.proposals.propose_of(number, &mark).await;
+        if let Ok(propose) = &propose {
+            self.look_for_ours(propose, &committee).await;
+        }
+        match propose.and_then(|propose| self.note(slot, propose, &committee)) {
             Ok(fault) => Ok(fault.map(|(attestations, fault)| InvalidCheckpoint {
                 number,
                 slot,
@@ -114,6 +126,20 @@ impl Witness {
                 Ok(None)
             }
             Err(error) => Err(error),
+        }
+    }
+
+    /// Shows what was attested in the names of our own keys, whoever it was.
+    async fn look_for_ours(&self, propose: &Propose, committee: &Committee) {
+        let Some(own_keys) = &self.own_keys else { return };
+        let slot = propose.header.slot;
+        let is_watched = self.since.get().is_some_and(|since| slot >= *since);
+        let Ok(attestations) = propose.committee_attestations(committee.members.len()) else { return };
+        for seat in attestations.seats().iter().filter(|_| is_watched) {
+            let Some(signature) = seat.signature else { continue };
+            let Some(validator) = signature.signer(propose.payload_digest()) else { continue };
+            let duty = Duty { validator, slot, kind: DutyKind::Attestation };
+            own_keys.observe(duty, propose.payload_digest(), signature).await;
         }
     }
 

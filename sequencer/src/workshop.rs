@@ -16,6 +16,7 @@ use crate::error::{Result, SequencerError};
 use crate::events::{Events, SequencerEvent};
 use crate::l1::{Committees, RollupView};
 use crate::network::NodeId;
+use crate::own_keys::OwnKeys;
 use crate::peers::Peers;
 use crate::phases::Phases;
 use crate::poll_loop::chain as error_chain;
@@ -58,6 +59,8 @@ pub struct Workshop {
     pub execution: Arc<dyn Execution>,
     /// Signs duties, once.
     pub signer: Arc<ValidatorSigner>,
+    /// Looks at what others show under the names of its keys.
+    pub(crate) own_keys: OwnKeys,
     /// The other nodes.
     pub peers: Peers,
     /// What a slot owes L1 besides its checkpoint.

@@ -77,7 +77,7 @@ async fn reopen() -> f64 {
     let open = || SlashingProtection::open(&path, DOMAIN, StoreOptions::default()).expect("the store can be opened");
     let store = open();
     let duties: Vec<_> = (0..OPENED).map(payload).collect();
-    assert!(store.reserve_many(&duties).await.iter().all(Result::is_ok), "a fresh duty is safe");
+    assert!(store.reserve_many(&duties, None).await.iter().all(Result::is_ok), "a fresh duty is safe");
     store.close().await;
     let begin = SystemClock.monotonic();
     let store = open();
@@ -95,7 +95,7 @@ async fn measure(cell: Cell) -> f64 {
     let store = SlashingProtection::open(&path, DOMAIN, options).expect("a new store can be opened");
     let next = AtomicU64::new(0);
     // The first duties pay for the file's first pages.
-    let _ = store.reserve_many(&committee(&next)).await;
+    let _ = store.reserve_many(&committee(&next), None).await;
 
     let begin = SystemClock.monotonic();
     let end = begin + CELL;
@@ -125,7 +125,7 @@ async fn one_by_one(store: &SlashingProtection, next: &AtomicU64, end: Duration)
 async fn in_one_call(store: &SlashingProtection, next: &AtomicU64, end: Duration) -> u64 {
     let mut done = 0;
     while SystemClock.monotonic() < end {
-        let answers = store.reserve_many(&committee(next)).await;
+        let answers = store.reserve_many(&committee(next), None).await;
         assert!(answers.iter().all(Result::is_ok), "a fresh duty is safe");
         done += answers.len() as u64;
     }

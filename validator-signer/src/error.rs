@@ -4,8 +4,9 @@ use std::path::PathBuf;
 use std::sync::Arc;
 
 use alloy::primitives::Address;
+use fermata_primitives::{Slot, UnixTime};
 
-use crate::{Domain, NotSafe};
+use crate::{Domain, Duty, NotSafe};
 
 /// Why the crate did not do what it was asked.
 #[derive(Debug, thiserror::Error)]
@@ -30,6 +31,9 @@ pub enum SignerError {
         #[source]
         source: Box<dyn std::error::Error + Send + Sync>,
     },
+    /// Somebody else had asked for the same payload, and its signing failed for both.
+    #[error(transparent)]
+    Joined(Arc<SignerError>),
     /// The store has no room; nothing was recorded and nothing signed. Ask again once there is room.
     #[error("no room left for the signing store {path}; free disk space or open it with a larger map, then ask again")]
     NoSpace {
@@ -38,6 +42,37 @@ pub enum SignerError {
         /// What the disk or LMDB said.
         #[source]
         source: Arc<heed::Error>,
+    },
+
+    /// The deadline came before the duty was looked at; nothing was recorded and nothing signed.
+    #[error("the deadline {by} passed before {duty} was recorded; skip it, or ask again with a later deadline")]
+    DeadlinePassed {
+        /// The duty.
+        duty: Duty,
+        /// The deadline.
+        by: UnixTime,
+    },
+    /// The payload to be kept beside the pin is too large; nothing was recorded and nothing signed.
+    #[error("the payload of {duty} has {len} bytes, at most {limit} are kept beside a pin; keep it elsewhere")]
+    PayloadTooLarge {
+        /// The duty.
+        duty: Duty,
+        /// Its length, bytes.
+        len: usize,
+        /// The most that is kept, bytes.
+        limit: usize,
+    },
+    /// A key cannot be handed over from a slot at or before what it has been pinned to here.
+    #[error(
+        "{validator} cannot be handed over from slot {from} on: slot {pinned} is pinned here; hand over from a later one"
+    )]
+    HandOverTooEarly {
+        /// The key.
+        validator: Address,
+        /// First slot that the other node would sign.
+        from: Slot,
+        /// Highest slot that is pinned here.
+        pinned: Slot,
     },
 
     /// No keystore holds this key.
@@ -173,7 +208,7 @@ pub enum SignerError {
 /// What to do about a [`SignerError`].
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub enum NextStep {
-    /// Give the duty up: it will be refused for ever.
+    /// Give the duty up: it will be refused for ever, or it is too late for it.
     SkipDuty,
     /// Ask again, with the same payload and no other.
     RetrySame,
@@ -186,12 +221,15 @@ pub enum NextStep {
 impl SignerError {
     /// What to do about it.
     #[must_use]
-    pub const fn next_step(&self) -> NextStep {
+    pub fn next_step(&self) -> NextStep {
         match self {
-            Self::NotSafe(_) => NextStep::SkipDuty,
+            Self::NotSafe(_) | Self::DeadlinePassed { .. } => NextStep::SkipDuty,
+            Self::Joined(failure) => failure.next_step(),
             Self::KeyFailed { .. } | Self::NoSpace { .. } => NextStep::RetrySame,
             Self::Stopped | Self::Closed | Self::StoreFailed { .. } => NextStep::Reopen,
             Self::UnknownKey { .. }
+            | Self::PayloadTooLarge { .. }
+            | Self::HandOverTooEarly { .. }
             | Self::WrongSignature { .. }
             | Self::NotInitialised { .. }
             | Self::AlreadyInitialised { .. }

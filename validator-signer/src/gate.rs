@@ -59,16 +59,31 @@ impl Drop for Pass<'_> {
 }
 
 impl Pass<'_> {
+    /// Ends the waiting for keys of all who came in with this one.
+    pub(crate) const fn token(&self) -> &CancellationToken {
+        &self.cut
+    }
+
+    /// # Errors
+    /// Which of the two has lost its patience, a stop or a close.
+    pub(crate) fn cut(&self) -> Result<(), Shut> {
+        if self.cut.is_cancelled() { Err(self.shut()) } else { Ok(()) }
+    }
+
+    fn shut(&self) -> Shut {
+        match self.gate.state.borrow().admission {
+            Admission::Closed => Shut::Closed,
+            Admission::Stopped | Admission::Open => Shut::Stopped,
+        }
+    }
+
     /// What `work` gives, unless a stop or a close has lost its patience first; then `work` is dropped.
     ///
     /// # Errors
     /// Which of the two it was.
     pub(crate) async fn unless_cut<T>(&self, work: impl Future<Output = T>) -> Result<T, Shut> {
         let done = self.cut.run_until_cancelled(work).await;
-        done.ok_or_else(|| match self.gate.state.borrow().admission {
-            Admission::Closed => Shut::Closed,
-            Admission::Stopped | Admission::Open => Shut::Stopped,
-        })
+        done.ok_or_else(|| self.shut())
     }
 }
 

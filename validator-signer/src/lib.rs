@@ -9,6 +9,8 @@
 mod duty;
 mod error;
 mod gate;
+mod in_key;
+mod key_state;
 mod keystore;
 mod marks;
 mod not_safe;
@@ -21,11 +23,14 @@ mod v3_file;
 
 pub use duty::{Domain, Duty, DutyKind};
 pub use error::{NextStep, SignerError};
+pub use key_state::{Halt, KeyChange, KeyState, Sighting};
 pub use keystore::{DevMnemonic, Keystore, LocalKeys};
 pub use marks::Marks;
 pub use not_safe::NotSafe;
 pub use permit::{Reservation, Safe, SigningPermit};
 pub use protection::Protection;
 pub use signer::ValidatorSigner;
-pub use store::{FarFutureGuard, KindSurvey, MarksSurvey, SlashingProtection, StoreOptions, StoreSurvey};
+pub use store::{
+    FarFutureGuard, KindSurvey, MarksSurvey, PAYLOAD_LIMIT, SlashingProtection, StoreOptions, StoreSurvey,
+};
 pub use v3_file::{CreatedKey, Password, create_keystore};

@@ -29,7 +29,6 @@ pub(crate) struct Attempt(pub(crate) u128);
 #[must_use = "a reservation that is not used leaves the duty pinned to its payload"]
 pub struct Reservation {
     permit: SigningPermit,
-    #[allow(dead_code, reason = "the stores learn the rest of the rules next")]
     attempt: Attempt,
 }
 
@@ -52,7 +51,6 @@ impl Reservation {
     }
 
     /// Which `reserve` made the pin.
-    #[allow(dead_code, reason = "the stores learn the rest of the rules next")]
     pub(crate) const fn attempt(&self) -> Attempt {
         self.attempt
     }

@@ -1,12 +1,17 @@
 //! What a signer needs of a store, wherever the store keeps its records.
 
+use std::collections::BTreeMap;
 use std::fmt;
 
-use alloy::primitives::{B256, Signature};
-use fermata_primitives::Slot;
+use alloy::primitives::{Address, B256, Signature};
+use fermata_primitives::{Slot, UnixTime};
 use futures::future::BoxFuture;
 
-use crate::{Domain, Duty, Safe, SignerError, SigningPermit};
+use crate::{Domain, Duty, Halt, KeyChange, KeyState, Reservation, Safe, Sighting, SignerError, SigningPermit};
+
+fn only(answers: Vec<Result<Safe, SignerError>>) -> Result<Safe, SignerError> {
+    answers.into_iter().next().expect("a store answers each duty it is asked for")
+}
 
 /// A store of duties, each durable on record before leave is given to sign it.
 ///
@@ -19,9 +24,16 @@ pub trait Protection: Send + Sync + fmt::Debug + 'static {
     /// Records many duties durably and gives leave to sign each digest. Each duty gets an answer of its own, in the order
     /// asked, and always one: a refusal takes nothing from the others. Of two digests for one duty the earlier wins.
     ///
+    /// Once the store's clock has reached `by`, nothing more is recorded: a duty that waited too long is answered with
+    /// [`SignerError::DeadlinePassed`], and not spent.
+    ///
     /// # Cancel safety
     /// Dropped: each duty is either not on record, or pinned to its digest.
-    fn reserve_many<'a>(&'a self, duties: &'a [(Duty, B256)]) -> BoxFuture<'a, Vec<Result<Safe, SignerError>>>;
+    fn reserve_many<'a>(
+        &'a self,
+        duties: &'a [(Duty, B256)],
+        by: Option<UnixTime>,
+    ) -> BoxFuture<'a, Vec<Result<Safe, SignerError>>>;
 
     /// Records `duty` durably and gives leave to sign `digest` for it.
     ///
@@ -31,11 +43,52 @@ pub trait Protection: Send + Sync + fmt::Debug + 'static {
     /// # Cancel safety
     /// As [`reserve_many`](Self::reserve_many).
     fn reserve(&self, duty: Duty, digest: B256) -> BoxFuture<'_, Result<Safe, SignerError>> {
-        Box::pin(async move {
-            let answers = self.reserve_many(&[(duty, digest)]).await;
-            answers.into_iter().next().expect("a store answers each duty it is asked for")
-        })
+        Box::pin(async move { only(self.reserve_many(&[(duty, digest)], None).await) })
     }
+
+    /// As [`reserve`](Self::reserve), unless the store's clock reaches `by` first.
+    ///
+    /// # Errors
+    /// As [`reserve`](Self::reserve), and [`SignerError::DeadlinePassed`].
+    ///
+    /// # Cancel safety
+    /// As [`reserve_many`](Self::reserve_many).
+    fn reserve_by(&self, duty: Duty, digest: B256, by: UnixTime) -> BoxFuture<'_, Result<Safe, SignerError>> {
+        Box::pin(async move { only(self.reserve_many(&[(duty, digest)], Some(by)).await) })
+    }
+
+    /// Takes a reservation back before its key was asked, so that another payload may be pinned. Gives whether the duty
+    /// is free again: it is not where somebody else was given leave for the same payload since.
+    ///
+    /// # Errors
+    /// [`SignerError::next_step`] tells what to do about each; the duty stays pinned.
+    ///
+    /// # Cancel safety
+    /// Dropped: the duty is free or stays pinned.
+    fn cancel(&self, reservation: Reservation) -> BoxFuture<'_, Result<bool, SignerError>>;
+
+    /// Takes note of a valid signature by a key of this node that was seen outside, on the network or on L1. One over a
+    /// payload that was never pinned here proves that the key signs elsewhere: the key is halted, durably.
+    ///
+    /// # Errors
+    /// [`SignerError::next_step`] tells what to do about each; the key is not halted.
+    ///
+    /// # Cancel safety
+    /// Dropped: the key may be halted all the same.
+    fn observe(&self, seen: Halt) -> BoxFuture<'_, Result<Sighting, SignerError>>;
+
+    /// Changes what is said of a key as a whole, durably; twice is the same as once. Leave that was given before may still
+    /// be used.
+    ///
+    /// # Errors
+    /// [`SignerError::next_step`] tells what to do about each; what was said before holds on.
+    ///
+    /// # Cancel safety
+    /// Dropped: the change may be made all the same.
+    fn change_key(&self, validator: Address, change: KeyChange) -> BoxFuture<'_, Result<(), SignerError>>;
+
+    /// What is said of keys, as far as this process knows. A key that is not in it is enabled.
+    fn key_states(&self) -> BTreeMap<Address, KeyState>;
 
     /// Keeps the signature made under `permit`, so that the same payload gets it without asking the key again. A crash
     /// may lose it; that costs a repeat of the same signature, never another one.

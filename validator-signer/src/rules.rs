@@ -6,7 +6,7 @@
 use alloy::primitives::{B256, Signature};
 use fermata_primitives::Slot;
 
-use crate::{Duty, DutyKind, Marks, NotSafe};
+use crate::{Duty, DutyKind, Marks, NotSafe, Sighting};
 
 /// What is on record of a duty: the digest it is pinned to and, once there is one, the signature.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
@@ -24,7 +24,6 @@ impl Record {
 }
 
 /// What a key may do at all, whatever the duty.
-#[allow(dead_code, reason = "the stores learn the rest of the rules next")]
 #[derive(Clone, Copy, PartialEq, Eq, Default, Debug)]
 pub(crate) enum Standing {
     /// Sign.
@@ -37,7 +36,6 @@ pub(crate) enum Standing {
 }
 
 /// How much the rules trust the records to be complete.
-#[allow(dead_code, reason = "the stores learn the rest of the rules next")]
 #[derive(Clone, Copy, PartialEq, Eq, Default, Debug)]
 pub(crate) enum Mode {
     /// What is not on record and above the low mark was not signed.
@@ -132,6 +130,24 @@ fn passed(duty: Duty, known: &Known) -> Option<NotSafe> {
         | DutyKind::SlashingVote => duty.slot <= max_signed,
     };
     passed.then_some(NotSafe::NotAboveMaxSigned { duty, max_signed })
+}
+
+/// Judges a valid signature over `digest` for `duty`, seen outside: was it made here? Whatever is signed here is pinned
+/// first, so a digest that is not pinned was signed elsewhere, unless the records do not reach there, or another node is
+/// known to sign there.
+pub(crate) fn sight(duty: Duty, digest: B256, known: &Known) -> Sighting {
+    let Marks { low, high, .. } = known.marks;
+    let elsewhere_by_plan = match known.standing {
+        Standing::Retired => true,
+        Standing::Enabled | Standing::Halted(_) => high.is_some_and(|high| duty.slot >= high),
+    };
+    match known.record {
+        Some(record) if record.digest == digest => Sighting::Ours,
+        Some(record) if record.digest.is_zero() => Sighting::Unknowable,
+        Some(_) => Sighting::Elsewhere,
+        None if elsewhere_by_plan || low.is_some_and(|low| duty.slot <= low) => Sighting::Unknowable,
+        None => Sighting::Elsewhere,
+    }
 }
 
 fn sealed(duty: Duty, known: &Known) -> Option<NotSafe> {

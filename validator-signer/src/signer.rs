@@ -5,12 +5,13 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use alloy::primitives::{Address, B256, Signature};
-use fermata_primitives::crash_point;
+use fermata_primitives::{UnixTime, crash_point};
 use futures::future::join_all;
 use tracing::{debug, warn};
 
 use crate::gate::{Gate, Pass};
-use crate::{Duty, Keystore, Protection, Safe, SignerError, SigningPermit};
+use crate::in_key::InKey;
+use crate::{Duty, Halt, Keystore, Protection, Safe, Sighting, SignerError, SigningPermit};
 
 /// How long a stop or a close waits for a key that was asked before it.
 const KEY_PATIENCE: Duration = Duration::from_secs(2);
@@ -41,6 +42,7 @@ pub struct ValidatorSigner {
     keys: Arc<dyn Keystore>,
     known: BTreeSet<Address>,
     gate: Gate,
+    in_key: Arc<InKey>,
 }
 
 impl ValidatorSigner {
@@ -48,7 +50,7 @@ impl ValidatorSigner {
     #[must_use]
     pub fn sharing(protection: Arc<dyn Protection>, keys: Arc<dyn Keystore>) -> Self {
         let known = keys.addresses().into_iter().collect();
-        Self { protection, ownership: Ownership::Shared, keys, known, gate: Gate::stopped() }
+        Self { protection, ownership: Ownership::Shared, keys, known, gate: Gate::stopped(), in_key: Arc::default() }
     }
 
     /// A stopped signer over a store of its own, which it closes with itself.
@@ -109,18 +111,33 @@ impl ValidatorSigner {
     /// Signs `digest` for `duty`, or gives the signature of before.
     ///
     /// What the key signs is [`DutyKind::signed_hash`](crate::DutyKind::signed_hash) of the digest. The duty is durable
-    /// on record before the key is asked, and a signature leaves only after it was found to be the key's own.
+    /// on record before the key is asked, and a signature leaves only after it was found to be the key's own. Who asks for
+    /// a payload that is with its key already joins that signing.
     ///
     /// # Errors
     /// [`SignerError::next_step`] tells what to do about each.
     ///
     /// # Cancel safety
     /// Dropped before the record: nothing has happened. After it: the duty is pinned to `digest`, which may be signed
-    /// again, and no other.
+    /// again, and no other. Those who joined this signing wait on.
     pub async fn sign(&self, duty: Duty, digest: B256) -> Result<Signature, SignerError> {
         let pass = self.gate.enter()?;
         self.check_key(duty)?;
         let safe = self.protection.reserve(duty, digest).await;
+        self.sign_when_safe(safe, &pass).await
+    }
+
+    /// As [`sign`](Self::sign), unless the store's clock reaches `by` before the duty is recorded: then it is not spent.
+    ///
+    /// # Errors
+    /// As [`sign`](Self::sign), and [`SignerError::DeadlinePassed`].
+    ///
+    /// # Cancel safety
+    /// As [`sign`](Self::sign).
+    pub async fn sign_by(&self, duty: Duty, digest: B256, by: UnixTime) -> Result<Signature, SignerError> {
+        let pass = self.gate.enter()?;
+        self.check_key(duty)?;
+        let safe = self.protection.reserve_by(duty, digest, by).await;
         self.sign_when_safe(safe, &pass).await
     }
 
@@ -135,13 +152,34 @@ impl ValidatorSigner {
             Err(shut) => return duties.iter().map(|_| Err(shut.into())).collect(),
         };
         let known: Vec<_> = duties.iter().copied().filter(|(duty, _)| self.check_key(*duty).is_ok()).collect();
-        let mut answers = self.protection.reserve_many(&known).await.into_iter();
+        let mut answers = self.protection.reserve_many(&known, None).await.into_iter();
         let signings = duties.iter().map(|(duty, _)| {
             let mut answer = || answers.next().expect("the store answers each duty it is asked for");
             let safe = self.check_key(*duty).and_then(|()| answer());
             self.sign_when_safe(safe, &pass)
         });
         join_all(signings).await
+    }
+
+    /// Takes note of a signature over `digest` for `duty` that was seen outside, stopped or started. `None` when it is not
+    /// the signature of a key that is here; else what the store makes of it: a payload that was never pinned here proves
+    /// that another node signs with the key, and halts the key until an operator lifts it.
+    ///
+    /// # Errors
+    /// What the store says; the key is not halted then.
+    ///
+    /// # Cancel safety
+    /// Dropped: the key may be halted all the same.
+    pub async fn observe(
+        &self,
+        duty: Duty,
+        digest: B256,
+        signature: Signature,
+    ) -> Result<Option<Sighting>, SignerError> {
+        if self.check_key(duty).is_err() || recovered(duty, digest, &signature) != Some(duty.validator) {
+            return Ok(None);
+        }
+        self.protection.observe(Halt { duty, digest, signature }).await.map(Some)
     }
 
     fn check_key(&self, duty: Duty) -> Result<(), SignerError> {
@@ -154,7 +192,14 @@ impl ValidatorSigner {
 
     async fn sign_when_safe(&self, safe: Result<Safe, SignerError>, pass: &Pass<'_>) -> Result<Signature, SignerError> {
         match safe {
-            Ok(Safe::Granted(reservation)) => self.sign_permitted(reservation.into_permit(), pass).await,
+            // Nobody has asked its key: what was stopped before that spends no duty.
+            Ok(Safe::Granted(reservation)) => match pass.cut() {
+                Ok(()) => self.sign_permitted(reservation.into_permit(), pass).await,
+                Err(shut) => {
+                    self.protection.cancel(reservation).await?;
+                    Err(shut.into())
+                }
+            },
             Ok(Safe::Resume(permit)) => self.sign_permitted(permit, pass).await,
             Ok(Safe::Done(signature)) => Ok(signature),
             Err(error) => {
@@ -166,18 +211,33 @@ impl ValidatorSigner {
         }
     }
 
-    /// The permit goes in, and a signature that is the key's own comes out.
     async fn sign_permitted(&self, permit: SigningPermit, pass: &Pass<'_>) -> Result<Signature, SignerError> {
-        crash_point!("signer.after_pin");
-        let duty = permit.duty();
-        let signature = pass.unless_cut(self.keys.sign(&permit)).await??;
-        let recovered = signature.recover_address_from_prehash(&permit.signed_hash()).ok();
-        if recovered != Some(duty.validator) {
-            return Err(SignerError::WrongSignature { validator: duty.validator, recovered });
-        }
-        crash_point!("signer.after_sign");
-        self.protection.record_signature(permit, signature).await?;
-        debug!(%duty, "signed");
-        Ok(signature)
+        let (keys, protection) = (Arc::clone(&self.keys), Arc::clone(&self.protection));
+        let ask = |permit| sign_and_keep(permit, keys, protection);
+        pass.unless_cut(self.in_key.answer(permit, pass.token(), ask)).await?
     }
+}
+
+/// The permit goes in, and a signature that is the key's own comes out, once it is with the store.
+async fn sign_and_keep(
+    permit: SigningPermit,
+    keys: Arc<dyn Keystore>,
+    protection: Arc<dyn Protection>,
+) -> Result<Signature, SignerError> {
+    crash_point!("signer.after_pin");
+    let (duty, digest) = (permit.duty(), permit.digest());
+    let signature = keys.sign(&permit).await?;
+    let recovered = recovered(duty, digest, &signature);
+    if recovered != Some(duty.validator) {
+        return Err(SignerError::WrongSignature { validator: duty.validator, recovered });
+    }
+    crash_point!("signer.after_sign");
+    protection.record_signature(permit, signature).await?;
+    debug!(%duty, "signed");
+    Ok(signature)
+}
+
+/// Whose signature it is, if anybody's.
+fn recovered(duty: Duty, digest: B256, signature: &Signature) -> Option<Address> {
+    signature.recover_address_from_prehash(&duty.kind.signed_hash(digest)).ok()
 }

@@ -181,7 +181,7 @@ mod tests {
         assert_eq!(twice(&[sent(1, 0, 9), sent(2, 0, 8)]), 1);
         let cancel = Broadcast { is_cancel: true, ..sent(2, 0, 8) };
         assert_eq!(twice(&[sent(1, 0, 9), cancel]), 0);
-        let at = |secs| UnixTime::from_millis(secs * 1_000);
+        let at = |secs: u64| UnixTime::from_millis(secs * 1_000);
         let later = |secs| Broadcast { at: at(secs), ..sent(2, 0, 8) };
         assert_eq!((twice(&[sent(1, 0, 9), later(7)]), twice(&[sent(1, 0, 9), later(8)])), (1, 0));
         let stale_again = Broadcast { at: at(9), ..sent(1, 0, 9) };

@@ -17,6 +17,8 @@ use fermata_sequencer::network::{
     Attestation, Dropped, InProcessNetwork, Message, Network as _, NodeId, ProposedBlock, ProposedCheckpoint,
     Recipient, Signable, Signed,
 };
+use fermata_sequencer::status::StatusSource as _;
+use fermata_validator_signer::KeyChange;
 
 /// Three honest nodes, and the place of the fourth in the hands of the test.
 pub(crate) struct Arena {
@@ -229,6 +231,39 @@ async fn a_proposer_that_lies_or_says_two_things_is_not_attested_and_the_evidenc
     arena.watches[0].until("the others' checkpoints", |event| on_l1(event, newest + 2)).await?;
     let none = tokio::time::timeout(Duration::from_millis(1), answers.recv()).await;
     assert!(none.is_err(), "nobody attested it: {none:?}");
+    Ok(())
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_key_that_another_node_signs_with_is_halted_at_its_own_node_until_the_halt_is_lifted() -> Result<()> {
+    let mut arena = Arena::start().await?;
+    let mut proposals = arena.evil.checkpoint_proposals();
+    let heard = tokio::time::timeout(Duration::from_secs(60), proposals.recv()).await?.context("a proposal")?;
+    let fermata_sequencer::network::Incoming::Message(proposal) = heard else { panic!("none is missed") };
+    let at = ["a", "b", "c"].iter().position(|name| *name == proposal.from.as_str()).context("an honest node")?;
+    let twin = arena.net.chain().accounts.validators[at].clone();
+    let other = Attestation { archive: B256::repeat_byte(1), ..proposal.message.content().attestation() };
+    let by = arena.now() + Duration::from_secs(10);
+    let to = Recipient::Node(proposal.from.clone());
+    arena.evil.send(to, arena.signed(other, &twin)?.into(), by).await?;
+    arena.watches[at]
+        .until("the key's halt", |event| {
+            let SequencerEvent::KeyHalted { slot, validator, .. } = event else { return None };
+            (*slot == other.header.slot && *validator == twin.address()).then_some(())
+        })
+        .await?;
+    let states = |node: &NetNode| node.node().workshop().signer.protection().key_states();
+    for (place, node) in arena.honest.iter().enumerate() {
+        let halt = states(node).get(&twin.address()).and_then(|state| state.halt);
+        assert_eq!(halt.is_some(), place == at, "{}: {halt:?}", node.name());
+    }
+    let status = arena.honest[at].node().status_source().status().await;
+    assert!(status.health.reasons.iter().any(|reason| reason.contains("another node signs")), "{:?}", status.health);
+
+    let signer = &arena.honest[at].node().workshop().signer;
+    signer.protection().change_key(twin.address(), KeyChange::LiftHalt).await?;
+    let newest = arena.net.pending().await?.0;
+    arena.watches[at].until("checkpoints of all three", |event| on_l1(event, newest + 2)).await?;
     Ok(())
 }
 

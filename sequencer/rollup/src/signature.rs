@@ -29,10 +29,10 @@ impl L1Signature {
     /// The signature of nobody: what `propose` takes where there is no committee.
     pub const EMPTY: Self = Self { v: 0, r: B256::ZERO, s: B256::ZERO };
 
-    /// Who signed `digest` as an Ethereum message; `None` where the contract recovers nobody (a recovery id other than
-    /// 27 and 28, a high `s`, no point on the curve).
+    /// The signature, if it is one the contract recovers from: `None` for a recovery id other than 27 and 28, or a high
+    /// `s`.
     #[must_use]
-    pub fn signer(&self, digest: B256) -> Option<Address> {
+    pub fn recoverable(&self) -> Option<Signature> {
         let odd = match self.v {
             27 => false,
             28 => true,
@@ -42,7 +42,14 @@ impl L1Signature {
         if s > HALF_ORDER {
             return None;
         }
-        Signature::new(r, s, odd).recover_address_from_prehash(&signing_hash(digest)).ok()
+        Some(Signature::new(r, s, odd))
+    }
+
+    /// Who signed `digest` as an Ethereum message; `None` where the contract recovers nobody, because the signature is not
+    /// [`recoverable`](Self::recoverable) or no point on the curve.
+    #[must_use]
+    pub fn signer(&self, digest: B256) -> Option<Address> {
+        self.recoverable()?.recover_address_from_prehash(&signing_hash(digest)).ok()
     }
 
     /// `v || r || s`.

@@ -9,7 +9,7 @@ use std::path::PathBuf;
 use alloy::primitives::Address;
 use clap::{Args, Subcommand};
 use fermata_rollup::L1Addresses;
-use fermata_validator_signer::{Domain, SignerError, SlashingProtection, StoreSurvey};
+use fermata_validator_signer::{Domain, KeyChange, SignerError, SlashingProtection, StoreOptions, StoreSurvey};
 use serde_json::json;
 
 use super::failure::Form;
@@ -36,6 +36,13 @@ pub enum ProtectionCommand {
         fermata protection verify --store /backup/signer --json | jq .signers\n\n\
         Exit codes: 31 a process has it open, 33 it is damaged or there is none, 34 a newer version wrote it.")]
     Verify(VerifyArgs),
+    /// Sign with a key again that was halted, because another node was seen to sign with it.
+    #[command(after_help = "Example:\n  \
+        fermata protection lift-halt 0x70…c8 --config fermata.toml\n\n\
+        Stop the other node first, and see to it that it never starts again with this key: what it has signed is not known \
+        here.\n\
+        The node that uses the store must be stopped as well.")]
+    LiftHalt(LiftHaltArgs),
 }
 
 /// Which signing store.
@@ -71,12 +78,23 @@ pub struct VerifyArgs {
     at: StoreArgs,
 }
 
+/// Which key may sign again.
+#[derive(Args, Clone, Debug)]
+pub struct LiftHaltArgs {
+    /// The key.
+    #[arg(value_name = "ADDRESS")]
+    validator: Address,
+    #[command(flatten)]
+    at: StoreArgs,
+}
+
 impl ProtectionCommand {
     /// Does it, and gives the exit code.
     pub fn run(&self, console: &mut Console) -> u8 {
         let done = match self {
             Self::Init(args) => args.run(console),
             Self::Verify(args) => args.run(console),
+            Self::LiftHalt(args) => args.run(console),
         };
         done.map_or_else(|failure| failure.end(console, self.form()), |()| 0)
     }
@@ -85,6 +103,7 @@ impl ProtectionCommand {
         match self {
             Self::Init(args) => args.at.form(),
             Self::Verify(args) => args.at.form(),
+            Self::LiftHalt(args) => args.at.form(),
         }
     }
 }
@@ -166,6 +185,26 @@ impl VerifyArgs {
     fn run(&self, console: &mut Console) -> Result<(), Failure> {
         let survey = SlashingProtection::verify(&self.at.dir()?).map_err(failure)?;
         tell(console, self.at.form(), &survey, surveyed)
+    }
+}
+
+impl LiftHaltArgs {
+    fn run(&self, console: &mut Console) -> Result<(), Failure> {
+        let (dir, validator) = (self.at.dir()?, self.validator);
+        let domain = SlashingProtection::verify(&dir).map_err(failure)?.domain;
+        let store = SlashingProtection::open(&dir, domain, StoreOptions::default()).map_err(failure)?;
+        let halt = store.key_states().borrow().get(&validator).and_then(|state| state.halt);
+        let lifted = futures::executor::block_on(async {
+            let lifted = store.change_key(validator, KeyChange::LiftHalt).await;
+            store.close().await;
+            lifted
+        });
+        lifted.map_err(failure)?;
+        let seen = halt.map(|halt| halt.to_string());
+        tell(console, self.at.form(), &json!({ "validator": validator, "lifted": seen }), |_| match &seen {
+            Some(seen) => format!("{validator} may sign again ({seen})"),
+            None => format!("{validator} was not halted"),
+        })
     }
 }
 

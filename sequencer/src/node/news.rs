@@ -46,6 +46,7 @@ const fn is_of_checkpoint(event: &SequencerEvent) -> bool {
         | SequencerEvent::DutyMissed { .. }
         | SequencerEvent::ProposalRefused { .. }
         | SequencerEvent::EquivocationSeen { .. }
+        | SequencerEvent::KeyHalted { .. }
         | SequencerEvent::ProposalDropped { .. }
         | SequencerEvent::L1WentBack { .. }
         | SequencerEvent::CheckpointProposed { .. }

@@ -85,6 +85,10 @@ pub(crate) const fn of_signer(error: &SignerError) -> Reason {
         | SignerError::BadMnemonic { .. } => Reason::KeystoreUnusable,
         SignerError::Io { .. } | SignerError::NoSpace { .. } => Reason::DataDirUnusable,
         SignerError::NotSafe(_)
+        | SignerError::Joined(_)
+        | SignerError::DeadlinePassed { .. }
+        | SignerError::PayloadTooLarge { .. }
+        | SignerError::HandOverTooEarly { .. }
         | SignerError::Stopped
         | SignerError::Closed
         | SignerError::KeyFailed { .. }

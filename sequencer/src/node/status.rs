@@ -156,7 +156,22 @@ impl NodeStatusSource {
             reasons.push(format!("no checkpoint has landed for {} s; {remedy}", still.as_secs()));
         }
         reasons.extend(status.prover.as_ref().and_then(ProverStatus::amiss));
+        reasons.extend(self.halted_keys());
         reasons
+    }
+
+    /// Keys of this node that another one signs with.
+    fn halted_keys(&self) -> Vec<String> {
+        let signer = &self.node.inner.workshop.signer;
+        let states = signer.protection().key_states();
+        let halted = signer.addresses().into_iter().filter_map(|key| Some((key, states.get(&key)?.halt?)));
+        let told = halted.map(|(key, halt)| {
+            format!(
+                "another node signs with {key} (seen: {} in slot {}); stop it, then `fermata protection lift-halt {key}`",
+                halt.duty.kind, halt.duty.slot
+            )
+        });
+        told.collect()
     }
 
     /// What a node at work needs besides: a chain that is followed, a signer that signs, leave to publish, money.

@@ -12,6 +12,7 @@ use crate::config::{BlobSource as ConfiguredBlobs, NodeConfig};
 use crate::events::Events;
 use crate::l1::{BlobSource, Committees, HeadReceiver, Proposals, Sync};
 use crate::node_store::NodeStore;
+use crate::own_keys::OwnKeys;
 use crate::peers::Peers;
 use crate::phases::Phases;
 use crate::side_duties::{SideDuties, SideParts, SideSettings};
@@ -38,6 +39,7 @@ impl Makings {
         let committees = Arc::new(Committees::new(view.clone(), head.clone()));
         let publisher = ground.publisher(head)?;
         let signer = Arc::new(ground.signer()?);
+        let own_keys = OwnKeys::new(Arc::clone(&signer), events.clone());
         let side_parts = SideParts {
             view: view.clone(),
             committees: Arc::clone(&committees),
@@ -47,7 +49,7 @@ impl Makings {
             proposals,
         };
         let peers = peers(ground, &timetable).remembering(store).await?;
-        let side = Arc::new(SideDuties::new(side_parts, side));
+        let side = Arc::new(SideDuties::new(side_parts, side).looking_for(own_keys.clone()));
         for seen in peers.evidence.all() {
             side.offences().equivocated(seen.duty.slot, seen.duty.validator);
         }
@@ -61,6 +63,7 @@ impl Makings {
             view,
             execution,
             signer,
+            own_keys,
             publisher: Arc::new(publisher),
             phases: Phases::new(events.clone()),
             clock,

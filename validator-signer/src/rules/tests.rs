@@ -168,6 +168,35 @@ fn in_strict_mode_a_kind_only_goes_forward_and_a_block_not_back() {
     }
 }
 
+#[test]
+fn a_signature_of_what_was_never_pinned_here_was_made_elsewhere_unless_the_records_cannot_tell() {
+    let retired = Known { standing: Standing::Retired, ..nothing() };
+    let halted = Known { standing: Standing::Halted(duty(BLOCK)), ..nothing() };
+    let listening = Known { listen_only_until: Some(Slot(99)), ..nothing() };
+    let cases = [
+        ("never pinned", nothing(), Sighting::Elsewhere),
+        ("never pinned, only listening", listening, Sighting::Elsewhere),
+        ("never pinned, halted before", halted, Sighting::Elsewhere),
+        ("pinned", with_record(Record::pinned(ASKED)), Sighting::Ours),
+        ("signed", with_record(signed(ASKED)), Sighting::Ours),
+        ("pinned to another", with_record(Record::pinned(OTHER)), Sighting::Elsewhere),
+        (
+            "pinned to another, retired",
+            Known { standing: Standing::Retired, ..with_record(signed(OTHER)) },
+            Sighting::Elsewhere,
+        ),
+        ("pinned to an unknown one", with_record(Record::pinned(B256::ZERO)), Sighting::Unknowable),
+        ("pruned", with_marks(Marks::below(SLOT)), Sighting::Unknowable),
+        ("just above what is pruned", with_marks(Marks::below(Slot(9))), Sighting::Elsewhere),
+        ("handed over", with_marks(Marks::from(SLOT)), Sighting::Unknowable),
+        ("just below what is handed over", with_marks(Marks::from(Slot(11))), Sighting::Elsewhere),
+        ("retired", retired, Sighting::Unknowable),
+    ];
+    for (what, known, expected) in cases {
+        assert_eq!(sight(duty(DutyKind::Attestation), ASKED, &known), expected, "{what}");
+    }
+}
+
 fn any_known() -> impl Strategy<Value = Known> {
     let record = || {
         let digest = prop::sample::select(vec![ASKED, OTHER, B256::ZERO]);
@@ -208,6 +237,15 @@ proptest! {
         let kind = DutyKind::MARKED[at];
         let merged = Known { marks: known.marks.merge(more.marks), ..known };
         prop_assert!(is_safe(kind, &known) || !is_safe(kind, &merged));
+    }
+
+    #[test]
+    fn what_leave_was_given_for_is_never_taken_for_a_strangers(known in any_known(), at in 0usize..6) {
+        let duty = duty(DutyKind::MARKED[at]);
+        if is_safe(duty.kind, &known) {
+            let pinned = Known { record: known.record.or(Some(Record::pinned(ASKED))), ..known };
+            prop_assert_eq!(sight(duty, ASKED, &pinned), Sighting::Ours);
+        }
     }
 
     #[test]

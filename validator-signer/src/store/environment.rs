@@ -20,6 +20,8 @@ const HEADROOM: u64 = 4 << 20;
 const IDENTITY: &str = "identity";
 const DUTIES: &str = "duties";
 const MARKS: &str = "marks";
+const KEYS: &str = "keys";
+const PAYLOADS: &str = "payloads";
 const MANIFEST_KEY: &[u8] = b"manifest";
 
 pub(super) type Table = Database<Bytes, Bytes>;
@@ -27,10 +29,16 @@ pub(super) type Table = Database<Bytes, Bytes>;
 /// An open environment. Lives on one thread, the store's owner.
 pub(super) struct Environment {
     pub(super) env: Env,
+    /// What the store is, and what holds for all of it.
+    pub(super) identity: Table,
     /// Duty key to record.
     pub(super) duties: Table,
     /// (validator, kind) to its marks.
     pub(super) marks: Table,
+    /// Validator to what is said of its key.
+    pub(super) keys: Table,
+    /// Duty key to the payload it is pinned to.
+    pub(super) payloads: Table,
     data: File,
 }
 
@@ -50,8 +58,9 @@ impl Environment {
             let mut txn = env.write_txn()?;
             let identity: Table = env.create_database(&mut txn, Some(IDENTITY))?;
             identity.put(&mut txn, MANIFEST_KEY, &bytes)?;
-            let _: Table = env.create_database(&mut txn, Some(DUTIES))?;
-            let _: Table = env.create_database(&mut txn, Some(MARKS))?;
+            for name in [DUTIES, MARKS, KEYS, PAYLOADS] {
+                let _: Table = env.create_database(&mut txn, Some(name))?;
+            }
             txn.commit()?;
             env.prepare_for_closing().wait();
             Ok(())
@@ -77,9 +86,11 @@ impl Environment {
         }
         let duties = table(dir, &env, &txn, DUTIES)?;
         let marks = table(dir, &env, &txn, MARKS)?;
+        let keys = table(dir, &env, &txn, KEYS)?;
+        let payloads = table(dir, &env, &txn, PAYLOADS)?;
         // The handles above last only if the transaction that opened them ends well.
         txn.commit().map_err(|error| unreadable(dir, error))?;
-        Ok(Self { env, duties, marks, data })
+        Ok(Self { env, identity, duties, marks, keys, payloads, data })
     }
 
     /// Transactions that were ever committed. LMDB counts them in the page that makes each of them durable.
@@ -127,7 +138,7 @@ fn used_bytes(env: &Env) -> u64 {
 #[expect(unsafe_code, reason = "LMDB maps a file; the owner lock keeps every other process from changing it")]
 fn open_env(dir: &Path, map_bytes: usize) -> Result<Env, heed::Error> {
     let mut options = EnvOpenOptions::new();
-    options.map_size(map_bytes.next_multiple_of(MAP_GRAIN)).max_dbs(3);
+    options.map_size(map_bytes.next_multiple_of(MAP_GRAIN)).max_dbs(5);
     // SAFETY: the directory is held by `OwnerLock` (or is still private to `init`), so that no one else opens or
     // changes the file; no flag that weakens durability or locking is set.
     unsafe { options.open(dir) }

@@ -1,82 +1,75 @@
-//! The records of a store: what the rules ask for is read, and their verdicts are applied, in one durable transaction.
+//! The records of a store: what the rules look at is read, and their verdicts are applied, in one durable transaction.
 
-use std::collections::BTreeMap;
-use std::io::ErrorKind;
-use std::ops::Bound;
-use std::path::Path;
+use std::collections::{BTreeMap, BTreeSet, HashSet};
 use std::sync::Arc;
 
-use alloy::primitives::B256;
+use alloy::primitives::{Address, B256};
+use alloy::signers::k256::elliptic_curve::rand_core::{OsRng, RngCore};
 use fermata_primitives::{Slot, crash_point};
 use heed::{RoTxn, RwTxn};
+use tokio::sync::watch;
 
 use super::environment::Environment;
+use super::failure::{Failure, is_no_room};
 use super::record::{MarksKey, Record, marks_key};
-use crate::rules::{Known, Mode, Standing, Verdict, judge};
-use crate::{Duty, Marks, SignerError};
+use crate::permit::{Attempt, Reservation};
+use crate::rules::{Known, Mode, Verdict, judge};
+use crate::{Duty, DutyKind, KeyState, Marks};
 
 /// A payload asked for: leave to sign `digest` for `duty`.
-#[derive(Clone, Copy, Debug)]
+#[derive(Clone, Debug)]
 pub(super) struct Wanted {
     pub(super) duty: Duty,
     pub(super) digest: B256,
+    /// Kept beside the pin, so that the payload can be found again.
+    pub(super) payload: Option<Arc<[u8]>>,
 }
 
-/// Why a transaction did not happen.
-#[derive(Clone, Debug)]
-pub(super) enum Failure {
-    /// There was no room for it. It is gone, and all else as before.
-    NoSpace(Arc<heed::Error>),
-    /// The store cannot be trusted any more. After a failed write it is unknown what reached the disk (the system may
-    /// have dropped the pages), and trying again proves nothing.
-    Broken(String),
-}
+/// The keys that something was said of. Also what those outside see.
+pub(super) type KeyStates = BTreeMap<Address, KeyState>;
 
-impl Failure {
-    fn damage(what: &str) -> Self {
-        Self::Broken(what.to_owned())
-    }
-
-    /// The failure as the caller of the store in `dir` sees it.
-    pub(super) fn of_store(&self, dir: &Path) -> SignerError {
-        let path = dir.to_owned();
-        match self {
-            Self::NoSpace(source) => SignerError::NoSpace { path, source: source.clone() },
-            Self::Broken(reason) => SignerError::StoreFailed { path, reason: reason.clone() },
-        }
-    }
-}
-
-impl From<heed::Error> for Failure {
-    fn from(error: heed::Error) -> Self {
-        let no_room = match &error {
-            heed::Error::Mdb(error) => *error == heed::MdbError::MapFull,
-            heed::Error::Io(error) => is_no_room(error),
-            heed::Error::Encoding(_) | heed::Error::Decoding(_) | heed::Error::EnvAlreadyOpened => false,
-        };
-        if no_room { Self::NoSpace(Arc::new(error)) } else { Self::Broken(error.to_string()) }
-    }
-}
-
-fn is_no_room(error: &std::io::Error) -> bool {
-    matches!(error.kind(), ErrorKind::StorageFull | ErrorKind::QuotaExceeded)
-}
-
-/// Rows of one pruning transaction, so that a signature waits for no more than this.
-const PRUNE_ROWS: usize = 4096;
-
-/// The records of a store.
+/// The records of a store, and what is kept of them in memory.
 pub(super) struct Ledger {
-    store: Environment,
+    pub(super) store: Environment,
+    /// Kinds that only go forward.
+    pub(super) strict: BTreeSet<DutyKind>,
+    pub(super) keys: watch::Sender<KeyStates>,
+    /// First slot that is signed.
+    pub(super) listen_only_until: Option<Slot>,
+    /// Of every pin made until the store closes.
+    attempt: Attempt,
+    /// Duties with more leave to sign than their first reservation: that can be cancelled no more.
+    pub(super) resumed: HashSet<Duty>,
 }
 
 impl Ledger {
-    pub(super) const fn new(store: Environment) -> Self {
-        Self { store }
+    /// The records of an environment that was found to be whole.
+    ///
+    /// # Errors
+    /// [`Failure`].
+    pub(super) fn open(store: Environment, strict: BTreeSet<DutyKind>) -> Result<Self, Failure> {
+        let mut bytes = [0; 16];
+        OsRng.fill_bytes(&mut bytes);
+        let mut ledger = Self {
+            store,
+            strict,
+            keys: watch::Sender::default(),
+            listen_only_until: None,
+            attempt: Attempt(u128::from_be_bytes(bytes)),
+            resumed: HashSet::new(),
+        };
+        ledger.load_keys()?;
+        ledger.mark_strict_kinds()?;
+        Ok(ledger)
     }
 
     pub(super) fn close(self) {
         self.store.close();
+    }
+
+    /// Which `reserve` makes the pins of this store until it closes.
+    pub(super) const fn attempt(&self) -> Attempt {
+        self.attempt
     }
 
     /// Writes signatures that came in, then judges and pins `wanted`, in one durable transaction.
@@ -84,14 +77,14 @@ impl Ledger {
     ///
     /// # Errors
     /// [`Failure`]; nothing is recorded.
-    pub(super) fn apply(&self, signed: &[(Duty, Record)], wanted: &[Wanted]) -> Result<Vec<Verdict>, Failure> {
+    pub(super) fn apply(&mut self, signed: &[(Duty, Record)], wanted: &[Wanted]) -> Result<Vec<Verdict>, Failure> {
         let mut txn = self.begin()?;
         let mut changed = self.write_signatures(&mut txn, signed)?;
         let mut verdicts = vec![None; wanted.len()];
         for at in key_order(wanted) {
-            let verdict = self.judge(&txn, wanted[at])?;
+            let verdict = self.judge(&txn, wanted[at].duty, wanted[at].digest)?;
             if matches!(verdict, Verdict::Pin) {
-                self.put(&mut txn, wanted[at].duty, Record::pinned(wanted[at].digest))?;
+                self.pin(&mut txn, &wanted[at])?;
                 changed = true;
             }
             verdicts[at] = Some(verdict);
@@ -99,34 +92,37 @@ impl Ledger {
         if changed {
             crash_point!("signer.before_pin", |error| Failure::from(heed::Error::Io(error)));
             txn.commit()?;
+        } else {
+            drop(txn);
         }
-        Ok(verdicts.into_iter().flatten().collect())
+        let verdicts: Vec<_> = verdicts.into_iter().flatten().collect();
+        let resumed = wanted.iter().zip(&verdicts).filter(|(_, verdict)| matches!(verdict, Verdict::Resume));
+        self.resumed.extend(resumed.map(|(wanted, _)| wanted.duty));
+        Ok(verdicts)
     }
 
-    /// Removes up to [`PRUNE_ROWS`] records at or below `horizon`, and raises the low mark of each (validator, kind)
-    /// among them to it in the same transaction. Gives the number removed: 0 when none are left.
+    /// Takes a pin back, if the reservation is all the leave that was ever given for it. True when it is gone: another
+    /// payload may be pinned then. The slot stays counted as one that was pinned.
     ///
     /// # Errors
-    /// As [`Ledger::apply`].
-    pub(super) fn prune(&self, horizon: Slot) -> Result<usize, Failure> {
+    /// [`Failure`]; the duty stays pinned.
+    pub(super) fn cancel(&mut self, reservation: &Reservation) -> Result<bool, Failure> {
+        let duty = reservation.duty();
+        if reservation.attempt() != self.attempt || self.resumed.contains(&duty) {
+            return Ok(false);
+        }
         let mut txn = self.begin()?;
-        let duties = self.duties_through(&txn, horizon)?;
-        // The duties ascend by slot, so the last of each is its highest.
-        let pruned: BTreeMap<_, _> =
-            duties.iter().map(|duty| (marks_key(duty.validator, duty.kind), duty.slot)).collect();
-        for (key, highest) in pruned {
-            self.add_marks(&mut txn, &key, Marks::below(horizon).merge(Marks::signed(highest)))?;
+        if self.record(&txn, duty)? != Some(Record::pinned(reservation.digest())) {
+            return Ok(false);
         }
-        for duty in &duties {
-            self.store.duties.delete(&mut txn, &duty.key())?;
-        }
-        if !duties.is_empty() {
-            txn.commit()?;
-        }
-        Ok(duties.len())
+        self.store.duties.delete(&mut txn, &duty.key())?;
+        self.store.payloads.delete(&mut txn, &duty.key())?;
+        self.add_marks(&mut txn, &marks_key(duty.validator, duty.kind), Marks::signed(duty.slot))?;
+        txn.commit()?;
+        Ok(true)
     }
 
-    fn begin(&self) -> Result<RwTxn<'_>, Failure> {
+    pub(super) fn begin(&self) -> Result<RwTxn<'_>, Failure> {
         match self.store.keep_headroom() {
             // What is left of the room may do; LMDB says so if it does not.
             Err(error) if is_no_room(&error) => {}
@@ -135,15 +131,29 @@ impl Ledger {
         Ok(self.store.env.write_txn()?)
     }
 
-    /// Reads what the rules look at, and asks them.
-    fn judge(&self, txn: &RoTxn<'_>, wanted: Wanted) -> Result<Verdict, Failure> {
-        let Wanted { duty, digest } = wanted;
-        let record = self.record(txn, duty)?;
-        let seal = duty.seal().map_or(Ok(None), |seal| self.record(txn, seal))?;
-        let marks = self.marks(txn, &marks_key(duty.validator, duty.kind))?;
-        let known =
-            Known { record, seal, marks, standing: Standing::Enabled, listen_only_until: None, mode: Mode::Complete };
-        Ok(judge(duty, digest, &known))
+    fn judge(&self, txn: &RoTxn<'_>, duty: Duty, digest: B256) -> Result<Verdict, Failure> {
+        Ok(judge(duty, digest, &self.known(txn, duty)?))
+    }
+
+    /// Reads what the rules look at.
+    pub(super) fn known(&self, txn: &RoTxn<'_>, duty: Duty) -> Result<Known, Failure> {
+        Ok(Known {
+            record: self.record(txn, duty)?,
+            seal: duty.seal().map_or(Ok(None), |seal| self.record(txn, seal))?,
+            marks: self.marks(txn, &marks_key(duty.validator, duty.kind))?,
+            standing: self.keys.borrow().get(&duty.validator).copied().unwrap_or_default().standing(),
+            listen_only_until: self.listen_only_until,
+            mode: if self.strict.contains(&duty.kind.marked()) { Mode::Strict } else { Mode::Complete },
+        })
+    }
+
+    fn pin(&self, txn: &mut RwTxn<'_>, wanted: &Wanted) -> Result<(), Failure> {
+        let duty = wanted.duty;
+        self.put(txn, duty, Record::pinned(wanted.digest))?;
+        if self.strict.contains(&duty.kind.marked()) {
+            self.add_marks(txn, &marks_key(duty.validator, duty.kind), Marks::signed(duty.slot))?;
+        }
+        wanted.payload.as_ref().map_or(Ok(()), |payload| self.put_payload(txn, duty, payload))
     }
 
     /// Adds signatures to the records they belong to; a record pruned meanwhile stays away. True when any was written.
@@ -159,7 +169,7 @@ impl Ledger {
         Ok(changed)
     }
 
-    fn record(&self, txn: &RoTxn<'_>, duty: Duty) -> Result<Option<Record>, Failure> {
+    pub(super) fn record(&self, txn: &RoTxn<'_>, duty: Duty) -> Result<Option<Record>, Failure> {
         let key = duty.key();
         let bytes = self.store.duties.get(txn, &key)?;
         bytes.map(|bytes| Record::decode(&key, bytes)).transpose().map_err(Failure::damage)
@@ -170,26 +180,15 @@ impl Ledger {
         Ok(self.store.duties.put(txn, &key, &record.encode(&key))?)
     }
 
-    fn marks(&self, txn: &RoTxn<'_>, key: &MarksKey) -> Result<Marks, Failure> {
+    pub(super) fn marks(&self, txn: &RoTxn<'_>, key: &MarksKey) -> Result<Marks, Failure> {
         let bytes = self.store.marks.get(txn, key)?;
         bytes.map_or(Ok(Marks::default()), |bytes| Marks::decode(key, bytes)).map_err(Failure::damage)
     }
 
-    fn add_marks(&self, txn: &mut RwTxn<'_>, key: &MarksKey, marks: Marks) -> Result<(), Failure> {
+    /// Marks only ever come to refuse more.
+    pub(super) fn add_marks(&self, txn: &mut RwTxn<'_>, key: &MarksKey, marks: Marks) -> Result<(), Failure> {
         let marks = self.marks(txn, key)?.merge(marks);
         Ok(self.store.marks.put(txn, key, &marks.encode(key))?)
-    }
-
-    fn duties_through(&self, txn: &RoTxn<'_>, horizon: Slot) -> Result<Vec<Duty>, Failure> {
-        let end = horizon.0.checked_add(1).map(u64::to_be_bytes);
-        let end = end.as_ref().map_or(Bound::Unbounded, |end| Bound::Excluded(end.as_slice()));
-        let rows = self.store.duties.range(txn, &(Bound::Unbounded, end))?;
-        rows.take(PRUNE_ROWS)
-            .map(|row| {
-                let (key, _) = row?;
-                Duty::from_key(key).ok_or_else(|| Failure::damage("a record has a key that no duty has"))
-            })
-            .collect()
     }
 }
 

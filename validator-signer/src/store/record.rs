@@ -3,8 +3,9 @@
 use alloy::primitives::{Address, B256, Keccak256, Signature};
 use fermata_primitives::Slot;
 
+use crate::duty::KEY_LEN;
 pub(super) use crate::rules::Record;
-use crate::{DutyKind, Marks};
+use crate::{Duty, DutyKind, Halt, KeyState, Marks};
 
 const CHECKSUM_LEN: usize = 8;
 /// State, digest, signature, checksum. Of one length in both states, so that adding the signature moves no page.
@@ -87,6 +88,75 @@ impl Marks {
     }
 }
 
+/// What is said of a key: whether it is retired, whether it is halted, and the proof.
+const KEY_STATE_LEN: usize = 1 + 1 + KEY_LEN + 32 + 65 + CHECKSUM_LEN;
+
+impl KeyState {
+    pub(super) fn encode(&self, key: &[u8]) -> [u8; KEY_STATE_LEN] {
+        let mut bytes = [0; KEY_STATE_LEN];
+        bytes[0] = u8::from(self.retired);
+        if let Some(halt) = &self.halt {
+            bytes[1] = 1;
+            let (duty, rest) = bytes[2..].split_at_mut(KEY_LEN);
+            duty.copy_from_slice(&halt.duty.key());
+            rest[..32].copy_from_slice(halt.digest.as_slice());
+            rest[32..97].copy_from_slice(&halt.signature.as_bytes());
+        }
+        seal(key, &mut bytes);
+        bytes
+    }
+
+    /// # Errors
+    /// What is wrong with the bytes.
+    pub(super) fn decode(key: &[u8], bytes: &[u8]) -> Result<Self, &'static str> {
+        let bytes: &[u8; KEY_STATE_LEN] = bytes.try_into().map_err(|_| "the state of a key has a wrong length")?;
+        check(key, bytes)?;
+        let (duty, rest) = bytes[2..].split_at(KEY_LEN);
+        let halt = || {
+            let duty = Duty::from_key(duty).ok_or("a halt is for a duty that there is not")?;
+            let signature = Signature::from_raw(&rest[32..97]).map_err(|_| "a halt has no signature")?;
+            Ok::<_, &'static str>(Halt { duty, digest: B256::from_slice(&rest[..32]), signature })
+        };
+        let halt = if bytes[1] == 1 { Some(halt()?) } else { None };
+        Ok(Self { retired: bytes[0] == 1, halt })
+    }
+}
+
+/// The first slot a store signs for, as bytes.
+pub(super) fn encode_slot(key: &[u8], slot: Slot) -> [u8; 8 + CHECKSUM_LEN] {
+    let mut bytes = [0; 8 + CHECKSUM_LEN];
+    bytes[..8].copy_from_slice(&slot.0.to_be_bytes());
+    seal(key, &mut bytes);
+    bytes
+}
+
+/// # Errors
+/// What is wrong with the bytes.
+pub(super) fn decode_slot(key: &[u8], bytes: &[u8]) -> Result<Slot, &'static str> {
+    let bytes: &[u8; 8 + CHECKSUM_LEN] = bytes.try_into().map_err(|_| "a slot has a wrong length")?;
+    check(key, bytes)?;
+    let (slot, _) = bytes.split_first_chunk::<8>().ok_or("a slot has a wrong length")?;
+    Ok(Slot(u64::from_be_bytes(*slot)))
+}
+
+/// A payload with its checksum behind it.
+pub(super) fn encode_payload(key: &[u8], payload: &[u8]) -> Vec<u8> {
+    let mut bytes = payload.to_vec();
+    bytes.resize(payload.len() + CHECKSUM_LEN, 0);
+    seal(key, &mut bytes);
+    bytes
+}
+
+/// # Errors
+/// What is wrong with the bytes.
+pub(super) fn decode_payload<'a>(key: &[u8], bytes: &'a [u8]) -> Result<&'a [u8], &'static str> {
+    if bytes.len() < CHECKSUM_LEN {
+        return Err("a payload has a wrong length");
+    }
+    check(key, bytes)?;
+    Ok(&bytes[..bytes.len() - CHECKSUM_LEN])
+}
+
 /// Checksum over key and value: a value that slipped under another key is damage too.
 fn checksum(key: &[u8], body: &[u8]) -> [u8; CHECKSUM_LEN] {
     let mut hasher = Keccak256::new();
@@ -123,6 +193,25 @@ mod tests {
         let key = marks_key(Address::repeat_byte(1), DutyKind::Attestation);
         for marks in [Marks::default(), Marks::below(Slot(9)), Marks::from(Slot(0)).merge(Marks::signed(Slot(8)))] {
             assert_eq!(Marks::decode(&key, &marks.encode(&key)), Ok(marks));
+        }
+    }
+
+    #[test]
+    fn the_state_of_a_key_a_slot_and_a_payload_give_back_what_they_were_made_of() {
+        let duty = Duty { validator: Address::repeat_byte(1), slot: Slot(3), kind: DutyKind::Attestation };
+        let halt = Halt { duty, digest: B256::repeat_byte(3), signature: Signature::test_signature() };
+        for retired in [false, true] {
+            for halt in [None, Some(halt)] {
+                let state = KeyState { retired, halt };
+                assert_eq!(KeyState::decode(b"key", &state.encode(b"key")), Ok(state));
+            }
+        }
+        assert_eq!(decode_slot(b"key", &encode_slot(b"key", Slot(7))), Ok(Slot(7)));
+        for payload in [&b""[..], b"payload"] {
+            let mut bytes = encode_payload(b"key", payload);
+            assert_eq!(decode_payload(b"key", &bytes), Ok(payload));
+            bytes[0] ^= 1;
+            assert!(decode_payload(b"key", &bytes).is_err());
         }
     }
 

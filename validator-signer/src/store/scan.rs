@@ -10,8 +10,8 @@ use serde::{Deserialize, Serialize};
 
 use super::environment::{Environment, Table, damaged, unreadable};
 use super::manifest::Manifest;
-use super::record::{Record, from_marks_key};
-use crate::{Domain, Duty, DutyKind, Marks, SignerError};
+use super::record::{Record, decode_payload, from_marks_key};
+use crate::{Domain, Duty, DutyKind, KeyState, Marks, SignerError};
 
 /// What is in a store, all of which was read and found sound.
 #[derive(Clone, PartialEq, Eq, Debug, Serialize, Deserialize)]
@@ -104,6 +104,8 @@ pub(super) fn survey(dir: &Path, environment: &Environment, manifest: &Manifest)
         survey.marks.push(MarksSurvey { validator, kind: word(kind).to_owned(), marks: Marks::decode(key, value)? });
         Ok(())
     })?;
+    each_row(dir, &txn, environment.keys, |key, value| KeyState::decode(key, value).map(drop))?;
+    each_row(dir, &txn, environment.payloads, |key, value| decode_payload(key, value).map(drop))?;
     Ok(survey)
 }
 

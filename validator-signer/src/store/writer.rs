@@ -3,12 +3,12 @@
 use std::collections::VecDeque;
 use std::path::PathBuf;
 
-use alloy::signers::k256::elliptic_curve::rand_core::{OsRng, RngCore};
-use fermata_primitives::{Slot, crash_point};
+use fermata_primitives::{SharedClock, Slot, UnixTime, crash_point};
 use tokio::sync::{mpsc, oneshot, watch};
 use tracing::{debug, error, warn};
 
-use super::ledger::{Failure, Ledger, Wanted};
+use super::failure::Failure;
+use super::ledger::{Ledger, Wanted};
 use super::lock::OwnerLock;
 use super::record::Record;
 use crate::permit::{Attempt, Reservation, Safe, SigningPermit};
@@ -27,6 +27,8 @@ pub(super) enum Request {
     Reserve(Reserve),
     /// A signature that was made.
     Signed(Duty, Record),
+    /// Something rare, in a transaction of its own.
+    Errand(Errand),
     /// Forget what lies at or below the horizon.
     Prune(Prune),
     /// Answer what is queued, then close.
@@ -35,8 +37,13 @@ pub(super) enum Request {
 
 pub(super) struct Reserve {
     pub(super) wanted: Vec<Wanted>,
+    /// Nothing is recorded for it from this moment on.
+    pub(super) by: Option<UnixTime>,
     pub(super) reply: oneshot::Sender<Vec<Answer>>,
 }
+
+/// Work that answers for itself.
+pub(super) type Errand = Box<dyn FnOnce(&mut Writer) + Send>;
 
 pub(super) struct Prune {
     pub(super) horizon: Slot,
@@ -54,10 +61,10 @@ pub(super) struct Writer {
     queue: mpsc::Receiver<Request>,
     batch_duties: usize,
     unwritten: Vec<(Duty, Record)>,
+    errands: Vec<Errand>,
     prunes: VecDeque<Prune>,
     broken: Option<Failure>,
-    /// Of every pin made until the store closes.
-    attempt: Attempt,
+    clock: SharedClock,
 }
 
 /// What the thread owns from the start.
@@ -66,6 +73,8 @@ pub(super) struct Owned {
     pub(super) lock: OwnerLock,
     pub(super) closed: watch::Sender<()>,
     pub(super) path: PathBuf,
+    /// Tells whether a deadline has passed.
+    pub(super) clock: SharedClock,
 }
 
 impl Writer {
@@ -78,9 +87,10 @@ impl Writer {
             queue,
             batch_duties,
             unwritten: Vec::new(),
+            errands: Vec::new(),
             prunes: VecDeque::new(),
             broken: None,
-            attempt: Attempt(random_number()),
+            clock: owned.clock,
         }
     }
 
@@ -89,6 +99,9 @@ impl Writer {
         while let Some(batch) = self.collect() {
             if !batch.is_empty() || self.unwritten.len() >= UNWRITTEN_SIGNATURES {
                 self.commit(batch);
+            }
+            for errand in std::mem::take(&mut self.errands) {
+                errand(&mut self);
             }
             self.prune_a_piece();
         }
@@ -110,6 +123,7 @@ impl Writer {
                     batch.push(reserve);
                 }
                 Request::Signed(duty, record) => self.unwritten.push((duty, record)),
+                Request::Errand(errand) => self.errands.push(errand),
                 Request::Prune(prune) => self.prunes.push_back(prune),
                 Request::Close => self.queue.close(),
             }
@@ -120,14 +134,43 @@ impl Writer {
 
     /// One transaction for the whole batch; each caller then gets its own answers.
     fn commit(&mut self, batch: Vec<Reserve>) {
-        let wanted: Vec<Wanted> = batch.iter().flat_map(|reserve| reserve.wanted.iter().copied()).collect();
+        let batch = self.drop_late(batch);
+        let wanted: Vec<Wanted> = batch.iter().flat_map(|reserve| reserve.wanted.iter().cloned()).collect();
         match self.unless_broken(|writer| writer.ledger.apply(&writer.unwritten, &wanted)) {
             Ok(verdicts) => {
                 self.unwritten.clear();
-                answer(batch, verdicts, self.attempt);
+                answer(batch, verdicts, self.ledger.attempt());
             }
-            Err(failure) => refuse(batch, || failure.of_store(&self.path)),
+            Err(failure) => {
+                for reserve in batch {
+                    reserve.refuse(|_| failure.of_store(&self.path));
+                }
+            }
         }
+    }
+
+    /// Answers those whose deadline has passed; nothing is recorded for them.
+    fn drop_late(&self, batch: Vec<Reserve>) -> Vec<Reserve> {
+        if batch.iter().all(|reserve| reserve.by.is_none()) {
+            return batch;
+        }
+        let now = self.clock.now();
+        let (late, in_time): (Vec<_>, Vec<_>) =
+            batch.into_iter().partition(|reserve| reserve.by.is_some_and(|by| by <= now));
+        for reserve in late {
+            let by = reserve.by.unwrap_or(now);
+            reserve.refuse(|duty| SignerError::DeadlinePassed { duty, by });
+        }
+        in_time
+    }
+
+    /// Does rare work on the records, unless the store is broken.
+    pub(super) fn on_ledger<T>(
+        &mut self,
+        work: impl FnOnce(&mut Ledger) -> Result<T, Failure>,
+    ) -> Result<T, SignerError> {
+        let outcome = self.unless_broken(|writer| work(&mut writer.ledger));
+        outcome.map_err(|failure| failure.of_store(&self.path))
     }
 
     /// Prunes a piece and lets signatures pass before the next.
@@ -149,7 +192,7 @@ impl Writer {
     }
 
     /// Does a transaction, unless one broke the store before: from then on every answer is that failure.
-    fn unless_broken<T>(&mut self, transaction: impl FnOnce(&Self) -> Result<T, Failure>) -> Result<T, Failure> {
+    fn unless_broken<T>(&mut self, transaction: impl FnOnce(&mut Self) -> Result<T, Failure>) -> Result<T, Failure> {
         if let Some(failure) = &self.broken {
             return Err(failure.clone());
         }
@@ -175,16 +218,10 @@ impl Writer {
     }
 }
 
-fn random_number() -> u128 {
-    let mut bytes = [0; 16];
-    OsRng.fill_bytes(&mut bytes);
-    u128::from_be_bytes(bytes)
-}
-
 /// Leave to sign is given here and nowhere else: the transaction of these verdicts is durable.
 fn answer(batch: Vec<Reserve>, verdicts: Vec<Verdict>, attempt: Attempt) {
     let mut verdicts = verdicts.into_iter();
-    for Reserve { wanted, reply } in batch {
+    for Reserve { wanted, reply, .. } in batch {
         let answers = wanted.into_iter().zip(verdicts.by_ref()).map(|(wanted, verdict)| match verdict {
             Verdict::Pin => Ok(Safe::Granted(Reservation::after_commit(wanted.duty, wanted.digest, attempt))),
             Verdict::Resume => Ok(Safe::Resume(SigningPermit::after_commit(wanted.duty, wanted.digest))),
@@ -196,8 +233,9 @@ fn answer(batch: Vec<Reserve>, verdicts: Vec<Verdict>, attempt: Attempt) {
     }
 }
 
-fn refuse(batch: Vec<Reserve>, error: impl Fn() -> SignerError) {
-    for Reserve { wanted, reply } in batch {
-        let _ = reply.send(wanted.iter().map(|_| Err(error())).collect());
+impl Reserve {
+    fn refuse(self, error: impl Fn(Duty) -> SignerError) {
+        // Nobody may be waiting any more.
+        let _ = self.reply.send(self.wanted.iter().map(|wanted| Err(error(wanted.duty))).collect());
     }
 }

@@ -150,7 +150,7 @@ async fn a_shared_store_outlives_the_signers_that_share_it() {
     store.close().await;
     store.close().await;
     assert!(matches!(store.reserve(attestation(0, 3), digest(1)).await, Err(SignerError::Closed)));
-    let answers = store.reserve_many(&[(attestation(0, 3), digest(1))]).await;
+    let answers = store.reserve_many(&[(attestation(0, 3), digest(1))], None).await;
     assert!(matches!(answers[..], [Err(SignerError::Closed)]));
     open(&place.store).unwrap().close().await;
 }

@@ -1,16 +1,13 @@
 //! For every duty, all digests a key is ever asked to sign are equal.
 
-use std::collections::BTreeMap;
 use std::sync::{Arc, Barrier};
 
 use alloy::primitives::{Address, B256};
 use fermata_primitives::{L1Timestamp, ManualClock, Slot, SlotTimes, UnixTime};
 use fermata_validator_signer::{
     Duty, DutyKind, FarFutureGuard, NextStep, NotSafe, Safe, SignerError, SlashingProtection, StoreOptions,
-    ValidatorSigner,
 };
 use futures::FutureExt;
-use proptest::prelude::*;
 
 use crate::support::{DOMAIN, Manner, Place, RecordingKeys, attestation, digest, duty, key, small};
 
@@ -129,7 +126,7 @@ async fn a_list_longer_than_a_transaction_is_answered_in_order() {
     let place = Place::new();
     let store = SlashingProtection::open(&place.store, DOMAIN, StoreOptions { batch_duties: 100, ..small() }).unwrap();
     let wanted: Vec<_> = (0..2500).map(|slot| (attestation(0, slot), digest(1))).collect();
-    let answers = store.reserve_many(&wanted).await;
+    let answers = store.reserve_many(&wanted, None).await;
     assert_eq!(answers.len(), wanted.len());
     for ((duty, _), answer) in wanted.iter().zip(answers) {
         assert!(matches!(answer, Ok(Safe::Granted(reservation)) if reservation.duty() == *duty));
@@ -219,7 +216,7 @@ async fn pruning_many_records_lets_signatures_pass() {
     let place = Place::new();
     let store = place.open();
     let wanted: Vec<_> = (0..10_000).map(|slot| (attestation(0, slot), digest(1))).collect();
-    assert!(store.reserve_many(&wanted).await.iter().all(Result::is_ok));
+    assert!(store.reserve_many(&wanted, None).await.iter().all(Result::is_ok));
     let (removed, granted) = tokio::join!(store.prune(Slot(9_998)), store.reserve(attestation(0, 10_000), digest(2)));
     assert_eq!(removed.unwrap(), 9_999);
     assert!(matches!(granted, Ok(Safe::Granted(_))));
@@ -242,129 +239,4 @@ async fn a_dropped_request_is_recorded_whole_or_not_at_all() {
     }
     keys.assert_never_twice();
     signer.close().await;
-}
-
-#[derive(Clone, Debug)]
-enum Step {
-    Sign(Duty, B256),
-    SignMany(Vec<(Duty, B256)>),
-    /// Recorded, and the signer was never called: what a crash in between leaves.
-    Pin(Duty, B256),
-    Prune(Slot),
-    StopAndStart,
-    Reopen,
-}
-
-/// What the rules say, without a store.
-#[derive(Default)]
-struct Model {
-    pins: BTreeMap<(Slot, Address, DutyKind), B256>,
-    watermarks: BTreeMap<(Address, DutyKind), Slot>,
-}
-
-impl Model {
-    fn allows(&mut self, duty: Duty, digest: B256) -> bool {
-        let at = |kind| (duty.slot, duty.validator, kind);
-        if let Some(pinned) = self.pins.get(&at(duty.kind)) {
-            return *pinned == digest;
-        }
-        let mark = self.watermarks.get(&(duty.validator, room(duty.kind)));
-        let sealed = room(duty.kind) == room(DutyKind::BlockProposal { index: 0 })
-            && self.pins.contains_key(&at(DutyKind::CheckpointProposal));
-        if mark.is_some_and(|mark| duty.slot <= *mark) || sealed {
-            return false;
-        }
-        self.pins.insert(at(duty.kind), digest);
-        true
-    }
-
-    fn prune(&mut self, through: Slot) {
-        let kept = self.pins.split_off(&(through.next(), Address::ZERO, DutyKind::BlockProposal { index: 0 }));
-        for (_, validator, kind) in std::mem::replace(&mut self.pins, kept).into_keys() {
-            let mark = self.watermarks.entry((validator, room(kind))).or_default();
-            *mark = (*mark).max(through);
-        }
-    }
-}
-
-/// All blocks of a slot share one watermark.
-fn room(kind: DutyKind) -> DutyKind {
-    match kind {
-        DutyKind::BlockProposal { .. } => DutyKind::BlockProposal { index: 0 },
-        DutyKind::CheckpointProposal
-        | DutyKind::Attestation
-        | DutyKind::AttestationsAndSigners
-        | DutyKind::GovernanceVote
-        | DutyKind::SlashingVote => kind,
-    }
-}
-
-fn any_payload() -> impl Strategy<Value = (Duty, B256)> {
-    let kind = prop_oneof![
-        (0u16..2).prop_map(|index| DutyKind::BlockProposal { index }),
-        Just(DutyKind::CheckpointProposal),
-        Just(DutyKind::Attestation),
-    ];
-    (0u8..2, 1u64..5, kind, 1u8..4)
-        .prop_map(|(validator, slot, kind, byte)| (duty(validator, slot, kind), digest(byte)))
-}
-
-fn any_step() -> impl Strategy<Value = Step> {
-    prop_oneof![
-        6 => any_payload().prop_map(|(duty, digest)| Step::Sign(duty, digest)),
-        2 => prop::collection::vec(any_payload(), 1..5).prop_map(Step::SignMany),
-        2 => any_payload().prop_map(|(duty, digest)| Step::Pin(duty, digest)),
-        1 => (0u64..4).prop_map(|slot| Step::Prune(Slot(slot))),
-        1 => Just(Step::StopAndStart),
-        2 => Just(Step::Reopen),
-    ]
-}
-
-async fn walk(steps: Vec<Step>) {
-    let (place, keys) = (Place::new(), RecordingKeys::new());
-    let mut model = Model::default();
-    let mut signer: ValidatorSigner = place.signer(&keys);
-    for step in steps {
-        match step {
-            Step::Sign(duty, digest) => {
-                let outcome = signer.sign(duty, digest).await;
-                assert_eq!(outcome.is_ok(), model.allows(duty, digest), "{duty}: {outcome:?}");
-            }
-            Step::SignMany(mut wanted) => {
-                // The store judges a transaction in the order of its keys, blocks before their checkpoint.
-                wanted.sort_by_key(|(duty, _)| duty.kind);
-                for ((duty, digest), outcome) in wanted.iter().zip(signer.sign_many(&wanted).await) {
-                    assert_eq!(outcome.is_ok(), model.allows(*duty, *digest), "{duty}: {outcome:?}");
-                }
-            }
-            Step::Pin(duty, digest) => {
-                let outcome = signer.protection().reserve(duty, digest).await;
-                assert_eq!(outcome.is_ok(), model.allows(duty, digest), "{duty}: {outcome:?}");
-            }
-            Step::Prune(through) => {
-                signer.protection().prune(through).await.unwrap();
-                model.prune(through);
-            }
-            Step::StopAndStart => {
-                signer.stop().await;
-                signer.start().unwrap();
-            }
-            Step::Reopen => {
-                signer.close().await;
-                signer = place.signer(&keys);
-            }
-        }
-    }
-    keys.assert_never_twice();
-    signer.close().await;
-}
-
-proptest! {
-    #![proptest_config(ProptestConfig { cases: 32, ..ProptestConfig::default() })]
-
-    #[test]
-    fn any_history_agrees_with_the_rules_and_never_signs_twice(steps in prop::collection::vec(any_step(), 1..40)) {
-        let runtime = tokio::runtime::Builder::new_current_thread().build().unwrap();
-        runtime.block_on(walk(steps));
-    }
 }

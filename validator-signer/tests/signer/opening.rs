@@ -170,7 +170,7 @@ async fn a_look_at_a_store_tells_what_is_in_it_and_changes_nothing() {
     let store = place.open();
     let wanted = [(attestation(0, 3), digest(1)), (attestation(1, 7), digest(1))];
     let mut permits = Vec::new();
-    for answer in store.reserve_many(&wanted).await {
+    for answer in store.reserve_many(&wanted, None).await {
         let Ok(Safe::Granted(reservation)) = answer else { panic!("{answer:?}") };
         permits.push(reservation.into_permit());
     }

@@ -84,7 +84,7 @@ async fn the_body_of_a_child() {
     } else if role == format!("{:?}", Role::PinForEver) {
         for slot in 1.. {
             let wanted: Vec<_> = (0..8).map(|validator| (attestation(validator, slot), digest(1))).collect();
-            assert!(store.reserve_many(&wanted).await.iter().all(Result::is_ok));
+            assert!(store.reserve_many(&wanted, None).await.iter().all(Result::is_ok));
             println!("child: {slot}");
         }
     } else {
@@ -135,7 +135,7 @@ async fn nothing_that_was_answered_is_lost_to_a_kill() {
         }
         // The one transaction that may have been under way is there whole or not at all.
         let next: Vec<_> = (0..8).map(|validator| (attestation(validator, answered + 1), digest(2))).collect();
-        let granted = store.reserve_many(&next).await.iter().filter(|answer| answer.is_ok()).count();
+        let granted = store.reserve_many(&next, None).await.iter().filter(|answer| answer.is_ok()).count();
         assert!(granted == 0 || granted == 8, "{granted} of 8");
         store.close().await;
     }

@@ -12,7 +12,7 @@ async fn a_full_map_records_nothing_keeps_the_rest_and_goes_on_when_larger() {
     let mut slot = 0;
     let full = loop {
         let wanted: Vec<_> = (slot..slot + 100).map(|slot| (attestation(0, slot), digest(1))).collect();
-        let answers = store.reserve_many(&wanted).await;
+        let answers = store.reserve_many(&wanted, None).await;
         match answers.into_iter().find_map(Result::err) {
             None => slot += 100,
             Some(error) => break error,

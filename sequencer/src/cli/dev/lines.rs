@@ -84,6 +84,9 @@ fn line(who: &str, event: &SequencerEvent) -> Option<String> {
         SequencerEvent::EquivocationSeen { slot, proposer, duty } => {
             format!("{} ✗ {proposer} signed two for one {duty}", at(slot))
         }
+        SequencerEvent::KeyHalted { slot, validator, duty } => {
+            format!("{} ✗ another node signs with {validator}: its {duty} is not ours; it is halted", at(slot))
+        }
         SequencerEvent::ProposalDropped { slot, reason } => {
             format!("{} ✗ its proposal was dropped: {reason}", at(slot))
         }

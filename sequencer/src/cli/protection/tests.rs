@@ -2,7 +2,10 @@
 
 use std::path::Path;
 
+use alloy::primitives::{B256, Signature};
 use clap::Parser;
+use fermata_primitives::Slot;
+use fermata_validator_signer::{Duty, DutyKind, Halt};
 use serde_json::Value;
 
 use super::*;
@@ -90,4 +93,27 @@ fn a_missing_store_is_not_taken_for_an_empty_one() {
     let (exit, told) = run(&["verify", "--json", "--store", text(dir.path())]);
     let told: Value = serde_json::from_str(&told).expect("JSON");
     assert_eq!((exit, &told["error"]["reason"]), (33, &"STORE_DAMAGED".into()));
+}
+
+#[test]
+fn a_halt_is_lifted_once_and_for_the_key_that_is_named() {
+    let dir = tempfile::tempdir().expect("a directory");
+    let store = dir.path().join("signing");
+    assert_eq!(run(&["init", "--store", text(&store), "--l1-chain-id", "7", "--rollup", ROLLUP]).0, 0);
+    let domain = Domain { l1_chain_id: 7, rollup: ROLLUP.parse().expect("an address") };
+    let validator = Address::repeat_byte(0x11);
+    let duty = Duty { validator, slot: Slot(5), kind: DutyKind::Attestation };
+    let seen = Halt { duty, digest: B256::repeat_byte(1), signature: Signature::test_signature() };
+    let open = || SlashingProtection::open(&store, domain, StoreOptions::default()).expect("it is free");
+    futures::executor::block_on(async {
+        let opened = open();
+        opened.observe(seen).await.expect("it is kept");
+        opened.close().await;
+    });
+    let lift = |key: Address| run(&["lift-halt", &key.to_string(), "--store", text(&store)]);
+    let (exit, told) = lift(Address::repeat_byte(0x22));
+    assert!(exit == 0 && told.contains("was not halted"), "{exit}: {told}");
+    let (exit, told) = lift(validator);
+    assert!(exit == 0 && told.contains("may sign again") && told.contains("slot 5"), "{exit}: {told}");
+    assert_eq!(open().key_states().borrow()[&validator].halt, None);
 }
