@@ -1,5 +1,5 @@
 //! Any schedule of requests, blocks, reorgs, jumps of either clock, stops and sudden ends against a real anvil: nothing stale is
-//! sent, nothing lands outside its window or twice, and everything comes to an end.
+//! sent, nothing lands before its window or twice, and everything comes to an end.
 //!
 //! `SCHEDULES` sets how many there are.
 #![allow(clippy::unwrap_used, clippy::wildcard_enum_match_arm, reason = "a test that fails says where")]
@@ -17,8 +17,8 @@ use alloy::hex;
 use alloy::primitives::Bytes;
 use alloy::providers::Provider;
 use alloy::rpc::json_rpc::{RequestPacket, SerializedRequest};
-use common::anvil::{SLOT, TestAnvil, until};
-use common::{Sending, request, signer};
+use common::anvil::{SLOT, TestAnvil};
+use common::{PATIENCE, Sending, request, signer};
 use fermata_primitives::{L1Timestamp, ManualClock, UnixTime};
 use fermata_publisher::{Error, L1, L1Request, PreparedBlobs, PublisherManager, RequestBlobs};
 use proptest::prelude::*;
@@ -122,6 +122,8 @@ struct World {
     /// Window of each request, by its calldata.
     windows: BTreeMap<Bytes, (u64, u64)>,
     first_block: u64,
+    /// Of the last block, also where a reorg took it away: time does not go back.
+    time: u64,
 }
 
 impl World {
@@ -133,7 +135,9 @@ impl World {
         let client = alloy::rpc::client::ClientBuilder::default().layer(layer).http(anvil.url.parse().unwrap());
         let provider = alloy::providers::RootProvider::<alloy::network::Ethereum>::new(client).erased();
         let clock = Arc::new(ManualClock::new(UnixTime::from(anvil.head().timestamp)));
+        let time = anvil.head().timestamp.0;
         Self {
+            time,
             l1: L1::new(provider, anvil.heads()),
             anvil,
             wire,
@@ -166,15 +170,16 @@ impl World {
         }
     }
 
-    async fn block(&self, base_fee: &str, slots: u64) {
+    async fn block(&mut self, base_fee: &str, slots: u64) {
         let _: serde_json::Value = self.anvil.request("anvil_setNextBlockBaseFeePerGas", json!([base_fee])).await;
-        self.anvil.mine_at(self.anvil.head().timestamp.0 + slots * SLOT).await;
+        self.time += slots * SLOT;
+        self.anvil.mine_at(self.time).await;
         self.clock.set(UnixTime::from(self.anvil.head().timestamp));
     }
 
     fn request(&mut self, (opens, lasts): (u64, u64), blobs: RequestBlobs) -> L1Request {
         let label = format!("request {}", self.windows.len());
-        let from = self.anvil.head().timestamp.0 + opens * SLOT;
+        let from = self.time + opens * SLOT;
         let request = L1Request { blobs, ..request(&label, from, from + lasts * SLOT) };
         self.windows.insert(request.calldata.clone(), (from, from + lasts * SLOT));
         request
@@ -219,7 +224,7 @@ impl World {
                 Happens::Pause(calls) => self.pause(calls).await,
             }
         }
-        self.come_to_an_end(&manager).await;
+        self.come_to_an_end(&manager, &sendings).await;
         for sending in sendings {
             sending.outcome().await;
         }
@@ -231,16 +236,20 @@ impl World {
         self.clock.set(UnixTime::from(L1Timestamp(of(self.anvil.head().timestamp.0))));
     }
 
-    async fn come_to_an_end(&self, manager: &PublisherManager) {
-        until(async || {
-            self.block(CHEAP, 1).await;
-            let status = manager.status().await.unwrap();
-            status.waiting.is_empty() && status.accounts.iter().all(|account| account.in_flight.is_empty())
-        })
-        .await;
+    async fn come_to_an_end(&mut self, manager: &PublisherManager, sendings: &[Sending]) {
+        let ending = async {
+            while !is_over(manager, sendings).await {
+                self.block(CHEAP, 1).await;
+                self.pause(8).await;
+            }
+        };
+        if tokio::time::timeout(PATIENCE, ending).await.is_err() {
+            panic!("it does not come to an end: {:#?}", manager.status().await);
+        }
     }
 
-    /// Nothing went out that could not land in time; what landed did so once, within its window.
+    /// Nothing went out that could not land in time; what landed did so once, and not before its window. What a pool holds may
+    /// land late: that is the chain's affair, and the contract's to refuse.
     async fn check(&mut self) {
         for (tx, next_block) in std::mem::take(&mut *self.wire.0.lock().unwrap()) {
             if let Some((_, deadline)) = self.windows.get(tx.input()) {
@@ -254,9 +263,9 @@ impl World {
         for number in self.first_block + 1..=last {
             let block = self.anvil.provider.get_block_by_number(number.into()).full().await.unwrap().unwrap();
             for tx in block.transactions.as_transactions().unwrap() {
-                let Some((from, deadline)) = self.windows.get(tx.input()) else { continue };
+                let Some((from, _)) = self.windows.get(tx.input()) else { continue };
                 let at = block.header.timestamp;
-                assert!((*from..*deadline).contains(&at), "landed at {at}, outside [{from}, {deadline})");
+                assert!(at >= *from, "landed at {at}, before its window opened at {from}");
                 assert!(!landed.contains(tx.input()), "{} landed twice", hex::encode(tx.input()));
                 landed.push(tx.input().clone());
             }
@@ -265,15 +274,29 @@ impl World {
     }
 }
 
-#[tokio::test]
-async fn no_schedule_on_a_real_chain_sends_what_is_stale_or_lands_anything_twice() {
-    let count: usize = std::env::var("SCHEDULES").map_or(12, |count| count.parse().expect("SCHEDULES is a number"));
-    let mut world = Box::pin(World::new()).await;
+/// Every caller has an answer, and nothing is in flight.
+async fn is_over(manager: &PublisherManager, sendings: &[Sending]) -> bool {
+    let status = manager.status().await.unwrap();
+    sendings.iter().all(Sending::is_over) && status.accounts.iter().all(|account| account.in_flight.is_empty())
+}
+
+async fn go_through(count: usize) {
+    let mut world = World::new().await;
     let mut runner = TestRunner::default();
     for number in 0..count {
         let schedule = prop::collection::vec(happens(), 8..32).new_tree(&mut runner).unwrap().current();
         eprintln!("schedule {number} of {count}: {schedule:?}");
-        // Its future is too large for the stack of a test.
-        Box::pin(world.go_through(schedule)).await;
+        world.go_through(schedule).await;
     }
+}
+
+#[test]
+fn no_schedule_on_a_real_chain_sends_what_is_stale_or_lands_anything_twice() {
+    let count = std::env::var("SCHEDULES").map_or(12, |count| count.parse().expect("SCHEDULES is a number"));
+    // What goes out is decoded with its blobs, which are larger than the stack of a test allows.
+    let on_a_large_stack = std::thread::Builder::new().stack_size(32 << 20).spawn(move || {
+        let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
+        runtime.block_on(go_through(count));
+    });
+    on_a_large_stack.unwrap().join().expect("a schedule failed");
 }

@@ -117,6 +117,11 @@ impl Sending {
         Self { interrupt, answer }
     }
 
+    /// True once its outcome is there.
+    pub fn is_over(&self) -> bool {
+        self.answer.is_finished()
+    }
+
     /// Ends it where it stands, as the end of a process does.
     pub fn abort(self) {
         self.answer.abort();
