@@ -8,6 +8,7 @@ use tokio::sync::{mpsc, oneshot, watch};
 use tracing::{debug, error, warn};
 
 use super::failure::Failure;
+use super::keeper::Keeper;
 use super::ledger::{Ledger, Wanted};
 use super::lock::OwnerLock;
 use super::record::Record;
@@ -51,10 +52,11 @@ pub(super) struct Prune {
     pub(super) reply: oneshot::Sender<Result<u64, SignerError>>,
 }
 
-/// State of the thread. Fields are dropped in this order: LMDB is closed before the lock is freed, and only then do
-/// those who wait for the close hear of it.
+/// State of the thread. Fields are dropped in this order: LMDB is closed and the last anchor written before the lock is
+/// freed, and only then do those who wait for the close hear of it.
 pub(super) struct Writer {
     ledger: Ledger,
+    keeper: Keeper,
     _lock: OwnerLock,
     _closed: watch::Sender<()>,
     path: PathBuf,
@@ -70,6 +72,7 @@ pub(super) struct Writer {
 /// What the thread owns from the start.
 pub(super) struct Owned {
     pub(super) ledger: Ledger,
+    pub(super) keeper: Keeper,
     pub(super) lock: OwnerLock,
     pub(super) closed: watch::Sender<()>,
     pub(super) path: PathBuf,
@@ -81,6 +84,7 @@ impl Writer {
     pub(super) fn new(owned: Owned, queue: mpsc::Receiver<Request>, batch_duties: usize) -> Self {
         Self {
             ledger: owned.ledger,
+            keeper: owned.keeper,
             _lock: owned.lock,
             _closed: owned.closed,
             path: owned.path,
@@ -104,6 +108,7 @@ impl Writer {
                 errand(&mut self);
             }
             self.prune_a_piece();
+            self.keeper.note(self.ledger.commits(), std::iter::empty());
         }
         self.finish();
     }
@@ -139,6 +144,9 @@ impl Writer {
         match self.unless_broken(|writer| writer.ledger.apply(&writer.unwritten, &wanted)) {
             Ok(verdicts) => {
                 self.unwritten.clear();
+                let pinned = wanted.iter().zip(&verdicts).filter(|(_, verdict)| matches!(verdict, Verdict::Pin));
+                let pinned = pinned.map(|(wanted, _)| (wanted.duty.validator, wanted.duty.slot));
+                self.keeper.note(self.ledger.commits(), pinned);
                 answer(batch, verdicts, self.ledger.attempt());
             }
             Err(failure) => {
@@ -213,6 +221,7 @@ impl Writer {
                 warn!(path = %self.path.display(), ?failure, "closing without the last signatures");
             }
         }
+        self.keeper.note(self.ledger.commits(), std::iter::empty());
         crash_point!("signer.after_last_signatures");
         self.ledger.close();
     }
