@@ -15,6 +15,7 @@ mod init;
 mod keeper;
 mod key_book;
 mod ledger;
+mod linger;
 mod lock;
 mod manifest;
 mod opening;

@@ -102,13 +102,13 @@ impl Bench {
         let runtime = tokio::runtime::Builder::new_current_thread().build().expect("a runtime can be built");
         let store = SlashingProtection::open(&path, DOMAIN, options.clone()).expect("a new store can be opened");
         let earlier: Vec<_> = (0..EARLIER_SLOTS * CALLERS).map(payload).collect();
-        assert!(runtime.block_on(store.reserve_many(&earlier)).iter(, None).all(Result::is_ok), "a fresh duty is safe");
+        assert!(runtime.block_on(store.reserve_many(&earlier, None)).iter().all(Result::is_ok), "a fresh duty is safe");
         runtime.block_on(store.close());
         let store =
             SlashingProtection::open(&path, DOMAIN, StoreOptions { batch_duties, ..options }).expect("it closed");
         let bench = Self { runtime, store, next: Cell::new(EARLIER_SLOTS * CALLERS), _dir: dir };
         // The first duties pay for the room that is written ahead.
-        bench.runtime.block_on(bench.store.reserve_many(&bench.committee(), None), None);
+        bench.runtime.block_on(bench.store.reserve_many(&bench.committee(), None));
         bench
     }
 
@@ -157,7 +157,7 @@ pub(crate) fn one_call(effort: Effort) -> Samples {
     let until = Until::of(effort);
     let mut samples = Samples::default();
     while let Some(begin) = until.goes_on() {
-        let answers = bench.runtime.block_on(bench.store.reserve_many(&bench.committee(), None), None);
+        let answers = bench.runtime.block_on(bench.store.reserve_many(&bench.committee(), None));
         samples.note(begin, answers.len() as u64);
         assert!(answers.iter().all(Result::is_ok), "a fresh duty is safe");
     }

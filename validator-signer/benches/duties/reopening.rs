@@ -25,7 +25,7 @@ pub(crate) fn fill(dir: &Path) -> ! {
     SlashingProtection::init(dir, DOMAIN).expect("a store can be made");
     let store = SlashingProtection::open(dir, DOMAIN, StoreOptions::default()).expect("it was made");
     let duties: Vec<_> = (0..DUTIES).map(payload).collect();
-    assert!(runtime.block_on(store.reserve_many(&duties)).iter(, None).all(Result::is_ok), "a fresh duty is safe");
+    assert!(runtime.block_on(store.reserve_many(&duties, None)).iter().all(Result::is_ok), "a fresh duty is safe");
     println!("filled");
     loop {
         std::thread::park();

@@ -3,13 +3,14 @@
 use std::collections::VecDeque;
 use std::path::PathBuf;
 
-use fermata_primitives::{SharedClock, Slot, UnixTime, crash_point};
+use fermata_primitives::{Clock as _, SharedClock, Slot, SystemClock, UnixTime, crash_point};
 use tokio::sync::{mpsc, oneshot, watch};
 use tracing::{debug, error, warn};
 
 use super::failure::Failure;
 use super::keeper::Keeper;
 use super::ledger::{Ledger, Wanted};
+use super::linger::Linger;
 use super::lock::OwnerLock;
 use super::record::Record;
 use crate::permit::{Attempt, Reservation, Safe, SigningPermit};
@@ -62,6 +63,7 @@ pub(super) struct Writer {
     path: PathBuf,
     queue: mpsc::Receiver<Request>,
     batch_duties: usize,
+    linger: Linger,
     unwritten: Vec<(Duty, Record)>,
     errands: Vec<Errand>,
     prunes: VecDeque<Prune>,
@@ -90,6 +92,7 @@ impl Writer {
             path: owned.path,
             queue,
             batch_duties,
+            linger: Linger::default(),
             unwritten: Vec::new(),
             errands: Vec::new(),
             prunes: VecDeque::new(),
@@ -117,6 +120,7 @@ impl Writer {
     fn collect(&mut self) -> Option<Vec<Reserve>> {
         let mut next =
             if self.prunes.is_empty() { Some(self.queue.blocking_recv()?) } else { self.queue.try_recv().ok() };
+        let begun = SystemClock.monotonic();
         let mut batch = Vec::new();
         let mut duties = 0;
         while let Some(request) = next {
@@ -132,7 +136,8 @@ impl Writer {
                 Request::Prune(prune) => self.prunes.push_back(prune),
                 Request::Close => self.queue.close(),
             }
-            next = if duties < self.batch_duties { self.queue.try_recv().ok() } else { None };
+            next =
+                if duties < self.batch_duties { self.linger.next(&mut self.queue, batch.len(), begun) } else { None };
         }
         Some(batch)
     }
@@ -140,6 +145,7 @@ impl Writer {
     /// One transaction for the whole batch; each caller then gets its own answers.
     fn commit(&mut self, batch: Vec<Reserve>) {
         let batch = self.drop_late(batch);
+        self.linger.answered(batch.len());
         let wanted: Vec<Wanted> = batch.iter().flat_map(|reserve| reserve.wanted.iter().cloned()).collect();
         match self.unless_broken(|writer| writer.ledger.apply(&writer.unwritten, &wanted)) {
             Ok(verdicts) => {
