@@ -169,7 +169,7 @@ fn is_test(path: &str, name: &str) -> bool {
 }
 
 #[test]
-fn every_statement_of_the_lifecycle_and_every_scenario_of_publisher_and_signer_names_tests_that_exist_or_says_why_not() {
+fn every_statement_and_every_scenario_of_the_pages_names_tests_that_exist_or_says_why_not() {
     holds("sequencer/docs/lifecycle.md", 80);
     holds("publisher/docs/scenarios.md", 100);
     holds("validator-signer/docs/scenarios.md", 38);
