@@ -120,6 +120,8 @@ catalogue! {
         "do what the line says, and run it again";
     NotSequencer "NOT_SEQUENCER" Some(-32040), 200, 40, "a start of a node that neither proposes nor attests",
         "add `sequencer` to node.roles and restart the node; as it is, it follows L1 without a start";
+    StoreStale "STORE_STALE" Some(-32041), 200, 41, "the signing store is an older copy, or its anchor is missing; nothing was changed",
+        "bring the newest copy back; if there is none, `fermata protection accept-restored --raise-low-to SLOT`, with a slot no lower than any these keys signed in";
 }
 
 impl Reason {

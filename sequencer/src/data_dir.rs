@@ -5,6 +5,7 @@
 //! admin.token      what a caller of the admin RPC shows; operate.token and read.token open less (mode 0600)
 //! admin.endpoint   where the admin RPC listens, while it does
 //! admin.sock       the same on a socket that only its owner can use: no token
+//! signer.anchor    how far the signing store has come: an older copy of it is refused
 //! node/ signer/ publisher/ execution/ prover/   one store each; the last where the node is a prover
 //! ```
 
@@ -187,6 +188,11 @@ pub fn holder(root: &Path) -> Option<u32> {
 /// Directory of the slashing-protection store in the data directory `root`.
 pub(crate) fn signer_dir(root: &Path) -> PathBuf {
     root.join("signer")
+}
+
+/// Where the anchor of that store is kept unless the configuration says otherwise: beside the store, and not in it.
+pub(crate) fn signer_anchor(root: &Path) -> PathBuf {
+    root.join("signer.anchor")
 }
 
 fn make_dir(path: &Path) -> Result<(), DataDirError> {

@@ -5,7 +5,7 @@ use std::process::ExitCode;
 use clap::{CommandFactory as _, Parser, Subcommand};
 use fermata_sequencer::cli::{
     ConfigCommand, Console, DeployArgs, DevArgs, DoctorArgs, Failure, Form, NodeArgs, ProtectionCommand, VerbCommand,
-    run_dev, run_node,
+    run_dev, run_node, scan_of_this_program,
 };
 
 /// A rollup sequencer that can be stopped, drained, restarted, warped, crashed and closed.
@@ -92,7 +92,7 @@ async fn carry_out(command: Command, console: &mut Console) -> u8 {
         Command::Deploy(args) => return args.run(console).await,
         Command::Config(command) => return command.run(console).await,
         Command::Doctor(args) => return args.run(console).await,
-        Command::Protection(command) => return command.run(console),
+        Command::Protection(command) => return command.run(console, &scan_of_this_program()),
         Command::Completions { shell } => {
             clap_complete::generate(shell, &mut Cli::command(), "fermata", &mut std::io::stdout());
             return 0;

@@ -6,7 +6,7 @@ use std::sync::Arc;
 use alloy::primitives::Address;
 use fermata_primitives::{Slot, UnixTime};
 
-use crate::{Domain, Duty, NotSafe};
+use crate::{Domain, Duty, Holder, NotSafe};
 
 /// Why the crate did not do what it was asked.
 #[derive(Debug, thiserror::Error)]
@@ -113,12 +113,41 @@ pub enum SignerError {
         path: PathBuf,
     },
     /// Another process (or another store of this one) holds the directory.
-    #[error("the signing store {path} is held by process {}; stop it first", holder(*pid))]
+    #[error("the signing store {path} is held by {}; stop it first", told(holder.as_deref()))]
     HeldByAnother {
         /// The store.
         path: PathBuf,
-        /// Process id of the holder, if its lock file tells it.
-        pid: Option<u32>,
+        /// The holder, if its lock file tells it.
+        holder: Option<Box<Holder>>,
+    },
+    /// The directory lies on another machine, where neither its lock nor its pages can be relied on.
+    #[error("{path} lies on a network file system ({kind}); keep the signing store on a disk of this machine")]
+    NetworkFileSystem {
+        /// The store.
+        path: PathBuf,
+        /// What the file system is.
+        kind: &'static str,
+    },
+    /// The store is an older copy of itself: it has forgotten duties that were signed since.
+    #[error(
+        "{path} is not what was signed with last ({what}; anchor {anchor}); bring the newest copy back, or accept this one \
+         as restored with a low mark no lower than any slot that was signed"
+    )]
+    Stale {
+        /// The store.
+        path: PathBuf,
+        /// The file that knows better.
+        anchor: PathBuf,
+        /// By how much it is behind.
+        what: String,
+    },
+    /// A low mark for a restored store that lies below what is known to have been signed.
+    #[error("slot {low} is too low a mark: these keys are known to have signed in slot {known}; give a later one")]
+    LowMarkTooLow {
+        /// The mark that was asked for.
+        low: Slot,
+        /// The highest slot known to have been signed in.
+        known: Slot,
     },
     /// What is on disk is not what was written.
     #[error(
@@ -234,6 +263,9 @@ impl SignerError {
             | Self::NotInitialised { .. }
             | Self::AlreadyInitialised { .. }
             | Self::HeldByAnother { .. }
+            | Self::NetworkFileSystem { .. }
+            | Self::Stale { .. }
+            | Self::LowMarkTooLow { .. }
             | Self::Damaged { .. }
             | Self::NewerSchema { .. }
             | Self::OtherDomain { .. }
@@ -248,6 +280,6 @@ impl SignerError {
     }
 }
 
-fn holder(pid: Option<u32>) -> String {
-    pid.map_or_else(|| "(unknown)".to_owned(), |pid| pid.to_string())
+fn told(holder: Option<&Holder>) -> String {
+    holder.map_or_else(|| "another process".to_owned(), ToString::to_string)
 }

@@ -31,6 +31,7 @@ pub use permit::{Reservation, Safe, SigningPermit};
 pub use protection::Protection;
 pub use signer::ValidatorSigner;
 pub use store::{
-    FarFutureGuard, KindSurvey, MarksSurvey, PAYLOAD_LIMIT, SlashingProtection, StoreOptions, StoreSurvey,
+    FarFutureGuard, Holder, KindSurvey, MarksSurvey, PAYLOAD_LIMIT, Scan, Sentinel, SlashingProtection, StoreOptions,
+    StoreSurvey, answer_scan,
 };
 pub use v3_file::{CreatedKey, Password, create_keystore};

@@ -6,18 +6,25 @@
 //! There is no way back to absent but pruning, under a low mark that is durable in the same transaction. A pinned duty
 //! is never released, since the key may have signed it: it waits for its own payload, for ever.
 
+mod anchor;
 mod environment;
 mod failure;
+mod filesystem;
+mod identity;
 mod init;
+mod keeper;
 mod key_book;
 mod ledger;
+mod linger;
 mod lock;
 mod manifest;
+mod opening;
 mod operator;
 mod payloads;
 mod pruning;
 mod record;
 mod scan;
+mod scan_child;
 mod writer;
 
 use std::collections::{BTreeMap, BTreeSet};
@@ -29,13 +36,14 @@ use fermata_primitives::{SharedClock, Slot, SlotTimes, SystemClock, UnixTime};
 use futures::future::BoxFuture;
 use tokio::sync::{mpsc, oneshot, watch};
 
-use environment::{DATA_FILE, Environment};
 use failure::Failure;
 use ledger::{KeyStates, Ledger, Wanted};
-use lock::OwnerLock;
-use manifest::Manifest;
+pub use lock::Holder;
+use opening::Opened;
+pub use opening::Sentinel;
 use record::Record;
 pub use scan::{KindSurvey, MarksSurvey, StoreSurvey};
+pub use scan_child::{Scan, answer_scan};
 use writer::{Owned, Prune, Request, Reserve, Writer};
 
 use crate::{
@@ -67,6 +75,10 @@ pub struct StoreOptions {
     pub strict: BTreeSet<DutyKind>,
     /// Tells whether a deadline has passed.
     pub clock: SharedClock,
+    /// What is done against damage and restored copies.
+    pub sentinel: Sentinel,
+    /// What the holder of the store calls itself, for whoever finds it held.
+    pub holder: String,
 }
 
 impl Default for StoreOptions {
@@ -79,6 +91,8 @@ impl Default for StoreOptions {
             far_future: None,
             strict: BTreeSet::new(),
             clock: Arc::new(SystemClock),
+            sentinel: Sentinel::default(),
+            holder: "unnamed".to_owned(),
         }
     }
 }
@@ -127,20 +141,16 @@ impl SlashingProtection {
     ///
     /// # Errors
     /// [`SignerError::NotInitialised`], [`SignerError::HeldByAnother`], [`SignerError::NewerSchema`],
-    /// [`SignerError::OtherDomain`], [`SignerError::Damaged`] (also when the database is missing or empty where its
+    /// [`SignerError::OtherDomain`], [`SignerError::NetworkFileSystem`], [`SignerError::Stale`], [`SignerError::Damaged`] (also when the database is missing or empty where its
     /// manifest says it was), [`SignerError::Database`], [`SignerError::Io`]. None of them changes the store.
     pub fn open(dir: &Path, domain: Domain, options: StoreOptions) -> Result<Self, SignerError> {
-        expect_store(dir)?;
-        let lock = OwnerLock::take(dir)?;
-        let manifest = Manifest::read_for(dir, domain)?;
-        let environment = Environment::open(dir, &manifest, options.map_bytes)?;
-        scan::survey(dir, &environment, &manifest)?;
+        let Opened { lock, environment, keeper } = Opened::open(dir, domain, &options)?;
         let StoreOptions { keep_slots, far_future, strict, clock, .. } = options;
         let ledger = Ledger::open(environment, strict).map_err(|failure| failure.of_store(dir))?;
         let keys = ledger.keys.subscribe();
         let (queue, requests) = mpsc::channel(options.queue.max(1));
         let (closing, closed) = watch::channel(());
-        let owned = Owned { ledger, lock, closed: closing, path: dir.to_owned(), clock };
+        let owned = Owned { ledger, keeper, lock, closed: closing, path: dir.to_owned(), clock };
         let writer = Writer::new(owned, requests, options.batch_duties.max(1));
         std::thread::Builder::new()
             .name("signing-store".to_owned())
@@ -153,14 +163,19 @@ impl SlashingProtection {
     ///
     /// # Errors
     /// As [`open`](Self::open), but for [`SignerError::OtherDomain`].
-    pub fn verify(dir: &Path) -> Result<StoreSurvey, SignerError> {
-        expect_store(dir)?;
-        let _lock = OwnerLock::take(dir)?;
-        let manifest = Manifest::read(dir)?;
-        let environment = Environment::open(dir, &manifest, StoreOptions::default().map_bytes)?;
-        let survey = scan::survey(dir, &environment, &manifest);
-        environment.close();
-        survey
+    pub fn verify(dir: &Path, sentinel: &Sentinel) -> Result<StoreSurvey, SignerError> {
+        opening::verify(dir, sentinel)
+    }
+
+    /// Goes on with a store that is [`SignerError::Stale`]: an older copy of what was signed with, or one whose anchor is
+    /// lost. Every slot up to `low` is refused to every key from then on, and the anchor is written anew.
+    ///
+    /// `low` must be no lower than any slot in which any of its keys may have signed anywhere. Can be repeated.
+    ///
+    /// # Errors
+    /// [`SignerError::LowMarkTooLow`] where the anchor or the store knows better; as [`verify`](Self::verify).
+    pub fn accept_restored(dir: &Path, sentinel: &Sentinel, low: Slot) -> Result<StoreSurvey, SignerError> {
+        opening::accept_restored(dir, sentinel, low)
     }
 
     /// The rollup this store protects keys for.
@@ -388,15 +403,5 @@ impl Protection for SlashingProtection {
 
     fn close(&self) -> BoxFuture<'_, ()> {
         Box::pin(self.close())
-    }
-}
-
-/// # Errors
-/// [`SignerError::NotInitialised`] where there is not even part of a store.
-fn expect_store(dir: &Path) -> Result<(), SignerError> {
-    if Manifest::path(dir).exists() || dir.join(DATA_FILE).exists() {
-        Ok(())
-    } else {
-        Err(SignerError::NotInitialised { path: dir.to_owned() })
     }
 }

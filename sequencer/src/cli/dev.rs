@@ -13,6 +13,7 @@ use fermata_publisher::PreparedBlobs;
 use metrics_exporter_prometheus::PrometheusHandle;
 use tokio_util::task::TaskTracker;
 
+use super::protection::scan_of_this_program;
 use crate::catalogue::Reason;
 use crate::config::{ConfigError, NodeConfig, Setting, Sources};
 use crate::data_dir::{DataDir, DataDirError};
@@ -223,7 +224,7 @@ async fn open_all(hub: &Hub, configs: Vec<NodeConfig>, metrics: PrometheusHandle
 
 async fn open_one(hub: &Hub, place: u32, config: NodeConfig, metrics: PrometheusHandle) -> Result<Service, DevError> {
     let network: Arc<dyn Network> = hub.join(NodeId::new(&name_of(place)))?;
-    let surroundings = Surroundings { network: Some(network), ..Surroundings::default() };
+    let surroundings = Surroundings { network: Some(network), scan: scan_of_this_program(), ..Surroundings::default() };
     Ok(Service::open_in(config, surroundings, metrics).await?)
 }
 

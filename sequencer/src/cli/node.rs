@@ -2,8 +2,10 @@
 
 use metrics_exporter_prometheus::PrometheusHandle;
 
+use super::protection::scan_of_this_program;
 use crate::catalogue::Reason;
 use crate::config::NodeConfig;
+use crate::node::Surroundings;
 use crate::service::{Begun, Service, ServiceError};
 use crate::signals::Signals;
 use crate::verbs::DrainOutcome;
@@ -46,7 +48,8 @@ impl NodeCommandError {
 /// [`NodeCommandError`] where it did not come up, or a signal cut what it had in flight; everything is released then.
 pub(super) async fn run(config: NodeConfig, metrics: PrometheusHandle) -> Result<(), NodeCommandError> {
     let mut signals = Signals::listen().map_err(NodeCommandError::Signals)?;
-    let service = Service::open(config, metrics).await?;
+    let surroundings = Surroundings { scan: scan_of_this_program(), ..Surroundings::default() };
+    let service = Service::open_in(config, surroundings, metrics).await?;
     let drained = match service.start_as_desired(&mut signals).await {
         Ok(Begun::Serving) => service.run(signals).await,
         Ok(Begun::Ending) => service.end(signals).await,

@@ -8,8 +8,11 @@ use std::path::PathBuf;
 
 use alloy::primitives::Address;
 use clap::{Args, Subcommand};
+use fermata_primitives::Slot;
 use fermata_rollup::L1Addresses;
-use fermata_validator_signer::{Domain, KeyChange, SignerError, SlashingProtection, StoreOptions, StoreSurvey};
+use fermata_validator_signer::{
+    Domain, KeyChange, Scan, Sentinel, SignerError, SlashingProtection, StoreOptions, StoreSurvey, answer_scan,
+};
 use serde_json::json;
 
 use super::failure::Form;
@@ -17,7 +20,7 @@ use super::verbs::tell;
 use super::{Console, Failure, NodeArgs};
 use crate::catalogue::Reason;
 use crate::config::{NodeConfig, RollupLocation};
-use crate::data_dir::{DataDir, signer_dir};
+use crate::data_dir::{DataDir, signer_anchor, signer_dir};
 use crate::error::SequencerError;
 
 /// What to do with a signing store.
@@ -34,7 +37,7 @@ pub enum ProtectionCommand {
     #[command(after_help = "Examples:\n  \
         fermata protection verify --data-dir /var/lib/fermata\n  \
         fermata protection verify --store /backup/signer --json | jq .signers\n\n\
-        Exit codes: 31 a process has it open, 33 it is damaged or there is none, 34 a newer version wrote it.")]
+        Exit codes: 31 a process has it open, 33 it is damaged or there is none, 34 a newer version wrote it, 41 it is an older copy.")]
     Verify(VerifyArgs),
     /// Sign with a key again that was halted, because another node was seen to sign with it.
     #[command(after_help = "Example:\n  \
@@ -43,6 +46,15 @@ pub enum ProtectionCommand {
         here.\n\
         The node that uses the store must be stopped as well.")]
     LiftHalt(LiftHaltArgs),
+    /// Go on with a signing store that is an older copy of itself, or whose anchor is lost.
+    #[command(after_help = "Example:\n  \
+        fermata protection accept-restored --config fermata.toml --raise-low-to 120000\n\n\
+        What the store has forgotten may have been signed: every slot up to the one given is refused from then on. Give one no\n\
+        lower than any slot in which these keys may have signed, on any machine; a slot in the near future is a safe choice.")]
+    AcceptRestored(AcceptRestoredArgs),
+    /// Read the store that standard input names: what a node has done by a process of its own, since damage may end it.
+    #[command(hide = true)]
+    Scan,
 }
 
 /// Which signing store.
@@ -51,6 +63,9 @@ pub struct StoreArgs {
     /// The store's directory, instead of the one in the node's data directory.
     #[arg(long, value_name = "DIR")]
     store: Option<PathBuf>,
+    /// The store's anchor, instead of the configured one; with --store there is none unless it is named.
+    #[arg(long, value_name = "FILE")]
+    anchor: Option<PathBuf>,
     #[command(flatten)]
     node: NodeArgs,
     /// Print JSON.
@@ -71,6 +86,16 @@ pub struct InitArgs {
     rollup: Option<Address>,
 }
 
+/// Which signing store to go on with.
+#[derive(Args, Clone, Debug)]
+pub struct AcceptRestoredArgs {
+    #[command(flatten)]
+    at: StoreArgs,
+    /// The highest slot that is refused from then on, to every key.
+    #[arg(long, value_name = "SLOT")]
+    raise_low_to: u64,
+}
+
 /// Which signing store to read.
 #[derive(Args, Clone, Default, Debug)]
 pub struct VerifyArgs {
@@ -89,12 +114,14 @@ pub struct LiftHaltArgs {
 }
 
 impl ProtectionCommand {
-    /// Does it, and gives the exit code.
-    pub fn run(&self, console: &mut Console) -> u8 {
+    /// Does it, the store read as `scan` says, and gives the exit code.
+    pub fn run(&self, console: &mut Console, scan: &Scan) -> u8 {
         let done = match self {
             Self::Init(args) => args.run(console),
-            Self::Verify(args) => args.run(console),
-            Self::LiftHalt(args) => args.run(console),
+            Self::Verify(args) => args.run(console, scan),
+            Self::LiftHalt(args) => args.run(console, scan),
+            Self::AcceptRestored(args) => args.run(console, scan),
+            Self::Scan => answer_scan().map_err(|error| Failure::new(Reason::Internal, &error)),
         };
         done.map_or_else(|failure| failure.end(console, self.form()), |()| 0)
     }
@@ -104,7 +131,37 @@ impl ProtectionCommand {
             Self::Init(args) => args.at.form(),
             Self::Verify(args) => args.at.form(),
             Self::LiftHalt(args) => args.at.form(),
+            Self::AcceptRestored(args) => args.at.form(),
+            Self::Scan => Form::Human,
         }
+    }
+}
+
+/// Where a signing store is.
+pub(super) struct Place {
+    /// Its directory.
+    pub(super) store: PathBuf,
+    /// The data directory it is in, unless it was named by itself.
+    data_dir: Option<PathBuf>,
+    /// Its anchor, where one is kept.
+    anchor: Option<PathBuf>,
+}
+
+impl Place {
+    /// What is done against damage and restored copies when the store is used.
+    pub(super) fn sentinel(&self, scan: &Scan) -> Sentinel {
+        Sentinel { scan: scan.clone(), anchor: self.anchor.clone() }
+    }
+
+    /// Opens the store, for the rollup that it is for.
+    ///
+    /// # Errors
+    /// What is wrong with it, or who holds it.
+    pub(super) fn open(&self, scan: &Scan) -> Result<SlashingProtection, Failure> {
+        let sentinel = self.sentinel(scan);
+        let domain = SlashingProtection::verify(&self.store, &sentinel).map_err(failure)?.domain;
+        let options = StoreOptions { sentinel, holder: "fermata protection".to_owned(), ..StoreOptions::default() };
+        SlashingProtection::open(&self.store, domain, options).map_err(failure)
     }
 }
 
@@ -113,22 +170,24 @@ impl StoreArgs {
         if self.json { Form::Json } else { Form::Human }
     }
 
-    /// The store's directory. The configuration is asked only where neither the store nor its data directory is named.
+    /// Where the store and its anchor are. The configuration is asked only where neither the store nor a data directory is
+    /// named, or where it is named itself.
     ///
     /// # Errors
     /// What is wrong with the configuration.
-    pub(super) fn dir(&self) -> Result<PathBuf, Failure> {
-        match &self.store {
-            Some(store) => Ok(store.clone()),
-            None => Ok(signer_dir(&self.data_dir()?)),
-        }
-    }
-
-    fn data_dir(&self) -> Result<PathBuf, Failure> {
-        match &self.node.data_dir {
-            Some(data_dir) => Ok(data_dir.into()),
-            None => Ok(self.config()?.data_dir),
-        }
+    pub(super) fn place(&self) -> Result<Place, Failure> {
+        let (store, data_dir, anchor) = match (&self.store, &self.node.data_dir, &self.node.config) {
+            (Some(store), _, _) => (store.clone(), None, None),
+            (None, Some(data_dir), None) => {
+                let data_dir = PathBuf::from(data_dir);
+                (signer_dir(&data_dir), Some(data_dir.clone()), Some(signer_anchor(&data_dir)))
+            }
+            (None, _, _) => {
+                let config = self.config()?;
+                (signer_dir(&config.data_dir), Some(config.data_dir.clone()), Some(config.protection_anchor()))
+            }
+        };
+        Ok(Place { store, data_dir, anchor: self.anchor.clone().or(anchor) })
     }
 
     /// # Errors
@@ -140,20 +199,28 @@ impl StoreArgs {
 
 impl InitArgs {
     fn run(&self, console: &mut Console) -> Result<(), Failure> {
-        let (dir, domain) = (self.at.dir()?, self.domain()?);
+        let (place, domain) = (self.at.place()?, self.domain()?);
         // A data directory is made as a node makes it, and is nobody else's meanwhile.
-        let _held = match &self.at.store {
-            Some(_) => None,
-            None => Some(DataDir::open(&self.at.data_dir()?)?),
-        };
-        SlashingProtection::init(&dir, domain).map_err(failure)?;
+        let _held = place.data_dir.as_deref().map(DataDir::open).transpose()?;
+        let dir = &place.store;
+        SlashingProtection::init(dir, domain).map_err(failure)?;
         let made = json!({ "store": dir, "domain": domain });
+        let of_another = place.anchor.filter(|anchor| anchor.exists());
         tell(console, self.at.form(), &made, |_| {
-            format!(
+            let mut told = format!(
                 "made {} for {domain}\nit is empty and refuses nothing: a key that has signed on this rollup, here or elsewhere, must \
                  not be used with it",
                 dir.display()
-            )
+            );
+            if let Some(anchor) = of_another {
+                let _ = write!(
+                    told,
+                    "\n{} is the anchor of the store that was here: no node opens this one before `fermata protection \
+                     accept-restored`",
+                    anchor.display()
+                );
+            }
+            told
         })
     }
 
@@ -182,17 +249,16 @@ impl InitArgs {
 }
 
 impl VerifyArgs {
-    fn run(&self, console: &mut Console) -> Result<(), Failure> {
-        let survey = SlashingProtection::verify(&self.at.dir()?).map_err(failure)?;
+    fn run(&self, console: &mut Console, scan: &Scan) -> Result<(), Failure> {
+        let place = self.at.place()?;
+        let survey = SlashingProtection::verify(&place.store, &place.sentinel(scan)).map_err(failure)?;
         tell(console, self.at.form(), &survey, surveyed)
     }
 }
 
 impl LiftHaltArgs {
-    fn run(&self, console: &mut Console) -> Result<(), Failure> {
-        let (dir, validator) = (self.at.dir()?, self.validator);
-        let domain = SlashingProtection::verify(&dir).map_err(failure)?.domain;
-        let store = SlashingProtection::open(&dir, domain, StoreOptions::default()).map_err(failure)?;
+    fn run(&self, console: &mut Console, scan: &Scan) -> Result<(), Failure> {
+        let (store, validator) = (self.at.place()?.open(scan)?, self.validator);
         let halt = store.key_states().borrow().get(&validator).and_then(|state| state.halt);
         let lifted = futures::executor::block_on(async {
             let lifted = store.change_key(validator, KeyChange::LiftHalt).await;
@@ -208,9 +274,28 @@ impl LiftHaltArgs {
     }
 }
 
+impl AcceptRestoredArgs {
+    fn run(&self, console: &mut Console, scan: &Scan) -> Result<(), Failure> {
+        let (place, low) = (self.at.place()?, Slot(self.raise_low_to));
+        let survey = SlashingProtection::accept_restored(&place.store, &place.sentinel(scan), low).map_err(failure)?;
+        tell(console, self.at.form(), &survey, |survey| {
+            let floor = survey.floor.unwrap_or(low);
+            format!("store {} is gone on with; slots up to {floor} are refused to every key", survey.store_id)
+        })
+    }
+}
+
+/// The program that runs, which must be `fermata`, as the reader of a signing store.
+#[must_use]
+pub fn scan_of_this_program() -> Scan {
+    // Where the system does not tell it, the shell's search for programs finds it.
+    let program = std::env::current_exe().unwrap_or_else(|_| "fermata".into());
+    Scan::Child { program, args: vec!["protection".into(), "scan".into()] }
+}
+
 /// What is in a sound store, as people like to read it.
 fn surveyed(survey: &StoreSurvey) -> String {
-    let StoreSurvey { store_id, domain, commits, kinds, signers, marks } = survey;
+    let StoreSurvey { store_id, domain, commits, floor, kinds, signers, marks } = survey;
     let mut text = format!("sound: store {store_id} for {domain}, after {commits} commits");
     for (kind, found) in kinds {
         let _ =
@@ -224,11 +309,16 @@ fn surveyed(survey: &StoreSurvey) -> String {
     if let (Some(least), Some(most)) = (lows.clone().min(), lows.max()) {
         let _ = write!(text, "\n{} low marks, from slot {least} to {most}", marks.len());
     }
+    if let Some(floor) = floor {
+        let _ = write!(text, "\nrestored once: slots up to {floor} are refused to every key");
+    }
     text
 }
 
 /// A refusal of the signer's crate, with the catalogue's row.
 pub(super) fn failure(error: SignerError) -> Failure {
+    let is_stale = matches!(error, SignerError::Stale { .. });
     let error = SequencerError::Signer(error);
-    Failure::new(error.reason(), &error)
+    let hint = is_stale.then(|| error.reason().hint().to_owned());
+    Failure { hint, ..Failure::new(error.reason(), &error) }
 }

@@ -6,12 +6,15 @@ mod prover;
 mod servers;
 mod side;
 
+use std::path::PathBuf;
+
 use super::reader::Reader;
 use super::{
     BlobSource, ClockKind, ConfigError, L1Config, NodeConfig, Problems, RawConfig, RollupLocation, SequencerConfig,
     Sources, StartPolicy,
 };
 
+use crate::data_dir::signer_anchor;
 use crate::publishing::Publishing;
 use crate::roles::{Role, Roles};
 use crate::timetable::Budgets;
@@ -20,6 +23,12 @@ use crate::timetable::Budgets;
 const DAY_MS: u64 = 86_400_000;
 
 impl NodeConfig {
+    /// Where the anchor of the signing store is kept.
+    #[must_use]
+    pub fn protection_anchor(&self) -> PathBuf {
+        self.validator.protection_anchor.clone().unwrap_or_else(|| signer_anchor(&self.data_dir))
+    }
+
     /// Reads, merges and checks the layers.
     ///
     /// # Errors

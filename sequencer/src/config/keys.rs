@@ -139,6 +139,9 @@ pub const KEYS: &[Key] = &[
     key("validator.coinbase", Text, None, r#""0x00000000000000000000000000000000000000cc""#,
         "Who gets fees and rewards on L1. Unset: the proposing validator's own address.").hot(),
 
+    key("validator.protection_anchor", Path, None, r#""/mnt/other-disk/signer.anchor""#,
+        "File outside the signing store that says how far the store has come, so that an older copy put back in its place is refused. Unset: `signer.anchor` in the data directory. It helps most where a backup of the data directory does not hold it: on another disk."),
+
     key("publisher.keystore_dir", Path, None, r#""/etc/fermata/publishers-2""#,
         "Directory of encrypted V3 keystores of the accounts that send to L1, which a sequencer needs. Either this, or `publisher.mnemonic`."),
     key("publisher.password_file", Path, None, r#""/etc/fermata/publishers-2.password""#,

@@ -192,6 +192,8 @@ pub struct ValidatorConfig {
     pub keys: KeySource,
     /// Who gets fees and rewards; `None`: the proposing validator.
     pub coinbase: Option<Address>,
+    /// Where the anchor of the signing store is kept; `None`: in the data directory.
+    pub protection_anchor: Option<PathBuf>,
 }
 
 /// The accounts that send.

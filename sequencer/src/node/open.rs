@@ -11,7 +11,7 @@ use fermata_primitives::{CheckpointNumber, L1FollowingClock, SharedClock, System
 use fermata_publisher::{FundingConfig, L1, PublisherConfig, PublisherKeys, PublisherManager, SendBackend};
 use fermata_rollup::L1Addresses;
 use fermata_validator_signer::{
-    Domain, FarFutureGuard, SignerError, SlashingProtection, StoreOptions, ValidatorSigner,
+    Domain, FarFutureGuard, Scan, Sentinel, SignerError, SlashingProtection, StoreOptions, ValidatorSigner,
 };
 use tokio::sync::watch;
 
@@ -90,6 +90,8 @@ pub struct Surroundings {
     /// The clock that the time of L1 is moved by, where its owner is in this process: a node that lives by the clock of L1
     /// lives by this one. Without it, it follows the head.
     pub clock: Option<Arc<L1FollowingClock>>,
+    /// Who reads the signing store before it is used.
+    pub scan: Scan,
 }
 
 /// The rollup on L1, as the configuration names it.
@@ -120,8 +122,17 @@ impl Node {
         let is_recorded = store.signing_store_was_made().await?;
         let is_new = !is_recorded && store.token_hash(Scope::Danger).await?.is_none();
         let network = surroundings.network.unwrap_or_else(|| Arc::new(Alone::new(NodeId::new("this node"))));
-        let ground =
-            Ground { config: &config, data_dir: &data_dir, view: &view, l1_chain_id, clock: &clock, network, is_new };
+        let scan = surroundings.scan;
+        let ground = Ground {
+            config: &config,
+            data_dir: &data_dir,
+            view: &view,
+            l1_chain_id,
+            clock: &clock,
+            network,
+            scan,
+            is_new,
+        };
         let proposer = watch::Sender::new(hot::proposer(&config));
         let side = watch::Sender::new(config.side.clone());
         let proposals = Proposals::new(view.clone(), deployed_at_block);
@@ -260,6 +271,7 @@ pub(super) struct Ground<'a> {
     pub(super) l1_chain_id: u64,
     pub(super) clock: &'a SharedClock,
     pub(super) network: Arc<dyn Network>,
+    scan: Scan,
     /// No node has come up in this data directory before: neither a signing store nor an admin token is on record.
     is_new: bool,
 }
@@ -283,7 +295,12 @@ impl Ground<'_> {
             }
         }
         let far_future = FarFutureGuard { times: *self.view.times(), clock: self.clock.clone(), slots_ahead: 2 };
-        let options = StoreOptions { far_future: Some(far_future), ..StoreOptions::default() };
+        let options = StoreOptions {
+            far_future: Some(far_future),
+            sentinel: Sentinel { scan: self.scan.clone(), anchor: Some(self.config.protection_anchor()) },
+            holder: self.network.id().to_string(),
+            ..StoreOptions::default()
+        };
         let protection = SlashingProtection::open(&dir, domain, options)?;
         Ok(ValidatorSigner::owning(Arc::new(protection), Arc::new(keys)))
     }

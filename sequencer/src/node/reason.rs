@@ -78,12 +78,16 @@ pub(crate) const fn of_signer(error: &SignerError) -> Reason {
         SignerError::Damaged { .. } | SignerError::NotInitialised { .. } | SignerError::OtherDomain { .. } => {
             Reason::StoreDamaged
         }
+        SignerError::Stale { .. } => Reason::StoreStale,
+        SignerError::LowMarkTooLow { .. } => Reason::InvalidParams,
         SignerError::WrongPassword { .. } => Reason::KeystorePassword,
         SignerError::BadKeystore { .. }
         | SignerError::NoKeys { .. }
         | SignerError::DuplicateKey { .. }
         | SignerError::BadMnemonic { .. } => Reason::KeystoreUnusable,
-        SignerError::Io { .. } | SignerError::NoSpace { .. } => Reason::DataDirUnusable,
+        SignerError::Io { .. } | SignerError::NoSpace { .. } | SignerError::NetworkFileSystem { .. } => {
+            Reason::DataDirUnusable
+        }
         SignerError::NotSafe(_)
         | SignerError::Joined(_)
         | SignerError::DeadlinePassed { .. }

@@ -2,12 +2,14 @@
 
 use std::fs::File;
 use std::io::ErrorKind;
-use std::os::unix::fs::FileExt;
-use std::path::Path;
+use std::os::unix::fs::{FileExt, MetadataExt};
+use std::path::{Path, PathBuf};
 
+use fermata_primitives::Slot;
 use heed::types::Bytes;
-use heed::{Database, Env, EnvOpenOptions, RoTxn};
+use heed::{CompactionOption, Database, Env, EnvOpenOptions, RoTxn};
 
+use super::identity::Identity;
 use super::manifest::Manifest;
 use crate::SignerError;
 
@@ -16,13 +18,14 @@ pub(super) const DATA_FILE: &str = "data.mdb";
 const MAP_GRAIN: usize = 64 * 1024;
 /// Room written ahead of LMDB's pages when less than half of it is left.
 const HEADROOM: u64 = 4 << 20;
+/// With less of it than this no transaction is committed: the largest must fit in, so that LMDB itself never meets a full disk.
+const LEAST_HEADROOM: u64 = 1 << 20;
 
 const IDENTITY: &str = "identity";
 const DUTIES: &str = "duties";
 const MARKS: &str = "marks";
 const KEYS: &str = "keys";
 const PAYLOADS: &str = "payloads";
-const MANIFEST_KEY: &[u8] = b"manifest";
 
 pub(super) type Table = Database<Bytes, Bytes>;
 
@@ -39,7 +42,10 @@ pub(super) struct Environment {
     pub(super) keys: Table,
     /// Duty key to the payload it is pinned to.
     pub(super) payloads: Table,
+    /// The highest slot that is refused to every key.
+    pub(super) floor: Option<Slot>,
     data: File,
+    path: PathBuf,
 }
 
 impl Environment {
@@ -48,16 +54,10 @@ impl Environment {
     /// # Errors
     /// [`SignerError::Database`], [`SignerError::Io`].
     pub(super) fn create(dir: &Path, manifest: &Manifest, map_bytes: usize) -> Result<(), SignerError> {
-        let bytes = serde_json::to_vec(manifest).map_err(|error| SignerError::Io {
-            action: "encode",
-            path: Manifest::path(dir),
-            source: error.into(),
-        })?;
         let make = || {
             let env = open_env(dir, map_bytes)?;
             let mut txn = env.write_txn()?;
-            let identity: Table = env.create_database(&mut txn, Some(IDENTITY))?;
-            identity.put(&mut txn, MANIFEST_KEY, &bytes)?;
+            Identity(env.create_database(&mut txn, Some(IDENTITY))?).put_manifest(&mut txn, manifest)?;
             for name in [DUTIES, MARKS, KEYS, PAYLOADS] {
                 let _: Table = env.create_database(&mut txn, Some(name))?;
             }
@@ -80,17 +80,19 @@ impl Environment {
         check_length(dir, &env, &data)?;
         let txn = env.read_txn().map_err(|error| unreadable(dir, error))?;
         let identity = table(dir, &env, &txn, IDENTITY)?;
-        let bytes = identity.get(&txn, MANIFEST_KEY).map_err(|error| unreadable(dir, error))?.unwrap_or_default();
-        if serde_json::from_slice::<Manifest>(bytes).ok().as_ref() != Some(manifest) {
+        if !Identity(identity).is_of(&txn, manifest).map_err(|error| unreadable(dir, error))? {
             return Err(damaged(dir, "it is not the database its STORE.json was written for"));
         }
+        let floor = Identity(identity).floor(&txn).map_err(|error| unreadable(dir, error))?;
+        let floor = floor.map_err(|what| damaged(dir, what))?;
         let duties = table(dir, &env, &txn, DUTIES)?;
         let marks = table(dir, &env, &txn, MARKS)?;
         let keys = table(dir, &env, &txn, KEYS)?;
         let payloads = table(dir, &env, &txn, PAYLOADS)?;
         // The handles above last only if the transaction that opened them ends well.
         txn.commit().map_err(|error| unreadable(dir, error))?;
-        Ok(Self { env, identity, duties, marks, keys, payloads, data })
+        let path = dir.join(DATA_FILE);
+        Ok(Self { env, identity, floor, duties, marks, keys, payloads, data, path })
     }
 
     /// Transactions that were ever committed. LMDB counts them in the page that makes each of them durable.
@@ -98,19 +100,76 @@ impl Environment {
         self.env.info().last_txn_id as u64
     }
 
+    /// Reads every page that is in use, those of LMDB's own list of free pages too, and whether they add up to the file.
+    ///
+    /// # Errors
+    /// LMDB's.
+    pub(super) fn walk_pages(&self) -> Result<(), heed::Error> {
+        let mut nowhere = File::options().write(true).open("/dev/null")?;
+        self.env.copy_to_file(&mut nowhere, CompactionOption::Enabled)
+    }
+
+    /// Whether an anchor was ever kept of this store.
+    ///
+    /// # Errors
+    /// LMDB's.
+    pub(super) fn is_anchored(&self) -> Result<bool, heed::Error> {
+        Identity(self.identity).is_anchored(&*self.env.read_txn()?)
+    }
+
+    /// Takes note, durably, that an anchor is kept from now on.
+    ///
+    /// # Errors
+    /// LMDB's.
+    pub(super) fn put_anchored(&self) -> Result<(), heed::Error> {
+        let mut txn = self.env.write_txn()?;
+        Identity(self.identity).put_anchored(&mut txn)?;
+        txn.commit()
+    }
+
+    /// Refuses, durably, all slots up to `floor` to every key, and those refused already.
+    ///
+    /// # Errors
+    /// LMDB's.
+    pub(super) fn raise_floor(&mut self, floor: Slot) -> Result<(), heed::Error> {
+        let floor = self.floor.map_or(floor, |old| old.max(floor));
+        let mut txn = self.env.write_txn()?;
+        Identity(self.identity).put_floor(&mut txn, floor)?;
+        txn.commit()?;
+        self.floor = Some(floor);
+        Ok(())
+    }
+
+    /// # Errors
+    /// The file is no longer where it was opened: what is written to it now would be gone with this process.
+    pub(super) fn expect_in_place(&self) -> std::io::Result<()> {
+        let (ours, there) = (self.data.metadata()?, std::fs::metadata(&self.path)?);
+        if (ours.dev(), ours.ino()) == (there.dev(), there.ino()) {
+            Ok(())
+        } else {
+            Err(std::io::Error::new(ErrorKind::StaleNetworkFileHandle, "another file has taken its place"))
+        }
+    }
+
     /// Keeps the file longer than LMDB's pages reach, written in advance: a commit then changes no file length, a full
-    /// disk shows before a transaction begins, and a file shorter than its pages was cut.
+    /// disk shows before a transaction is committed, and a file shorter than its pages was cut.
     ///
     /// # Errors
     /// What the disk said; nothing of the store has changed.
     pub(super) fn keep_headroom(&self) -> std::io::Result<()> {
-        let length = self.data.metadata()?.len();
-        if length >= self.used_bytes() + HEADROOM / 2 {
+        let used = self.used_bytes();
+        if self.data.metadata()?.len() >= used + HEADROOM / 2 {
             return Ok(());
         }
+        match self.write_ahead(used + HEADROOM) {
+            Err(error) if is_no_room(&error) && self.data.metadata()?.len() >= used + LEAST_HEADROOM => Ok(()),
+            outcome => outcome,
+        }
+    }
+
+    fn write_ahead(&self, end: u64) -> std::io::Result<()> {
         let zeros = vec![0; 64 * 1024];
-        let end = self.used_bytes() + HEADROOM;
-        let mut at = length;
+        let mut at = self.data.metadata()?.len();
         while at < end {
             let piece = usize::try_from(end - at).unwrap_or(zeros.len()).min(zeros.len());
             self.data.write_all_at(&zeros[..piece], at)?;
@@ -127,6 +186,11 @@ impl Environment {
     fn used_bytes(&self) -> u64 {
         used_bytes(&self.env)
     }
+}
+
+/// Whether an error says that there was no room, and nothing else: what was to be written is not there.
+pub(super) fn is_no_room(error: &std::io::Error) -> bool {
+    matches!(error.kind(), ErrorKind::StorageFull | ErrorKind::QuotaExceeded | ErrorKind::FileTooLarge)
 }
 
 /// How far the pages reach; the file may be longer.
@@ -200,4 +264,15 @@ pub(super) fn unreadable(dir: &Path, source: heed::Error) -> SignerError {
 pub(super) fn sync_dir(dir: &Path) -> Result<(), SignerError> {
     let io = |source| SignerError::Io { action: "sync", path: dir.to_owned(), source };
     File::open(dir).map_err(io)?.sync_all().map_err(io)
+}
+
+/// Makes the name `path` durable in its directory.
+///
+/// # Errors
+/// [`SignerError::Io`].
+pub(super) fn sync_parent(path: &Path) -> Result<(), SignerError> {
+    match path.parent() {
+        Some(parent) if !parent.as_os_str().is_empty() => sync_dir(parent),
+        Some(_) | None => sync_dir(Path::new(".")),
+    }
 }

@@ -1,9 +1,9 @@
 //! Why a transaction of the store did not happen.
 
-use std::io::ErrorKind;
 use std::path::Path;
 use std::sync::Arc;
 
+use super::environment::is_no_room;
 use crate::SignerError;
 
 /// Why a transaction did not happen.
@@ -41,9 +41,4 @@ impl From<heed::Error> for Failure {
         };
         if no_room { Self::NoSpace(Arc::new(error)) } else { Self::Broken(error.to_string()) }
     }
-}
-
-/// The disk is full, or what this user may take of it.
-pub(super) fn is_no_room(error: &std::io::Error) -> bool {
-    matches!(error.kind(), ErrorKind::StorageFull | ErrorKind::QuotaExceeded)
 }

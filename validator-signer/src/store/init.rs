@@ -7,7 +7,7 @@ use alloy::primitives::FixedBytes;
 use alloy::signers::k256::elliptic_curve::rand_core::{OsRng, RngCore};
 use fermata_primitives::crash_point;
 
-use super::environment::{Environment, sync_dir};
+use super::environment::{Environment, sync_dir, sync_parent};
 use super::manifest::{Manifest, SCHEMA};
 use crate::{Domain, SignerError};
 
@@ -36,10 +36,7 @@ pub(super) fn init(dir: &Path, domain: Domain) -> Result<(), SignerError> {
     crash_point!("signer.after_draft");
     // Fails where the directory has come to hold something since.
     fs::rename(&draft, dir).map_err(|source| io("create", dir, source))?;
-    match dir.parent() {
-        Some(parent) if !parent.as_os_str().is_empty() => sync_dir(parent)?,
-        Some(_) | None => sync_dir(Path::new("."))?,
-    }
+    sync_parent(dir)?;
     crash_point!("signer.after_init");
     Ok(())
 }

@@ -53,7 +53,7 @@ impl Ledger {
         for (key, slot) in highest {
             self.add_marks(&mut txn, &key, Marks::signed(slot))?;
         }
-        Ok(txn.commit()?)
+        self.commit(txn)
     }
 
     /// Changes what is said of a key. It holds for every duty that is judged afterwards.
@@ -72,7 +72,7 @@ impl Ledger {
     fn put_key(&mut self, key: Address, state: KeyState) -> Result<(), Failure> {
         let mut txn = self.begin()?;
         self.store.keys.put(&mut txn, key.as_slice(), &state.encode(key.as_slice()))?;
-        txn.commit()?;
+        self.commit(txn)?;
         self.keys.send_modify(|keys| {
             keys.insert(key, state);
         });
@@ -107,7 +107,7 @@ impl Ledger {
         for (kind, marks) in marks {
             self.add_marks(&mut txn, &marks_key(key, *kind), *marks)?;
         }
-        Ok(txn.commit()?)
+        self.commit(txn)
     }
 
     /// Refuses `from` and all later slots to a key, of every kind, unless one of them is pinned already: then gives the
@@ -144,7 +144,7 @@ impl Ledger {
             let low = marks.low.max(from.0.checked_sub(1).map(Slot));
             self.store.marks.put(&mut txn, &at, &Marks { low, high, ..marks }.encode(&at))?;
         }
-        Ok(txn.commit()?)
+        self.commit(txn)
     }
 
     /// The highest slot from `from` on that a key has a record in.
@@ -169,7 +169,7 @@ impl Ledger {
         let until = self.listen_only_until.map_or(slot, |until| until.max(slot));
         let mut txn = self.begin()?;
         self.store.identity.put(&mut txn, LISTEN_ONLY_KEY, &encode_slot(LISTEN_ONLY_KEY, until))?;
-        txn.commit()?;
+        self.commit(txn)?;
         self.listen_only_until = Some(until);
         Ok(())
     }

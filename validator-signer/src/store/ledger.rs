@@ -10,7 +10,7 @@ use heed::{RoTxn, RwTxn};
 use tokio::sync::watch;
 
 use super::environment::Environment;
-use super::failure::{Failure, is_no_room};
+use super::failure::Failure;
 use super::record::{MarksKey, Record, marks_key};
 use crate::permit::{Attempt, Reservation};
 use crate::rules::{Known, Mode, Verdict, judge};
@@ -63,6 +63,11 @@ impl Ledger {
         Ok(ledger)
     }
 
+    /// Transactions that were ever committed.
+    pub(super) fn commits(&self) -> u64 {
+        self.store.commits()
+    }
+
     pub(super) fn close(self) {
         self.store.close();
     }
@@ -91,7 +96,7 @@ impl Ledger {
         }
         if changed {
             crash_point!("signer.before_pin", |error| Failure::from(heed::Error::Io(error)));
-            txn.commit()?;
+            self.commit(txn)?;
         } else {
             drop(txn);
         }
@@ -118,17 +123,21 @@ impl Ledger {
         self.store.duties.delete(&mut txn, &duty.key())?;
         self.store.payloads.delete(&mut txn, &duty.key())?;
         self.add_marks(&mut txn, &marks_key(duty.validator, duty.kind), Marks::signed(duty.slot))?;
-        txn.commit()?;
+        self.commit(txn)?;
         Ok(true)
     }
 
     pub(super) fn begin(&self) -> Result<RwTxn<'_>, Failure> {
-        match self.store.keep_headroom() {
-            // What is left of the room may do; LMDB says so if it does not.
-            Err(error) if is_no_room(&error) => {}
-            outcome => outcome.map_err(heed::Error::Io)?,
-        }
+        self.store.expect_in_place().map_err(|error| {
+            Failure::Broken(format!("its file was moved, removed or replaced while it was open: {error}"))
+        })?;
         Ok(self.store.env.write_txn()?)
+    }
+
+    /// Commits, if there is room: LMDB would find out in the middle of it.
+    pub(super) fn commit(&self, txn: RwTxn<'_>) -> Result<(), Failure> {
+        self.store.keep_headroom().map_err(heed::Error::Io)?;
+        Ok(txn.commit()?)
     }
 
     fn judge(&self, txn: &RoTxn<'_>, duty: Duty, digest: B256) -> Result<Verdict, Failure> {
@@ -137,10 +146,12 @@ impl Ledger {
 
     /// Reads what the rules look at.
     pub(super) fn known(&self, txn: &RoTxn<'_>, duty: Duty) -> Result<Known, Failure> {
+        let mut marks = self.marks(txn, &marks_key(duty.validator, duty.kind))?;
+        marks.low = marks.low.max(self.store.floor);
         Ok(Known {
             record: self.record(txn, duty)?,
             seal: duty.seal().map_or(Ok(None), |seal| self.record(txn, seal))?,
-            marks: self.marks(txn, &marks_key(duty.validator, duty.kind))?,
+            marks,
             standing: self.keys.borrow().get(&duty.validator).copied().unwrap_or_default().standing(),
             listen_only_until: self.listen_only_until,
             mode: if self.strict.contains(&duty.kind.marked()) { Mode::Strict } else { Mode::Complete },

@@ -36,7 +36,7 @@ impl Ledger {
             self.store.duties.delete(&mut txn, &duty.key())?;
             self.store.payloads.delete(&mut txn, &duty.key())?;
         }
-        txn.commit()?;
+        self.commit(txn)?;
         self.resumed.retain(|duty| duty.slot > horizon);
         Ok(duties.len())
     }

@@ -1,7 +1,8 @@
 //! Records as bytes, each with a checksum, since LMDB does not notice damaged pages.
 
-use alloy::primitives::{Address, B256, Keccak256, Signature};
+use alloy::primitives::{Address, B256, Signature};
 use fermata_primitives::Slot;
+use xxhash_rust::xxh3::Xxh3;
 
 use crate::duty::KEY_LEN;
 pub(super) use crate::rules::Record;
@@ -159,12 +160,10 @@ pub(super) fn decode_payload<'a>(key: &[u8], bytes: &'a [u8]) -> Result<&'a [u8]
 
 /// Checksum over key and value: a value that slipped under another key is damage too.
 fn checksum(key: &[u8], body: &[u8]) -> [u8; CHECKSUM_LEN] {
-    let mut hasher = Keccak256::new();
+    let mut hasher = Xxh3::new();
     hasher.update(key);
     hasher.update(body);
-    let mut sum = [0; CHECKSUM_LEN];
-    sum.copy_from_slice(&hasher.finalize()[..CHECKSUM_LEN]);
-    sum
+    hasher.digest().to_be_bytes()
 }
 
 fn seal(key: &[u8], bytes: &mut [u8]) {

@@ -22,6 +22,8 @@ pub struct StoreSurvey {
     pub domain: Domain,
     /// Transactions that were ever committed to it.
     pub commits: u64,
+    /// The highest slot that is refused to every key, where the store was a restored copy once.
+    pub floor: Option<Slot>,
     /// What it holds of each kind of duty that it holds any of.
     pub kinds: BTreeMap<String, KindSurvey>,
     /// The highest slot on record for each key.
@@ -60,11 +62,19 @@ impl StoreSurvey {
         self.signers.values().max().copied()
     }
 
+    /// The highest slot of `signer` that the store knows of: on record, or refused since its record may be gone.
+    pub(super) fn covers(&self, signer: Address) -> Option<Slot> {
+        let marks = self.marks.iter().filter(|marks| marks.validator == signer);
+        let low = marks.filter_map(|marks| marks.marks.low).max();
+        self.signers.get(&signer).copied().max(low).max(self.floor)
+    }
+
     fn empty(environment: &Environment, manifest: &Manifest) -> Self {
         Self {
             store_id: manifest.store_id,
             domain: manifest.domain,
             commits: environment.commits(),
+            floor: environment.floor,
             kinds: BTreeMap::new(),
             signers: BTreeMap::new(),
             marks: Vec::new(),
@@ -87,12 +97,13 @@ impl StoreSurvey {
     }
 }
 
-/// Reads every record and mark of the store in `dir`.
+/// Reads every page, record and mark of the store in `dir`.
 ///
 /// # Errors
 /// [`SignerError::Damaged`] names what is wrong; [`SignerError::Database`].
 pub(super) fn survey(dir: &Path, environment: &Environment, manifest: &Manifest) -> Result<StoreSurvey, SignerError> {
     let mut survey = StoreSurvey::empty(environment, manifest);
+    environment.walk_pages().map_err(|error| unreadable(dir, error))?;
     let txn = environment.env.read_txn().map_err(|error| unreadable(dir, error))?;
     each_row(dir, &txn, environment.duties, |key, value| {
         let duty = Duty::from_key(key).ok_or("a record has a key that no duty has")?;

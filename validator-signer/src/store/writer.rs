@@ -3,12 +3,14 @@
 use std::collections::VecDeque;
 use std::path::PathBuf;
 
-use fermata_primitives::{SharedClock, Slot, UnixTime, crash_point};
+use fermata_primitives::{Clock as _, SharedClock, Slot, SystemClock, UnixTime, crash_point};
 use tokio::sync::{mpsc, oneshot, watch};
 use tracing::{debug, error, warn};
 
 use super::failure::Failure;
+use super::keeper::Keeper;
 use super::ledger::{Ledger, Wanted};
+use super::linger::Linger;
 use super::lock::OwnerLock;
 use super::record::Record;
 use crate::permit::{Attempt, Reservation, Safe, SigningPermit};
@@ -51,15 +53,17 @@ pub(super) struct Prune {
     pub(super) reply: oneshot::Sender<Result<u64, SignerError>>,
 }
 
-/// State of the thread. Fields are dropped in this order: LMDB is closed before the lock is freed, and only then do
-/// those who wait for the close hear of it.
+/// State of the thread. Fields are dropped in this order: LMDB is closed and the last anchor written before the lock is
+/// freed, and only then do those who wait for the close hear of it.
 pub(super) struct Writer {
     ledger: Ledger,
+    keeper: Keeper,
     _lock: OwnerLock,
     _closed: watch::Sender<()>,
     path: PathBuf,
     queue: mpsc::Receiver<Request>,
     batch_duties: usize,
+    linger: Linger,
     unwritten: Vec<(Duty, Record)>,
     errands: Vec<Errand>,
     prunes: VecDeque<Prune>,
@@ -70,6 +74,7 @@ pub(super) struct Writer {
 /// What the thread owns from the start.
 pub(super) struct Owned {
     pub(super) ledger: Ledger,
+    pub(super) keeper: Keeper,
     pub(super) lock: OwnerLock,
     pub(super) closed: watch::Sender<()>,
     pub(super) path: PathBuf,
@@ -81,11 +86,13 @@ impl Writer {
     pub(super) fn new(owned: Owned, queue: mpsc::Receiver<Request>, batch_duties: usize) -> Self {
         Self {
             ledger: owned.ledger,
+            keeper: owned.keeper,
             _lock: owned.lock,
             _closed: owned.closed,
             path: owned.path,
             queue,
             batch_duties,
+            linger: Linger::default(),
             unwritten: Vec::new(),
             errands: Vec::new(),
             prunes: VecDeque::new(),
@@ -104,6 +111,7 @@ impl Writer {
                 errand(&mut self);
             }
             self.prune_a_piece();
+            self.keeper.note(self.ledger.commits(), std::iter::empty());
         }
         self.finish();
     }
@@ -112,6 +120,7 @@ impl Writer {
     fn collect(&mut self) -> Option<Vec<Reserve>> {
         let mut next =
             if self.prunes.is_empty() { Some(self.queue.blocking_recv()?) } else { self.queue.try_recv().ok() };
+        let begun = SystemClock.monotonic();
         let mut batch = Vec::new();
         let mut duties = 0;
         while let Some(request) = next {
@@ -127,7 +136,8 @@ impl Writer {
                 Request::Prune(prune) => self.prunes.push_back(prune),
                 Request::Close => self.queue.close(),
             }
-            next = if duties < self.batch_duties { self.queue.try_recv().ok() } else { None };
+            next =
+                if duties < self.batch_duties { self.linger.next(&mut self.queue, batch.len(), begun) } else { None };
         }
         Some(batch)
     }
@@ -135,10 +145,14 @@ impl Writer {
     /// One transaction for the whole batch; each caller then gets its own answers.
     fn commit(&mut self, batch: Vec<Reserve>) {
         let batch = self.drop_late(batch);
+        self.linger.answered(batch.len());
         let wanted: Vec<Wanted> = batch.iter().flat_map(|reserve| reserve.wanted.iter().cloned()).collect();
         match self.unless_broken(|writer| writer.ledger.apply(&writer.unwritten, &wanted)) {
             Ok(verdicts) => {
                 self.unwritten.clear();
+                let pinned = wanted.iter().zip(&verdicts).filter(|(_, verdict)| matches!(verdict, Verdict::Pin));
+                let pinned = pinned.map(|(wanted, _)| (wanted.duty.validator, wanted.duty.slot));
+                self.keeper.note(self.ledger.commits(), pinned);
                 answer(batch, verdicts, self.ledger.attempt());
             }
             Err(failure) => {
@@ -213,6 +227,7 @@ impl Writer {
                 warn!(path = %self.path.display(), ?failure, "closing without the last signatures");
             }
         }
+        self.keeper.note(self.ledger.commits(), std::iter::empty());
         crash_point!("signer.after_last_signatures");
         self.ledger.close();
     }

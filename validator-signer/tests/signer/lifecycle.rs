@@ -39,7 +39,7 @@ async fn a_thousand_stops_and_starts_neither_close_the_store_nor_free_its_direct
         if slot % 100 == 0 {
             let refused = open(&place.store);
             assert!(
-                matches!(refused, Err(SignerError::HeldByAnother { pid: Some(pid), .. }) if pid == std::process::id())
+                matches!(refused, Err(SignerError::HeldByAnother { holder: Some(holder), .. }) if holder.pid == std::process::id())
             );
         }
         signer.start().unwrap();

@@ -3,14 +3,19 @@
 #![expect(clippy::unwrap_used, reason = "a test ends at the first thing that is not as it should be")]
 
 mod answers;
+mod children;
 mod elsewhere;
+mod full_disk;
 mod joining;
 mod keystores;
+mod kills;
 mod lifecycle;
 mod model;
 mod never_twice;
 mod opening;
+mod pages;
 mod processes;
+mod restored;
 mod room;
 mod silent_keys;
 mod support;

@@ -5,7 +5,7 @@ use std::os::unix::fs::FileExt;
 use std::path::Path;
 
 use alloy::primitives::Address;
-use fermata_validator_signer::{Domain, NotSafe, Safe, SignerError, SlashingProtection};
+use fermata_validator_signer::{Domain, NotSafe, Safe, Sentinel, SignerError, SlashingProtection};
 
 use crate::support::{DOMAIN, Place, attestation, digest, open, small};
 
@@ -176,12 +176,15 @@ async fn a_look_at_a_store_tells_what_is_in_it_and_changes_nothing() {
     }
     let signature = alloy::primitives::Signature::test_signature();
     store.record_signature(permits.remove(0), signature).await.unwrap();
-    assert!(matches!(SlashingProtection::verify(&place.store), Err(SignerError::HeldByAnother { .. })));
+    assert!(matches!(
+        SlashingProtection::verify(&place.store, &Sentinel::default()),
+        Err(SignerError::HeldByAnother { .. })
+    ));
     store.prune(fermata_primitives::Slot(3)).await.unwrap();
     store.close().await;
 
     let before = fs::read(place.data_file()).unwrap();
-    let survey = SlashingProtection::verify(&place.store).unwrap();
+    let survey = SlashingProtection::verify(&place.store, &Sentinel::default()).unwrap();
     assert_eq!(fs::read(place.data_file()).unwrap(), before);
     assert_eq!(survey.domain, DOMAIN);
     assert_eq!(survey.highest(), Some(fermata_primitives::Slot(7)));
@@ -195,7 +198,10 @@ async fn a_look_at_a_store_tells_what_is_in_it_and_changes_nothing() {
     );
 
     spoil_digest(&place, 1);
-    assert!(matches!(SlashingProtection::verify(&place.store), Err(SignerError::Damaged { .. })));
+    assert!(matches!(SlashingProtection::verify(&place.store, &Sentinel::default()), Err(SignerError::Damaged { .. })));
     let empty = tempfile::tempdir().unwrap();
-    assert!(matches!(SlashingProtection::verify(empty.path()), Err(SignerError::NotInitialised { .. })));
+    assert!(matches!(
+        SlashingProtection::verify(empty.path(), &Sentinel::default()),
+        Err(SignerError::NotInitialised { .. })
+    ));
 }

@@ -56,7 +56,7 @@ pub(crate) fn open(dir: &Path) -> Result<SlashingProtection, SignerError> {
 
 /// Options with a window of no slots, so that `prune(s)` forgets all up to `s`.
 pub(crate) fn small() -> StoreOptions {
-    StoreOptions { keep_slots: 0, ..StoreOptions::default() }
+    StoreOptions { keep_slots: 0, holder: "a test".to_owned(), ..StoreOptions::default() }
 }
 
 pub(crate) fn key(number: u8) -> PrivateKeySigner {
@@ -93,18 +93,30 @@ pub(crate) struct RecordingKeys {
     keys: LocalKeys,
     asked: Mutex<BTreeMap<(Address, u64, DutyKind), Vec<B256>>>,
     manner: Mutex<BTreeMap<Address, Manner>>,
+    /// Whether each digest is said before it is signed: "asks SLOT VALIDATOR DIGEST".
+    is_telling: bool,
     /// A signing takes one of these and gives it back: a test that holds them all holds the keys.
     pub(crate) turn: Semaphore,
 }
 
 impl RecordingKeys {
     pub(crate) fn new() -> Arc<Self> {
-        Arc::new(Self {
+        Arc::new(Self::quiet())
+    }
+
+    /// Keys of a child process, which say what they are asked for to the process that started it.
+    pub(crate) fn telling() -> Arc<Self> {
+        Arc::new(Self { is_telling: true, ..Self::quiet() })
+    }
+
+    fn quiet() -> Self {
+        Self {
             keys: LocalKeys::from_signers((0..8).map(key)).unwrap(),
             asked: Mutex::default(),
             manner: Mutex::default(),
+            is_telling: false,
             turn: Semaphore::new(1),
-        })
+        }
     }
 
     pub(crate) fn behave(&self, validator: u8, manner: Manner) {
@@ -136,6 +148,10 @@ impl Keystore for RecordingKeys {
             let duty = permit.duty();
             let asked_as = (duty.validator, duty.slot.0, duty.kind);
             self.asked.lock().unwrap().entry(asked_as).or_default().push(permit.digest());
+            if self.is_telling {
+                let index = (0..8).position(|number| attestation(number, 0).validator == duty.validator).unwrap();
+                println!("child: asks {} {index} {}", duty.slot, permit.digest());
+            }
             let turn = self.turn.acquire().await.unwrap();
             let manner = self.manner.lock().unwrap().get(&duty.validator).copied().unwrap_or(Manner::Honest);
             match manner {

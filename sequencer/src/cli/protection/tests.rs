@@ -4,8 +4,7 @@ use std::path::Path;
 
 use alloy::primitives::{B256, Signature};
 use clap::Parser;
-use fermata_primitives::Slot;
-use fermata_validator_signer::{Duty, DutyKind, Halt};
+use fermata_validator_signer::{Duty, DutyKind, Halt, StoreOptions};
 use serde_json::Value;
 
 use super::*;
@@ -23,7 +22,7 @@ struct Cli {
 fn run(args: &[&str]) -> (u8, String) {
     let out = Captured::default();
     let cli = Cli::try_parse_from(["protection"].iter().chain(args)).expect("valid arguments");
-    let exit = cli.command.run(&mut Console::new(out.clone(), out.clone()));
+    let exit = cli.command.run(&mut Console::new(out.clone(), out.clone()), &Scan::InProcess);
     (exit, out.text())
 }
 
@@ -61,7 +60,7 @@ fn a_store_of_a_data_directory_is_made_where_a_node_looks_for_it_and_not_beside_
     held.close();
     assert_eq!(run(&init).0, 0);
     let domain = Domain { l1_chain_id: 7, rollup: ROLLUP.parse().expect("an address") };
-    let opened = SlashingProtection::open(&store, domain, fermata_validator_signer::StoreOptions::default());
+    let opened = SlashingProtection::open(&store, domain, StoreOptions::default());
     drop(opened.expect("it is for that rollup"));
 }
 
@@ -80,7 +79,7 @@ fn chain_and_rollup_come_from_the_configuration_where_they_are_not_named() {
     assert!(told.contains("--l1-chain-id"), "{told}");
     let (exit, told) = run(&[&["init", "--set", "l1.chain_id=11"], &from_file[..]].concat());
     assert_eq!(exit, 0, "{told}");
-    let survey = SlashingProtection::verify(&store).expect("it is sound");
+    let survey = SlashingProtection::verify(&store, &Sentinel::default()).expect("it is sound");
     assert_eq!((survey.domain.l1_chain_id, survey.domain.rollup), (11, ROLLUP.parse().expect("an address")));
 }
 
@@ -116,4 +115,31 @@ fn a_halt_is_lifted_once_and_for_the_key_that_is_named() {
     let (exit, told) = lift(validator);
     assert!(exit == 0 && told.contains("may sign again") && told.contains("slot 5"), "{exit}: {told}");
     assert_eq!(open().key_states().borrow()[&validator].halt, None);
+}
+
+#[test]
+fn an_older_copy_in_a_data_directory_is_told_and_gone_on_with_under_a_mark() {
+    let dir = tempfile::tempdir().expect("a directory");
+    let domain = ["--l1-chain-id", "7", "--rollup", ROLLUP];
+    let at = ["--data-dir", text(dir.path())];
+    assert_eq!(run(&[&["init"], &at[..], &domain[..]].concat()).0, 0);
+    let (store, anchor) = (signer_dir(dir.path()), signer_anchor(dir.path()));
+    let options = StoreOptions {
+        sentinel: Sentinel { scan: Scan::InProcess, anchor: Some(anchor.clone()) },
+        ..StoreOptions::default()
+    };
+    let domain = Domain { l1_chain_id: 7, rollup: ROLLUP.parse().expect("an address") };
+    drop(SlashingProtection::open(&store, domain, options).expect("it opens"));
+    // It has closed once it can be looked at.
+    while run(&[&["verify"], &at[..]].concat()).0 == 31 {}
+    assert_eq!(run(&[&["verify"], &at[..]].concat()).0, 0);
+
+    std::fs::remove_file(&anchor).expect("it was kept there");
+    let (exit, told) = run(&[&["verify"], &at[..]].concat());
+    assert_eq!(exit, 41, "{told}");
+    assert!(told.contains("anchor is missing") && told.contains("accept-restored"), "{told}");
+    let (exit, told) = run(&[&["accept-restored", "--raise-low-to", "90"], &at[..]].concat());
+    assert_eq!((exit, told.ends_with("slots up to 90 are refused to every key\n")), (0, true), "{told}");
+    let (exit, told) = run(&[&["verify"], &at[..]].concat());
+    assert_eq!((exit, told.contains("restored once: slots up to 90")), (0, true), "{told}");
 }

@@ -100,7 +100,8 @@ pub(super) fn validator(r: &mut Reader<'_>, roles: Roles) -> Option<ValidatorCon
         Some(KeySource::NoKeys)
     };
     let coinbase = r.address("validator.coinbase");
-    Some(ValidatorConfig { keys: keys?, coinbase })
+    let protection_anchor = r.path("validator.protection_anchor");
+    Some(ValidatorConfig { keys: keys?, coinbase, protection_anchor })
 }
 
 /// A validator that does not propose may send, and need not.

@@ -1,0 +1,53 @@
+//! What a store says of itself, in a table of its own.
+
+use fermata_primitives::Slot;
+use heed::{RoTxn, RwTxn};
+
+use super::environment::Table;
+use super::manifest::Manifest;
+use crate::Marks;
+
+const MANIFEST_KEY: &[u8] = b"manifest";
+const FLOOR_KEY: &[u8] = b"floor";
+const ANCHORED_KEY: &[u8] = b"anchored";
+
+/// The rows of the table.
+#[derive(Clone, Copy)]
+pub(super) struct Identity(pub(super) Table);
+
+impl Identity {
+    pub(super) fn put_manifest(self, txn: &mut RwTxn<'_>, manifest: &Manifest) -> Result<(), heed::Error> {
+        let bytes = serde_json::to_vec(manifest).map_err(|error| heed::Error::Encoding(error.into()))?;
+        self.0.put(txn, MANIFEST_KEY, &bytes)
+    }
+
+    pub(super) fn is_of(self, txn: &RoTxn<'_>, manifest: &Manifest) -> Result<bool, heed::Error> {
+        let bytes = self.0.get(txn, MANIFEST_KEY)?.unwrap_or_default();
+        Ok(serde_json::from_slice::<Manifest>(bytes).ok().as_ref() == Some(manifest))
+    }
+
+    /// The highest slot that is refused to every key, whether the store knows it or not: the store was a restored copy once.
+    ///
+    /// # Errors
+    /// LMDB's, and what is wrong with the row.
+    pub(super) fn floor(self, txn: &RoTxn<'_>) -> Result<Result<Option<Slot>, &'static str>, heed::Error> {
+        let bytes = self.0.get(txn, FLOOR_KEY)?;
+        Ok(bytes
+            .map(|bytes| Marks::decode(FLOOR_KEY, bytes))
+            .transpose()
+            .map(|marks| marks.and_then(|marks| marks.low)))
+    }
+
+    pub(super) fn put_floor(self, txn: &mut RwTxn<'_>, floor: Slot) -> Result<(), heed::Error> {
+        self.0.put(txn, FLOOR_KEY, &Marks::below(floor).encode(FLOOR_KEY))
+    }
+
+    /// Whether an anchor was ever kept of this store.
+    pub(super) fn is_anchored(self, txn: &RoTxn<'_>) -> Result<bool, heed::Error> {
+        Ok(self.0.get(txn, ANCHORED_KEY)?.is_some())
+    }
+
+    pub(super) fn put_anchored(self, txn: &mut RwTxn<'_>) -> Result<(), heed::Error> {
+        self.0.put(txn, ANCHORED_KEY, &[])
+    }
+}
