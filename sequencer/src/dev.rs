@@ -31,7 +31,7 @@ const PROVER_ACCOUNT: u32 = 0;
 #[must_use]
 pub fn prefunded_accounts() -> Vec<alloy::signers::local::PrivateKeySigner> {
     fermata_validator_signer::DevMnemonic {
-        phrase: MNEMONIC.to_owned(),
+        phrase: MNEMONIC.to_owned().into(),
         path_prefix: "m/44'/60'/0'/0".to_owned(),
         first: 0,
         count: PREFUNDED,

@@ -54,19 +54,34 @@ pub enum DutyKind {
     SlashingVote,
 }
 
+/// What a digest is to the contract that checks its signature.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum DigestForm {
+    /// 32 bytes that are signed as an EIP-191 message.
+    Message,
+    /// The EIP-712 hash of typed data, which is signed as it stands.
+    TypedData,
+}
+
 impl DutyKind {
-    /// The 32 bytes that the key signs for `digest`.
-    ///
-    /// Proposals and attestations are signed as EIP-191 messages of 32 bytes, which is what the contract recovers
-    /// from. A vote's digest is an EIP-712 signing hash already, and is signed as it stands.
+    /// What a digest of this kind is: that of proposals and attestations is a message, that of votes is typed data.
     #[must_use]
-    pub fn signed_hash(self, digest: B256) -> B256 {
+    pub const fn digest_form(self) -> DigestForm {
         match self {
             Self::BlockProposal { .. }
             | Self::CheckpointProposal
             | Self::Attestation
-            | Self::AttestationsAndSigners => eip191_hash_message(digest),
-            Self::GovernanceVote | Self::SlashingVote => digest,
+            | Self::AttestationsAndSigners => DigestForm::Message,
+            Self::GovernanceVote | Self::SlashingVote => DigestForm::TypedData,
+        }
+    }
+
+    /// The 32 bytes that the key signs for `digest`.
+    #[must_use]
+    pub fn signed_hash(self, digest: B256) -> B256 {
+        match self.digest_form() {
+            DigestForm::Message => eip191_hash_message(digest),
+            DigestForm::TypedData => digest,
         }
     }
 

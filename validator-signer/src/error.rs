@@ -6,7 +6,7 @@ use std::sync::Arc;
 use alloy::primitives::Address;
 use fermata_primitives::{Slot, UnixTime};
 
-use crate::{Domain, Duty, Holder, NotSafe};
+use crate::{Domain, Duty, Holder, NotSafe, RemoteError};
 
 /// Why the crate did not do what it was asked.
 #[derive(Debug, thiserror::Error)]
@@ -214,6 +214,29 @@ pub enum SignerError {
         /// What is wrong with it.
         what: String,
     },
+    /// Not a private key. It is not repeated here, since it may be one with a slip of the pen.
+    #[error("this is no private key ({what}); give 64 hexadecimal digits, with or without 0x")]
+    BadPrivateKey {
+        /// What is wrong with it.
+        what: &'static str,
+    },
+    /// There is a file where the key's would be. It is left as it is.
+    #[error("{path} exists already; the key is there, or move that file away and ask again")]
+    KeyFileExists {
+        /// The file.
+        path: PathBuf,
+    },
+    /// Not the typed data of this duty; nothing was recorded and nothing signed.
+    #[error("the typed data for {duty} cannot be signed ({what}); sign its digest, or give the typed data of a vote")]
+    BadTypedData {
+        /// The duty it was given for.
+        duty: Duty,
+        /// What is wrong with it.
+        what: String,
+    },
+    /// A remote signer could not be set up, or did not say which keys it holds.
+    #[error(transparent)]
+    Remote(#[from] RemoteError),
     /// The same key twice: two sources would hide that one of them was meant to be another key.
     #[error("the key {address} is given twice; remove one of its sources")]
     DuplicateKey {
@@ -273,6 +296,10 @@ impl SignerError {
             | Self::Io { .. }
             | Self::WrongPassword { .. }
             | Self::BadKeystore { .. }
+            | Self::BadPrivateKey { .. }
+            | Self::KeyFileExists { .. }
+            | Self::BadTypedData { .. }
+            | Self::Remote(_)
             | Self::DuplicateKey { .. }
             | Self::NoKeys { .. }
             | Self::BadMnemonic { .. } => NextStep::Operator,

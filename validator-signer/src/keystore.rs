@@ -3,32 +3,54 @@
 use std::collections::BTreeMap;
 use std::fmt;
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
 
+use alloy::dyn_abi::TypedData;
 use alloy::primitives::{Address, Signature};
 use alloy::signers::SignerSync;
-use alloy::signers::local::{MnemonicBuilder, PrivateKeySigner};
+use alloy::signers::local::PrivateKeySigner;
 use futures::future::BoxFuture;
 
-use crate::v3_file::{Password, decrypt};
-use crate::{SignerError, SigningPermit};
+use crate::v3_file::decrypt;
+use crate::{DevMnemonic, Password, SignerError, SigningPermit};
 
 /// Keys that sign duties, here or elsewhere. They sign under a [`SigningPermit`] alone, so that no payload reaches a key
 /// before it is on record.
 pub trait Keystore: Send + Sync + fmt::Debug + 'static {
-    /// The validators whose keys are here.
+    /// The validators whose keys are here, in order.
     fn addresses(&self) -> Vec<Address>;
+
+    /// Whether the key of `validator` is here.
+    fn holds(&self, validator: Address) -> bool {
+        self.addresses().contains(&validator)
+    }
 
     /// Signs [`SigningPermit::signed_hash`] with the key of the permit's validator.
     ///
     /// # Errors
     /// [`SignerError::UnknownKey`]; [`SignerError::KeyFailed`], after which the same payload may be asked for again.
     fn sign<'a>(&'a self, permit: &'a SigningPermit) -> BoxFuture<'a, Result<Signature, SignerError>>;
+
+    /// As [`sign`](Self::sign), for a key that hashes `typed` itself; its EIP-712 hash is the permit's digest. Most keys
+    /// take the digest's word for it.
+    ///
+    /// # Errors
+    /// As [`sign`](Self::sign).
+    fn sign_typed<'a>(
+        &'a self,
+        permit: &'a SigningPermit,
+        typed: &'a TypedData,
+    ) -> BoxFuture<'a, Result<Signature, SignerError>> {
+        let _ = typed;
+        self.sign(permit)
+    }
 }
 
-/// Keys in this process's memory. Signing is deterministic (RFC 6979).
+/// Keys in this process's memory, each in one place that is wiped when the last who holds it lets it go. Signing is
+/// deterministic (RFC 6979).
 #[derive(Clone, Default)]
 pub struct LocalKeys {
-    keys: BTreeMap<Address, PrivateKeySigner>,
+    keys: BTreeMap<Address, Arc<PrivateKeySigner>>,
 }
 
 /// Shows the addresses and nothing of the keys.
@@ -44,14 +66,7 @@ impl LocalKeys {
     /// # Errors
     /// [`SignerError::DuplicateKey`].
     pub fn from_signers(signers: impl IntoIterator<Item = PrivateKeySigner>) -> Result<Self, SignerError> {
-        let mut keys = BTreeMap::new();
-        for signer in signers {
-            let address = signer.address();
-            if keys.insert(address, signer).is_some() {
-                return Err(SignerError::DuplicateKey { address });
-            }
-        }
-        Ok(Self { keys })
+        Self::default().with(signers.into_iter().map(Arc::new))
     }
 
     /// The key of one encrypted V3 file. Blocks for the key derivation, which is slow by intent.
@@ -68,11 +83,16 @@ impl LocalKeys {
     /// # Errors
     /// As [`from_file`](Self::from_file), and [`SignerError::NoKeys`], [`SignerError::DuplicateKey`].
     pub fn from_directory(dir: &Path, password: &Password) -> Result<Self, SignerError> {
-        let paths = keystore_paths(dir)?;
-        if paths.is_empty() {
-            return Err(SignerError::NoKeys { path: dir.to_owned() });
-        }
-        let signers: Result<Vec<_>, _> = paths.iter().map(|path| decrypt(path, password)).collect();
+        let keys = Self::in_directory(dir, password)?;
+        if keys.keys.is_empty() { Err(SignerError::NoKeys { path: dir.to_owned() }) } else { Ok(keys) }
+    }
+
+    /// As [`from_directory`](Self::from_directory), where no keys are fine too.
+    ///
+    /// # Errors
+    /// As [`from_directory`](Self::from_directory), but [`SignerError::NoKeys`].
+    pub(crate) fn in_directory(dir: &Path, password: &Password) -> Result<Self, SignerError> {
+        let signers: Result<Vec<_>, _> = keystore_paths(dir)?.iter().map(|path| decrypt(path, password)).collect();
         Self::from_signers(signers?)
     }
 
@@ -87,7 +107,7 @@ impl LocalKeys {
     /// The keys themselves: for accounts that sign other things than duties, such as publishers.
     #[must_use]
     pub fn into_signers(self) -> Vec<PrivateKeySigner> {
-        self.keys.into_values().collect()
+        self.keys.into_values().map(Arc::unwrap_or_clone).collect()
     }
 
     /// These keys and those of `other`.
@@ -95,13 +115,27 @@ impl LocalKeys {
     /// # Errors
     /// [`SignerError::DuplicateKey`].
     pub fn merge(self, other: Self) -> Result<Self, SignerError> {
-        Self::from_signers(self.keys.into_values().chain(other.keys.into_values()))
+        self.with(other.keys.into_values())
+    }
+
+    fn with(mut self, signers: impl IntoIterator<Item = Arc<PrivateKeySigner>>) -> Result<Self, SignerError> {
+        for signer in signers {
+            let address = signer.address();
+            if self.keys.insert(address, signer).is_some() {
+                return Err(SignerError::DuplicateKey { address });
+            }
+        }
+        Ok(self)
     }
 }
 
 impl Keystore for LocalKeys {
     fn addresses(&self) -> Vec<Address> {
         self.keys.keys().copied().collect()
+    }
+
+    fn holds(&self, validator: Address) -> bool {
+        self.keys.contains_key(&validator)
     }
 
     fn sign<'a>(&'a self, permit: &'a SigningPermit) -> BoxFuture<'a, Result<Signature, SignerError>> {
@@ -114,55 +148,7 @@ impl Keystore for LocalKeys {
     }
 }
 
-/// A run of keys derived from a BIP-39 phrase. For development: whoever has the phrase has all of them.
-#[derive(Clone)]
-pub struct DevMnemonic {
-    /// The phrase, English words.
-    pub phrase: String,
-    /// Derivation path without the last number, like `m/44'/60'/0'/0`.
-    pub path_prefix: String,
-    /// Last number of the first key's path.
-    pub first: u32,
-    /// Number of keys.
-    pub count: u32,
-}
-
-/// Shows where the keys lie and nothing of the phrase.
-impl fmt::Debug for DevMnemonic {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("DevMnemonic")
-            .field("path_prefix", &self.path_prefix)
-            .field("first", &self.first)
-            .field("count", &self.count)
-            .finish_non_exhaustive()
-    }
-}
-
-impl DevMnemonic {
-    /// The keys, in the order of their paths.
-    ///
-    /// # Errors
-    /// [`SignerError::BadMnemonic`], which does not repeat the phrase.
-    pub fn signers(&self) -> Result<Vec<PrivateKeySigner>, SignerError> {
-        let bad = |what: &str| SignerError::BadMnemonic { what: what.to_owned() };
-        let end = self.first.checked_add(self.count).ok_or_else(|| bad("the last key's number is too large"))?;
-        if self.count == 0 {
-            return Err(bad("no key is asked for"));
-        }
-        let first = format!("{}/{}", self.path_prefix, self.first);
-        let parent = MnemonicBuilder::english()
-            .phrase(self.phrase.trim())
-            .derivation_path(&first)
-            .map_err(|_| bad(&format!("{first} is not a derivation path")))?
-            .build_parent_key()
-            // The cause may quote the phrase.
-            .map_err(|_| bad("the phrase is not a BIP-39 phrase"))?;
-        (self.first..end)
-            .map(|at| parent.child(at).map(|key| key.signer()).map_err(|_| bad(&format!("there is no key {at}"))))
-            .collect()
-    }
-}
-
+/// The `*.json` files of a directory, in order; hidden ones are drafts.
 fn keystore_paths(dir: &Path) -> Result<Vec<PathBuf>, SignerError> {
     let io = |source| SignerError::Io { action: "list", path: dir.to_owned(), source };
     let mut paths = Vec::new();

@@ -4,34 +4,45 @@
 //! Duty, digest -> Protection::reserve -> Reservation -> SigningPermit -> Keystore::sign -> Signature, kept
 //! ```
 //! [`ValidatorSigner`] walks that path. A [`Reservation`] can be made by the store alone, once the record is on disk; it
-//! becomes a [`SigningPermit`] by move, and a [`Keystore`] signs nothing without one.
+//! becomes a [`SigningPermit`] by move, and a [`Keystore`] signs nothing without one. The keys may lie in files of this
+//! machine or with a remote signer; a [`KeyRing`] holds those of several origins, and reads them anew while signing goes on.
 
 mod duty;
 mod error;
 mod gate;
 mod in_key;
+mod key_origin;
+mod key_ring;
 mod key_state;
 mod keystore;
 mod marks;
+mod mnemonic;
 mod not_safe;
+mod password;
 mod permit;
 mod protection;
+mod remote;
 mod rules;
 mod signer;
 mod store;
 mod v3_file;
 
-pub use duty::{Domain, Duty, DutyKind};
+pub use duty::{DigestForm, Domain, Duty, DutyKind};
 pub use error::{NextStep, SignerError};
+pub use key_origin::KeyOrigin;
+pub use key_ring::{KeyChanges, KeyRing, ListedKey};
 pub use key_state::{Halt, KeyChange, KeyState, Sighting};
-pub use keystore::{DevMnemonic, Keystore, LocalKeys};
+pub use keystore::{Keystore, LocalKeys};
 pub use marks::Marks;
+pub use mnemonic::DevMnemonic;
 pub use not_safe::NotSafe;
+pub use password::Password;
 pub use permit::{Reservation, Safe, SigningPermit};
 pub use protection::Protection;
+pub use remote::{ClientCertificate, RemoteError, RemoteKeys, RemoteSettings, RemoteUrl};
 pub use signer::ValidatorSigner;
 pub use store::{
     FarFutureGuard, Holder, KindSurvey, MarksSurvey, PAYLOAD_LIMIT, Scan, Sentinel, SlashingProtection, StoreOptions,
     StoreSurvey, answer_scan,
 };
-pub use v3_file::{CreatedKey, Password, create_keystore};
+pub use v3_file::{CreatedKey, create_keystore, import_keystore, import_private_key};

@@ -1,9 +1,9 @@
 //! Signing a duty: recorded, then signed, then checked, then kept.
 
-use std::collections::BTreeSet;
 use std::sync::Arc;
 use std::time::Duration;
 
+use alloy::dyn_abi::TypedData;
 use alloy::primitives::{Address, B256, Signature};
 use fermata_primitives::{UnixTime, crash_point};
 use futures::future::join_all;
@@ -11,7 +11,7 @@ use tracing::{debug, warn};
 
 use crate::gate::{Gate, Pass};
 use crate::in_key::InKey;
-use crate::{Duty, Halt, Keystore, Protection, Safe, Sighting, SignerError, SigningPermit};
+use crate::{DigestForm, Duty, Halt, Keystore, Protection, Safe, Sighting, SignerError, SigningPermit};
 
 /// How long a stop or a close waits for a key that was asked before it.
 const KEY_PATIENCE: Duration = Duration::from_secs(2);
@@ -40,7 +40,6 @@ pub struct ValidatorSigner {
     protection: Arc<dyn Protection>,
     ownership: Ownership,
     keys: Arc<dyn Keystore>,
-    known: BTreeSet<Address>,
     gate: Gate,
     in_key: Arc<InKey>,
 }
@@ -49,8 +48,7 @@ impl ValidatorSigner {
     /// A stopped signer over a store that somebody else opened, shares and closes.
     #[must_use]
     pub fn sharing(protection: Arc<dyn Protection>, keys: Arc<dyn Keystore>) -> Self {
-        let known = keys.addresses().into_iter().collect();
-        Self { protection, ownership: Ownership::Shared, keys, known, gate: Gate::stopped(), in_key: Arc::default() }
+        Self { protection, ownership: Ownership::Shared, keys, gate: Gate::stopped(), in_key: Arc::default() }
     }
 
     /// A stopped signer over a store of its own, which it closes with itself.
@@ -59,10 +57,10 @@ impl ValidatorSigner {
         Self { ownership: Ownership::Owned, ..Self::sharing(protection, keys) }
     }
 
-    /// The validators whose keys are here.
+    /// The validators whose keys are here now.
     #[must_use]
     pub fn addresses(&self) -> Vec<Address> {
-        self.known.iter().copied().collect()
+        self.keys.addresses()
     }
 
     /// Whether it signs: between a start and a stop.
@@ -124,7 +122,27 @@ impl ValidatorSigner {
         let pass = self.gate.enter()?;
         self.check_key(duty)?;
         let safe = self.protection.reserve(duty, digest).await;
-        self.sign_when_safe(safe, &pass).await
+        self.sign_when_safe(safe, None, &pass).await
+    }
+
+    /// Signs typed data for a vote, as [`sign`](Self::sign) does its EIP-712 hash. A remote key shows and hashes the typed
+    /// data itself, so that it signs votes in this way alone.
+    ///
+    /// # Errors
+    /// As [`sign`](Self::sign), and [`SignerError::BadTypedData`] before anything is recorded.
+    ///
+    /// # Cancel safety
+    /// As [`sign`](Self::sign).
+    pub async fn sign_typed(&self, duty: Duty, typed: &TypedData) -> Result<Signature, SignerError> {
+        let digest = match duty.kind.digest_form() {
+            DigestForm::TypedData => typed.eip712_signing_hash().map_err(|error| error.to_string()),
+            DigestForm::Message => Err("the duty is signed as a message".to_owned()),
+        };
+        let digest = digest.map_err(|what| SignerError::BadTypedData { duty, what })?;
+        let pass = self.gate.enter()?;
+        self.check_key(duty)?;
+        let safe = self.protection.reserve(duty, digest).await;
+        self.sign_when_safe(safe, Some(typed), &pass).await
     }
 
     /// As [`sign`](Self::sign), unless the store's clock reaches `by` before the duty is recorded: then it is not spent.
@@ -138,7 +156,7 @@ impl ValidatorSigner {
         let pass = self.gate.enter()?;
         self.check_key(duty)?;
         let safe = self.protection.reserve_by(duty, digest, by).await;
-        self.sign_when_safe(safe, &pass).await
+        self.sign_when_safe(safe, None, &pass).await
     }
 
     /// Signs many duties, recorded in one durable transaction. Each has its own outcome, in the order asked: a refused
@@ -151,12 +169,15 @@ impl ValidatorSigner {
             Ok(pass) => pass,
             Err(shut) => return duties.iter().map(|_| Err(shut.into())).collect(),
         };
-        let known: Vec<_> = duties.iter().copied().filter(|(duty, _)| self.check_key(*duty).is_ok()).collect();
+        // Looked at once: the keys may change meanwhile, and each duty has one answer.
+        let checked: Vec<_> = duties.iter().map(|(duty, _)| self.check_key(*duty)).collect();
+        let known = duties.iter().zip(&checked).filter(|(_, checked)| checked.is_ok());
+        let known: Vec<_> = known.map(|(duty, _)| *duty).collect();
         let mut answers = self.protection.reserve_many(&known, None).await.into_iter();
-        let signings = duties.iter().map(|(duty, _)| {
+        let signings = checked.into_iter().map(|checked| {
             let mut answer = || answers.next().expect("the store answers each duty it is asked for");
-            let safe = self.check_key(*duty).and_then(|()| answer());
-            self.sign_when_safe(safe, &pass)
+            let safe = checked.and_then(|()| answer());
+            self.sign_when_safe(safe, None, &pass)
         });
         join_all(signings).await
     }
@@ -183,24 +204,29 @@ impl ValidatorSigner {
     }
 
     fn check_key(&self, duty: Duty) -> Result<(), SignerError> {
-        if self.known.contains(&duty.validator) {
+        if self.keys.holds(duty.validator) {
             Ok(())
         } else {
             Err(SignerError::UnknownKey { validator: duty.validator })
         }
     }
 
-    async fn sign_when_safe(&self, safe: Result<Safe, SignerError>, pass: &Pass<'_>) -> Result<Signature, SignerError> {
+    async fn sign_when_safe(
+        &self,
+        safe: Result<Safe, SignerError>,
+        typed: Option<&TypedData>,
+        pass: &Pass<'_>,
+    ) -> Result<Signature, SignerError> {
         match safe {
             // Nobody has asked its key: what was stopped before that spends no duty.
             Ok(Safe::Granted(reservation)) => match pass.cut() {
-                Ok(()) => self.sign_permitted(reservation.into_permit(), pass).await,
+                Ok(()) => self.sign_permitted(reservation.into_permit(), typed, pass).await,
                 Err(shut) => {
                     self.protection.cancel(reservation).await?;
                     Err(shut.into())
                 }
             },
-            Ok(Safe::Resume(permit)) => self.sign_permitted(permit, pass).await,
+            Ok(Safe::Resume(permit)) => self.sign_permitted(permit, typed, pass).await,
             Ok(Safe::Done(signature)) => Ok(signature),
             Err(error) => {
                 if let SignerError::NotSafe(refusal) = &error {
@@ -211,9 +237,14 @@ impl ValidatorSigner {
         }
     }
 
-    async fn sign_permitted(&self, permit: SigningPermit, pass: &Pass<'_>) -> Result<Signature, SignerError> {
-        let (keys, protection) = (Arc::clone(&self.keys), Arc::clone(&self.protection));
-        let ask = |permit| sign_and_keep(permit, keys, protection);
+    async fn sign_permitted(
+        &self,
+        permit: SigningPermit,
+        typed: Option<&TypedData>,
+        pass: &Pass<'_>,
+    ) -> Result<Signature, SignerError> {
+        let (keys, protection, typed) = (Arc::clone(&self.keys), Arc::clone(&self.protection), typed.cloned());
+        let ask = |permit| sign_and_keep(permit, typed, keys, protection);
         pass.unless_cut(self.in_key.answer(permit, pass.token(), ask)).await?
     }
 }
@@ -221,12 +252,16 @@ impl ValidatorSigner {
 /// The permit goes in, and a signature that is the key's own comes out, once it is with the store.
 async fn sign_and_keep(
     permit: SigningPermit,
+    typed: Option<TypedData>,
     keys: Arc<dyn Keystore>,
     protection: Arc<dyn Protection>,
 ) -> Result<Signature, SignerError> {
     crash_point!("signer.after_pin");
     let (duty, digest) = (permit.duty(), permit.digest());
-    let signature = keys.sign(&permit).await?;
+    let signature = match &typed {
+        Some(typed) => keys.sign_typed(&permit, typed).await?,
+        None => keys.sign(&permit).await?,
+    };
     let recovered = recovered(duty, digest, &signature);
     if recovered != Some(duty.validator) {
         return Err(SignerError::WrongSignature { validator: duty.validator, recovered });

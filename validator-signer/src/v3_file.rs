@@ -1,49 +1,23 @@
 //! Encrypted V3 keystore files.
 
-use std::fmt;
-use std::fs::{self, File, Permissions};
-use std::os::unix::fs::PermissionsExt;
+use std::fs::{self, File};
+use std::io::ErrorKind;
 use std::path::{Path, PathBuf};
 
+use alloy::hex;
 use alloy::primitives::Address;
 use alloy::signers::k256::elliptic_curve::rand_core::OsRng;
-use alloy::signers::local::{LocalSignerError, PrivateKeySigner};
+use alloy::signers::local::PrivateKeySigner;
+use eth_keystore::KeystoreError;
 use serde::Deserialize;
+use zeroize::Zeroizing;
 
-use crate::SignerError;
+use crate::{Keystore as _, LocalKeys, Password, SignerError};
 
 /// Most memory that a keystore may ask scrypt for; the customary strongest setting takes a quarter of it.
 const MAX_SCRYPT_BYTES: u64 = 1 << 30;
 
-/// The password of a keystore. Never shown.
-#[derive(Clone)]
-pub struct Password(String);
-
-impl fmt::Debug for Password {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str("Password(..)")
-    }
-}
-
-impl From<String> for Password {
-    fn from(password: String) -> Self {
-        Self(password)
-    }
-}
-
-impl Password {
-    /// The first line of a file.
-    ///
-    /// # Errors
-    /// [`SignerError::Io`].
-    pub fn from_file(path: &Path) -> Result<Self, SignerError> {
-        let text = fs::read_to_string(path);
-        let text = text.map_err(|source| SignerError::Io { action: "read", path: path.to_owned(), source })?;
-        Ok(Self(text.lines().next().unwrap_or_default().to_owned()))
-    }
-}
-
-/// A key that was made, and the file it is in.
+/// A key that was put into a directory, and the file it is in.
 #[derive(Clone, PartialEq, Eq, Debug)]
 pub struct CreatedKey {
     /// Its address.
@@ -53,27 +27,73 @@ pub struct CreatedKey {
 }
 
 /// Makes a random key and its encrypted file `<address>.json` in `dir`, durably and in one step. Blocks for the key
-/// derivation.
+/// derivation, as the other functions do that make keystores.
 ///
 /// # Errors
-/// [`SignerError::Io`]; nothing is left behind that looks like a key.
+/// As [`import_private_key`].
 pub fn create_keystore(dir: &Path, password: &Password) -> Result<CreatedKey, SignerError> {
-    let key = PrivateKeySigner::random();
-    let name = format!("{:#x}.json", key.address());
-    let (draft_name, path) = (format!(".{name}.draft"), dir.join(&name));
-    let io = |source| SignerError::Io { action: "write", path: path.clone(), source };
-    PrivateKeySigner::encrypt_keystore(dir, &mut OsRng, key.to_bytes(), &password.0, Some(&draft_name))
-        .map_err(|error| io(std::io::Error::other(error)))?;
-    let draft = dir.join(draft_name);
-    let put_in_place = || {
-        let file = File::open(&draft)?;
-        file.set_permissions(Permissions::from_mode(0o600))?;
-        file.sync_all()?;
-        fs::rename(&draft, &path)?;
-        File::open(dir)?.sync_all()
-    };
-    put_in_place().map_err(io)?;
-    Ok(CreatedKey { address: key.address(), path })
+    put(dir, &PrivateKeySigner::random(), password)
+}
+
+/// Puts a private key that is written in hex into `dir`, as [`create_keystore`] does a new one. It never takes another
+/// file's place.
+///
+/// # Errors
+/// [`SignerError::BadPrivateKey`], which does not repeat it; [`SignerError::KeyFileExists`];
+/// [`SignerError::DuplicateKey`]: the directory holds it already; what a look at the keystores that are there comes
+/// upon, which `password` has to open; [`SignerError::Io`]. Nothing is left behind that looks like a key.
+pub fn import_private_key(dir: &Path, hex: &str, password: &Password) -> Result<CreatedKey, SignerError> {
+    let mut secret = Zeroizing::new([0; 32]);
+    let hex = hex.trim();
+    let hex = hex.strip_prefix("0x").unwrap_or(hex);
+    let bad = |what| SignerError::BadPrivateKey { what };
+    hex::decode_to_slice(hex, secret.as_mut_slice()).map_err(|_| bad("it is not 64 digits"))?;
+    let key = PrivateKeySigner::from_slice(secret.as_slice()).map_err(|_| bad("it is not of the curve secp256k1"))?;
+    put(dir, &key, password)
+}
+
+/// Puts the key of the keystore `from`, which `its_password` opens, into `dir`, encrypted anew with the password of the
+/// directory. `from` stays as it is.
+///
+/// # Errors
+/// As [`import_private_key`], and [`SignerError::WrongPassword`], [`SignerError::BadKeystore`] about `from`.
+pub fn import_keystore(
+    dir: &Path,
+    from: &Path,
+    its_password: &Password,
+    password: &Password,
+) -> Result<CreatedKey, SignerError> {
+    put(dir, &decrypt(from, its_password)?, password)
+}
+
+/// One password opens a directory: a key under another would keep all of it from being loaded.
+fn put(dir: &Path, key: &PrivateKeySigner, password: &Password) -> Result<CreatedKey, SignerError> {
+    let address = key.address();
+    let path = dir.join(format!("{address:#x}.json"));
+    if path.exists() {
+        return Err(SignerError::KeyFileExists { path });
+    }
+    if LocalKeys::in_directory(dir, password)?.holds(address) {
+        return Err(SignerError::DuplicateKey { address });
+    }
+    match write_new(dir, &path, key, password) {
+        Ok(()) => Ok(CreatedKey { address, path }),
+        Err(error) if error.kind() == ErrorKind::AlreadyExists => Err(SignerError::KeyFileExists { path }),
+        Err(source) => Err(SignerError::Io { action: "write", path, source }),
+    }
+}
+
+/// A draft is private from its first byte, and gets its name only once it is on disk.
+fn write_new(dir: &Path, path: &Path, key: &PrivateKeySigner, password: &Password) -> std::io::Result<()> {
+    let draft = tempfile::Builder::new().prefix(".").suffix(".draft").tempfile_in(dir)?;
+    let name = draft.path().file_name().and_then(|name| name.to_str());
+    let name = name.ok_or_else(|| std::io::Error::other("the draft has no name"))?;
+    let secret = Zeroizing::new(<[u8; 32]>::from(key.to_field_bytes()));
+    eth_keystore::encrypt_key(dir, &mut OsRng, secret.as_slice(), password.expose(), Some(name))
+        .map_err(std::io::Error::other)?;
+    draft.as_file().sync_all()?;
+    draft.persist_noclobber(path)?;
+    File::open(dir)?.sync_all()
 }
 
 /// The key of a keystore file.
@@ -86,11 +106,15 @@ pub(crate) fn decrypt(path: &Path, password: &Password) -> Result<PrivateKeySign
     let bad = |what: String| SignerError::BadKeystore { path: path.to_owned(), what };
     let shape: Shape = serde_json::from_slice(&text).map_err(|error| bad(error.to_string()))?;
     shape.check().map_err(|what| bad(what.to_owned()))?;
-    PrivateKeySigner::decrypt_keystore(path, &password.0).map_err(|error| {
-        // The type of the library's own error cannot be named from here; its text can.
-        let mismatch = |error: &LocalSignerError| error.to_string() == "Mac Mismatch";
-        if mismatch(&error) { SignerError::WrongPassword { path: path.to_owned() } } else { bad(error.to_string()) }
-    })
+    let secret = eth_keystore::decrypt_key(path, password.expose()).map(Zeroizing::new);
+    let secret = secret.map_err(|error| {
+        if matches!(error, KeystoreError::MacMismatch) {
+            SignerError::WrongPassword { path: path.to_owned() }
+        } else {
+            bad(error.to_string())
+        }
+    })?;
+    PrivateKeySigner::from_slice(&secret).map_err(|_| bad("its secret is not of the curve secp256k1".to_owned()))
 }
 
 /// What the decrypting library takes for granted, and would panic without.

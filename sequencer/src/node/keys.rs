@@ -36,7 +36,7 @@ fn signers(source: &KeySource) -> Result<Vec<PrivateKeySigner>, SignerError> {
             Ok(LocalKeys::from_directory(dir, &Password::from_file(password_file)?)?.into_signers())
         }
         KeySource::Mnemonic { phrase, path, first, count } => {
-            let phrase = phrase.expose().to_owned();
+            let phrase = phrase.expose().to_owned().into();
             DevMnemonic { phrase, path_prefix: path.clone(), first: *first, count: *count }.signers()
         }
     }

@@ -84,6 +84,8 @@ pub(crate) const fn of_signer(error: &SignerError) -> Reason {
         SignerError::BadKeystore { .. }
         | SignerError::NoKeys { .. }
         | SignerError::DuplicateKey { .. }
+        | SignerError::BadPrivateKey { .. }
+        | SignerError::KeyFileExists { .. }
         | SignerError::BadMnemonic { .. } => Reason::KeystoreUnusable,
         SignerError::Io { .. } | SignerError::NoSpace { .. } | SignerError::NetworkFileSystem { .. } => {
             Reason::DataDirUnusable
@@ -96,6 +98,8 @@ pub(crate) const fn of_signer(error: &SignerError) -> Reason {
         | SignerError::Stopped
         | SignerError::Closed
         | SignerError::KeyFailed { .. }
+        | SignerError::BadTypedData { .. }
+        | SignerError::Remote(_)
         | SignerError::UnknownKey { .. }
         | SignerError::WrongSignature { .. }
         | SignerError::StoreFailed { .. }

@@ -9,7 +9,7 @@ use alloy::primitives::address;
 use fermata_primitives::Slot;
 use fermata_validator_signer::{
     CreatedKey, DevMnemonic, Duty, DutyKind, Keystore, LocalKeys, Password, SignerError, ValidatorSigner,
-    create_keystore,
+    create_keystore, import_keystore, import_private_key,
 };
 
 use crate::support::{Place, digest, key};
@@ -21,7 +21,7 @@ fn password() -> Password {
 }
 
 fn anvil_keys(first: u32, count: u32) -> DevMnemonic {
-    DevMnemonic { phrase: PHRASE.to_owned(), path_prefix: "m/44'/60'/0'/0".to_owned(), first, count }
+    DevMnemonic { phrase: PHRASE.to_owned().into(), path_prefix: "m/44'/60'/0'/0".to_owned(), first, count }
 }
 
 fn created(dir: &Path) -> CreatedKey {
@@ -117,6 +117,67 @@ fn a_directory_without_keys_is_an_error() {
 }
 
 #[test]
+fn an_imported_private_key_is_the_same_key_and_private_from_its_first_byte() {
+    let dir = tempfile::tempdir().unwrap();
+    let written = [format!("0x{}", "02".repeat(32)), format!("  {}\n", "03".repeat(32))];
+    for (number, hex) in written.iter().enumerate() {
+        let imported = import_private_key(dir.path(), hex, &password()).unwrap();
+        assert_eq!(imported.address, key(number as u8 + 1).address());
+        assert_eq!(fs::metadata(&imported.path).unwrap().permissions().mode() & 0o777, 0o600);
+        assert_eq!(LocalKeys::from_file(&imported.path, &password()).unwrap().addresses(), [imported.address]);
+    }
+    assert_eq!(fs::read_dir(dir.path()).unwrap().count(), 2, "no draft is left");
+}
+
+#[test]
+fn a_keystore_is_imported_under_the_password_of_its_new_directory_and_stays_where_it_was() {
+    let (old, new) = (tempfile::tempdir().unwrap(), tempfile::tempdir().unwrap());
+    let (key, its_password) = (created(old.path()), Password::from("open barley".to_owned()));
+    let before = fs::read(&key.path).unwrap();
+    let imported = import_keystore(new.path(), &key.path, &password(), &its_password).unwrap();
+    assert_eq!(imported.address, key.address);
+    assert_eq!(LocalKeys::from_directory(new.path(), &its_password).unwrap().addresses(), [key.address]);
+    assert_eq!(fs::read(&key.path).unwrap(), before);
+    let refused = import_keystore(new.path(), &key.path, &its_password, &its_password);
+    assert!(matches!(refused, Err(SignerError::WrongPassword { path }) if path == key.path));
+}
+
+#[test]
+fn an_import_neither_takes_a_file_s_place_nor_makes_a_directory_that_cannot_be_loaded() {
+    let dir = tempfile::tempdir().unwrap();
+    let hex = "01".repeat(32);
+    let imported = import_private_key(dir.path(), &hex, &password()).unwrap();
+    let before = fs::read(&imported.path).unwrap();
+    let refused = import_private_key(dir.path(), &hex, &password());
+    assert!(matches!(refused, Err(SignerError::KeyFileExists { path }) if path == imported.path));
+    assert_eq!(fs::read(&imported.path).unwrap(), before);
+    let renamed = dir.path().join("mine.json");
+    fs::rename(&imported.path, &renamed).unwrap();
+    let refused = import_private_key(dir.path(), &hex, &password());
+    assert!(matches!(refused, Err(SignerError::DuplicateKey { address }) if address == imported.address));
+    let other = Password::from("open barley".to_owned());
+    for refused in [import_private_key(dir.path(), &"02".repeat(32), &other), create_keystore(dir.path(), &other)] {
+        assert!(matches!(refused, Err(SignerError::WrongPassword { path }) if path == renamed));
+    }
+    assert_eq!(fs::read_dir(dir.path()).unwrap().count(), 1);
+}
+
+#[test]
+fn what_is_no_private_key_is_refused_and_not_repeated() {
+    let dir = tempfile::tempdir().unwrap();
+    let above_the_order = "ff".repeat(32);
+    let bad =
+        ["", "0x", "5ecre7", &"5e".repeat(31), &"5e".repeat(33), &"5g".repeat(32), &"00".repeat(32), &above_the_order];
+    for hex in bad {
+        let refused = import_private_key(dir.path(), hex, &password()).unwrap_err();
+        assert!(matches!(refused, SignerError::BadPrivateKey { .. }), "{hex}");
+        let shown = format!("{refused} {refused:?}");
+        assert!(!shown.contains("5e5e") && !shown.contains("ffff") && !shown.contains("5ecre7"), "{shown}");
+    }
+    assert_eq!(fs::read_dir(dir.path()).unwrap().count(), 0);
+}
+
+#[test]
 fn a_mnemonic_gives_the_keys_of_its_path() {
     let signers = anvil_keys(0, 2).signers().unwrap();
     assert_eq!(signers[0].address(), address!("f39Fd6e51aad88F6F4ce6aB8827279cffFb92266"));
@@ -127,7 +188,7 @@ fn a_mnemonic_gives_the_keys_of_its_path() {
 #[test]
 fn a_bad_mnemonic_is_refused_and_not_repeated() {
     let bad = [
-        DevMnemonic { phrase: "test test test secretword".to_owned(), ..anvil_keys(0, 1) },
+        DevMnemonic { phrase: "test test test secretword".to_owned().into(), ..anvil_keys(0, 1) },
         DevMnemonic { path_prefix: "m/44'/sixty'".to_owned(), ..anvil_keys(0, 1) },
         anvil_keys(0, 0),
         anvil_keys(u32::MAX, 2),
