@@ -57,7 +57,7 @@ catalogue! {
     Forbidden "FORBIDDEN" Some(-32004), 403, 7, "the token's scope does not include the verb",
         "use `operate.token` to start, stop and set hot keys, `admin.token` for everything";
     UnknownMethod "UNKNOWN_METHOD" Some(-32601), 200, 8, "the admin RPC has no such method",
-        "the methods are admin_start, admin_stop, admin_close, admin_status, admin_waitFor, admin_explain, admin_publisher, admin_config, admin_journal, admin_subscribe";
+        "the methods are admin_start, admin_stop, admin_close, admin_status, admin_waitFor, admin_explain, admin_publisher, admin_config, admin_reloadKeys, admin_journal, admin_subscribe";
     InvalidRequest "INVALID_REQUEST" Some(-32600), 400, 9, "the request is not one JSON-RPC 2.0 call",
         "POST one JSON object as application/json; batches are refused, since the order of verbs in one would mean nothing";
     Stopping "STOPPING" Some(-32010), 200, 10, "a start while a stop is under way",
@@ -122,6 +122,8 @@ catalogue! {
         "add `sequencer` to node.roles and restart the node; as it is, it follows L1 without a start";
     StoreStale "STORE_STALE" Some(-32041), 200, 41, "the signing store is an older copy, or its anchor is missing; nothing was changed",
         "bring the newest copy back; if there is none, `fermata protection accept-restored --raise-low-to SLOT`, with a slot no lower than any these keys signed in";
+    RemoteSignerDown "REMOTE_SIGNER_DOWN" Some(-32042), 200, 42, "the remote signer does not answer, or refuses",
+        "look at the message and at the signer's log; check validator.remote.url and the certificates beside it";
 }
 
 impl Reason {

@@ -4,8 +4,8 @@ use std::process::ExitCode;
 
 use clap::{CommandFactory as _, Parser, Subcommand};
 use fermata_sequencer::cli::{
-    ConfigCommand, Console, DeployArgs, DevArgs, DoctorArgs, Failure, Form, NodeArgs, ProtectionCommand, VerbCommand,
-    run_dev, run_node, scan_of_this_program,
+    ConfigCommand, Console, DeployArgs, DevArgs, DoctorArgs, Failure, Form, KeysCommand, NodeArgs, ProtectionCommand,
+    VerbCommand, run_dev, run_node, scan_of_this_program,
 };
 
 /// A rollup sequencer that can be stopped, drained, restarted, warped, crashed and closed.
@@ -52,6 +52,9 @@ enum Command {
     /// Check, before a node is started and without changing anything, what it needs: L1, contract, keys, funds, disk.
     #[command(after_help = "Example:\n  fermata doctor --config fermata.toml\n\nExit code 39: a check failed.")]
     Doctor(Box<DoctorArgs>),
+    /// Make, import and list the keys that sign, and have a running node read them anew.
+    #[command(subcommand)]
+    Keys(Box<KeysCommand>),
     /// Look after a signing store that no process uses.
     #[command(subcommand)]
     Protection(ProtectionCommand),
@@ -92,6 +95,7 @@ async fn carry_out(command: Command, console: &mut Console) -> u8 {
         Command::Deploy(args) => return args.run(console).await,
         Command::Config(command) => return command.run(console).await,
         Command::Doctor(args) => return args.run(console).await,
+        Command::Keys(command) => return command.run(console, &scan_of_this_program()).await,
         Command::Protection(command) => return command.run(console, &scan_of_this_program()),
         Command::Completions { shell } => {
             clap_complete::generate(shell, &mut Cli::command(), "fermata", &mut std::io::stdout());

@@ -21,6 +21,7 @@ use std::sync::{Arc, Mutex, PoisonError};
 
 use fermata_execution::RevmExecution;
 use fermata_primitives::{L1FollowingClock, SharedClock, crash_point};
+use fermata_validator_signer::KeyRing;
 use tokio::net::UnixListener;
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
@@ -61,6 +62,7 @@ struct Inner {
     clock: SharedClock,
     l1_clock: Option<Arc<L1FollowingClock>>,
     workshop: Arc<Workshop>,
+    keys: Arc<KeyRing>,
     execution: Arc<RevmExecution>,
     store: Arc<NodeStore>,
     head: HeadReceiver,
@@ -143,6 +145,12 @@ impl Node {
     #[must_use]
     pub fn workshop(&self) -> &Arc<Workshop> {
         &self.inner.workshop
+    }
+
+    /// The validators' keys, which can be read anew while it runs.
+    #[must_use]
+    pub fn keys(&self) -> &Arc<KeyRing> {
+        &self.inner.keys
     }
 
     /// What its slots owe L1 besides their checkpoints.

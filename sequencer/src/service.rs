@@ -246,6 +246,7 @@ async fn serve(node: &Node, metrics: PrometheusHandle) -> Result<(RpcServer, Adm
         engine: node.engine().clone(),
         status: Arc::new(node.status_source()),
         settings: Arc::clone(node.settings()),
+        keys: Arc::clone(node.keys()),
         store: Arc::clone(node.store()),
         metrics,
         slot: node.timetable().times().slot(),

@@ -15,7 +15,7 @@ use alloy::primitives::{Address, B256, Signature};
 use futures::future::BoxFuture;
 use tracing::warn;
 
-use connection::{Connection, is_silence};
+use connection::{Connection, is_away};
 pub use error::RemoteError;
 pub use settings::{ClientCertificate, RemoteSettings, RemoteUrl};
 use wire::Question;
@@ -44,8 +44,8 @@ impl RemoteKeys {
         let listed: BTreeSet<_> = settings.addresses.iter().copied().collect();
         let held = match accounts(&connection).await {
             Ok(held) => held,
-            Err(error) if is_silence(&error) && !listed.is_empty() => {
-                warn!(%error, "the remote signer is silent; its keys are those that are listed");
+            Err(error) if is_away(&error) && !listed.is_empty() => {
+                warn!(%error, "the remote signer is away; its keys are those that are listed");
                 return Ok(Self { connection, addresses: listed });
             }
             Err(error) => return Err(error),

@@ -12,11 +12,12 @@ use serde_json::{Value, json};
 type Result<T = ()> = anyhow::Result<T>;
 
 /// The admin RPC's methods.
-const METHODS: [&str; 14] = [
+const METHODS: [&str; 15] = [
     "admin_start",
     "admin_stop",
     "admin_close",
     "admin_config",
+    "admin_reloadKeys",
     "admin_status",
     "admin_waitFor",
     "admin_explain",

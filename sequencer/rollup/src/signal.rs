@@ -2,6 +2,7 @@
 
 use std::borrow::Cow;
 
+use alloy::dyn_abi::TypedData;
 use alloy::primitives::{Address, B256, Bytes, U256};
 use alloy::sol_types::{Eip712Domain, SolCall, SolStruct};
 use fermata_primitives::Slot;
@@ -34,6 +35,7 @@ impl VerifyingContract {
 /// What is signed, as the contract has it.
 mod typed {
     alloy::sol! {
+        #[derive(serde::Serialize)]
         struct Signal {
             address payload;
             uint256 slot;
@@ -57,9 +59,18 @@ impl GovernanceSignal {
     /// The EIP-712 hash the proposer signs as it stands, for the governance proposer contract.
     #[must_use]
     pub fn digest(&self, governance_proposer: VerifyingContract) -> B256 {
+        self.typed().eip712_signing_hash(&governance_proposer.domain("EmpireBase"))
+    }
+
+    /// What [`digest`](Self::digest) is the hash of, for a signer that hashes it itself.
+    #[must_use]
+    pub fn typed_data(&self, governance_proposer: VerifyingContract) -> TypedData {
+        TypedData::from_struct(&self.typed(), Some(governance_proposer.domain("EmpireBase")))
+    }
+
+    fn typed(&self) -> typed::Signal {
         let Self { payload, slot, instance } = *self;
-        let signal = typed::Signal { payload, slot: U256::from(slot.0), instance };
-        signal.eip712_signing_hash(&governance_proposer.domain("EmpireBase"))
+        typed::Signal { payload, slot: U256::from(slot.0), instance }
     }
 
     /// The call as data for the governance proposer contract. Anyone may send it.
@@ -89,6 +100,16 @@ mod tests {
         ];
         let distinct: std::collections::BTreeSet<_> = digests.iter().collect();
         assert_eq!(distinct.len(), digests.len());
+    }
+
+    #[test]
+    fn the_typed_data_of_a_signal_hashes_to_its_digest() {
+        let signal =
+            GovernanceSignal { payload: Address::repeat_byte(1), slot: Slot(300), instance: Address::repeat_byte(2) };
+        let contract = VerifyingContract { l1_chain_id: 31_337, address: Address::repeat_byte(3) };
+        let written = serde_json::to_string(&signal.typed_data(contract)).expect("JSON");
+        let read: TypedData = serde_json::from_str(&written).expect("typed data");
+        assert_eq!(read.eip712_signing_hash().expect("a hash"), signal.digest(contract), "{written}");
     }
 
     #[test]

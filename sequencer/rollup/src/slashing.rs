@@ -1,5 +1,6 @@
 //! Votes on whom to slash: their rounds, their packing, and what is signed.
 
+use alloy::dyn_abi::TypedData;
 use alloy::primitives::{Address, B256, Bytes, U256};
 use alloy::sol_types::{SolCall, SolStruct};
 use fermata_primitives::{Epoch, Slot};
@@ -85,6 +86,7 @@ impl SlashingRules {
 /// What is signed, as the contract has it.
 mod typed {
     alloy::sol! {
+        #[derive(serde::Serialize)]
         struct Vote {
             bytes votes;
             uint256 slot;
@@ -119,8 +121,17 @@ impl SlashVote {
     /// The EIP-712 hash the proposer signs as it stands, for the slashing contract.
     #[must_use]
     pub fn digest(&self, slashing_proposer: VerifyingContract) -> B256 {
-        let vote = typed::Vote { votes: self.votes.clone(), slot: U256::from(self.slot.0) };
-        vote.eip712_signing_hash(&slashing_proposer.domain("TallySlashingProposer"))
+        self.typed().eip712_signing_hash(&slashing_proposer.domain("TallySlashingProposer"))
+    }
+
+    /// What [`digest`](Self::digest) is the hash of, for a signer that hashes it itself.
+    #[must_use]
+    pub fn typed_data(&self, slashing_proposer: VerifyingContract) -> TypedData {
+        TypedData::from_struct(&self.typed(), Some(slashing_proposer.domain("TallySlashingProposer")))
+    }
+
+    fn typed(&self) -> typed::Vote {
+        typed::Vote { votes: self.votes.clone(), slot: U256::from(self.slot.0) }
     }
 
     /// The call as data for the slashing contract. Anyone may send it.
@@ -186,6 +197,15 @@ mod tests {
             assert_eq!(SlashUnits::capped(one).and(SlashUnits::capped(other)), SlashUnits::capped(both));
         }
         assert_eq!(SlashUnits::capped(u64::MAX), SlashUnits::MOST);
+    }
+
+    #[test]
+    fn the_typed_data_of_a_vote_hashes_to_its_digest() {
+        let contract = VerifyingContract { l1_chain_id: 31_337, address: Address::repeat_byte(3) };
+        let vote = SlashVote::pack(Slot(300), &[SlashUnits::MOST, SlashUnits::NONE, SlashUnits::capped(2)]);
+        let written = serde_json::to_string(&vote.typed_data(contract)).expect("JSON");
+        let read: TypedData = serde_json::from_str(&written).expect("typed data");
+        assert_eq!(read.eip712_signing_hash().expect("a hash"), vote.digest(contract), "{written}");
     }
 
     #[test]

@@ -11,6 +11,7 @@ use alloy::transports::http::reqwest::Url;
 use fermata_execution::mempool::MempoolConfig;
 use fermata_execution::rpc::RpcLimits;
 use fermata_publisher::{FeeConfig, FundingConfig};
+use fermata_validator_signer::RemoteSettings;
 
 use super::Provenance;
 use crate::publishing::Publishing;
@@ -188,8 +189,10 @@ pub enum KeySource {
 /// The keys that sign.
 #[derive(Clone, PartialEq, Eq, Debug)]
 pub struct ValidatorConfig {
-    /// Where they come from.
+    /// Where those that are here come from.
     pub keys: KeySource,
+    /// The remote signer that holds others, where there is one.
+    pub remote: Option<RemoteSettings>,
     /// Who gets fees and rewards; `None`: the proposing validator.
     pub coinbase: Option<Address>,
     /// Where the anchor of the signing store is kept; `None`: in the data directory.

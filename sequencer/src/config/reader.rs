@@ -1,5 +1,6 @@
 //! Takes typed values out of a [`RawConfig`] and notes every problem on the way.
 
+use std::collections::BTreeSet;
 use std::net::SocketAddr;
 use std::ops::RangeInclusive;
 use std::path::PathBuf;
@@ -120,6 +121,14 @@ impl<'a> Reader<'a> {
             self.invalid(key, "is not a list of text", "write it as [\"a\", \"b\"]");
         }
         list
+    }
+
+    pub(super) fn addresses(&mut self, key: &'static str) -> Option<BTreeSet<Address>> {
+        let addresses: Option<_> = self.list(key)?.iter().map(|text| text.parse().ok()).collect();
+        if addresses.is_none() {
+            self.invalid(key, "has an entry that is not an address", "write each as 0x and 40 hexadecimal digits");
+        }
+        addresses
     }
 
     /// A whole number; `None` also where it is unset.

@@ -32,6 +32,9 @@ fn other_base() -> Sources {
         ("l1.blobs", "anvil"),
         ("validator.keystore_dir", "validators"),
         ("validator.password_file", "validators.password"),
+        ("validator.remote.url", "https://signer.internal:9000"),
+        ("validator.remote.client_cert", "client.pem"),
+        ("validator.remote.client_key", "client.key"),
         ("publisher.keystore_dir", "publishers"),
         ("publisher.password_file", "publishers.password"),
         ("publisher.funding.keystore_dir", "funder"),
@@ -350,6 +353,42 @@ fn a_node_is_asked_for_the_keys_of_its_roles_alone() {
     assert_eq!(missing("sequencer"), [signs, sends]);
     assert_eq!(missing("prover"), proves);
     assert_eq!(missing("sequencer,prover"), [signs, sends, proves[0], proves[1]]);
+}
+
+#[test]
+fn a_remote_signer_goes_beside_keys_that_are_here_or_alone() {
+    let with_remote = |sources: Sources| with_flag(sources, "validator.remote.url", "https://signer.internal:9000");
+    let beside = NodeConfig::load(&with_remote(base())).expect("valid");
+    assert!(beside.validator.remote.is_some() && beside.validator.keys != KeySource::NoKeys);
+    let mut sources = with_remote(base());
+    sources.presets.retain(|preset| preset.key != "validator.mnemonic");
+    let alone = NodeConfig::load(&sources).expect("valid").validator;
+    assert_eq!(alone.keys, KeySource::NoKeys);
+    let remote = alone.remote.expect("a remote signer");
+    assert_eq!((remote.client_certificate, remote.ca_file, remote.addresses.len()), (None, None, 0));
+    let follower = NodeConfig::load(&with_flag(with_remote(base()), "node.roles", "follower")).expect("valid");
+    assert_eq!(follower.validator.remote, None);
+}
+
+#[test]
+fn half_a_remote_signer_is_none() {
+    let url = "https://signer.internal:9000";
+    let cases = [
+        (vec![("validator.remote.client_cert", "a.pem")], "validator.remote.url"),
+        (vec![("validator.remote.ca_file", "a.pem")], "validator.remote.url"),
+        (vec![("validator.remote.url", url), ("validator.remote.client_cert", "a.pem")], "validator.remote.client_key"),
+        (vec![("validator.remote.url", url), ("validator.remote.client_key", "a.pem")], "validator.remote.client_cert"),
+    ];
+    for (settings, expected) in cases {
+        let sources = settings.iter().fold(base(), |sources, (key, value)| with_flag(sources, key, value));
+        let problem = the_problem(&sources);
+        assert!(matches!(&problem, Problem::Missing { key, .. } if *key == expected), "{problem:?}");
+    }
+    for url in ["http://10.0.0.1:9000", "https://me:hunter2@signer.internal"] {
+        let problem = the_problem(&with_flag(base(), "validator.remote.url", url));
+        assert!(matches!(&problem, Problem::Invalid { key: "validator.remote.url", .. }), "{problem:?}");
+        assert!(!problem.to_string().contains("hunter2"), "{problem}");
+    }
 }
 
 #[test]

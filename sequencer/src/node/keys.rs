@@ -4,14 +4,28 @@ use std::path::Path;
 
 use alloy::signers::local::PrivateKeySigner;
 use fermata_execution::{Genesis, GenesisAccount};
-use fermata_validator_signer::{DevMnemonic, LocalKeys, Password, SignerError};
+use fermata_validator_signer::{DevMnemonic, KeyOrigin, KeyRing, LocalKeys, Password, SignerError};
 
-use crate::config::{ExecutionConfig, GenesisSource, KeySource, Prefunded};
+use crate::config::{ExecutionConfig, GenesisSource, KeySource, Prefunded, Secret, ValidatorConfig};
 use crate::error::SequencerError;
 
-/// The validators' keys.
-pub(crate) fn validators(source: &KeySource) -> Result<LocalKeys, SignerError> {
-    LocalKeys::from_signers(signers(source)?)
+/// The validators' keys, which can be read anew.
+pub(crate) async fn validators(config: &ValidatorConfig) -> Result<KeyRing, SignerError> {
+    let ValidatorConfig { keys, remote, .. } = config;
+    let here = match keys {
+        KeySource::NoKeys => None,
+        KeySource::Keystores { dir, password_file } => {
+            Some(KeyOrigin::Directory { dir: dir.clone(), password_file: password_file.clone() })
+        }
+        KeySource::Mnemonic { phrase, path, first, count } => {
+            Some(KeyOrigin::Mnemonic(mnemonic(phrase, path, (*first, *count))))
+        }
+    };
+    KeyRing::load(here.into_iter().chain(remote.clone().map(KeyOrigin::Remote)).collect()).await
+}
+
+fn mnemonic(phrase: &Secret, path: &str, (first, count): (u32, u32)) -> DevMnemonic {
+    DevMnemonic { phrase: phrase.expose().to_owned().into(), path_prefix: path.to_owned(), first, count }
 }
 
 /// The keys of accounts that send: the publishers', the prover's.
@@ -35,10 +49,7 @@ fn signers(source: &KeySource) -> Result<Vec<PrivateKeySigner>, SignerError> {
         KeySource::Keystores { dir, password_file } => {
             Ok(LocalKeys::from_directory(dir, &Password::from_file(password_file)?)?.into_signers())
         }
-        KeySource::Mnemonic { phrase, path, first, count } => {
-            let phrase = phrase.expose().to_owned().into();
-            DevMnemonic { phrase, path_prefix: path.clone(), first: *first, count: *count }.signers()
-        }
+        KeySource::Mnemonic { phrase, path, first, count } => mnemonic(phrase, path, (*first, *count)).signers(),
     }
 }
 
@@ -81,7 +92,6 @@ fn read_genesis(path: &Path) -> Result<Genesis, String> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::config::Secret;
 
     #[test]
     fn a_funder_is_one_key_and_neither_none_nor_several() {

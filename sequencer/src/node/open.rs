@@ -11,7 +11,7 @@ use fermata_primitives::{CheckpointNumber, L1FollowingClock, SharedClock, System
 use fermata_publisher::{FundingConfig, L1, PublisherConfig, PublisherKeys, PublisherManager, SendBackend};
 use fermata_rollup::L1Addresses;
 use fermata_validator_signer::{
-    Domain, FarFutureGuard, Scan, Sentinel, SignerError, SlashingProtection, StoreOptions, ValidatorSigner,
+    Domain, FarFutureGuard, KeyRing, Scan, Sentinel, SignerError, SlashingProtection, StoreOptions, ValidatorSigner,
 };
 use tokio::sync::watch;
 
@@ -136,7 +136,9 @@ impl Node {
         let proposer = watch::Sender::new(hot::proposer(&config));
         let side = watch::Sender::new(config.side.clone());
         let proposals = Proposals::new(view.clone(), deployed_at_block);
+        let keys = Arc::new(keys::validators(&config.validator).await?);
         let makings = Makings {
+            keys: Arc::clone(&keys),
             execution: Arc::<RevmExecution>::clone(&execution),
             head: head.clone(),
             proposals: proposals.clone(),
@@ -166,6 +168,7 @@ impl Node {
             clock: clock.clone(),
             l1_clock,
             workshop,
+            keys,
             execution,
             store,
             head,
@@ -283,8 +286,7 @@ impl Ground<'_> {
 
     /// The signing store is made with the data directory and never again: one that has vanished since is refused by
     /// `open`, since an empty one would sign again what was signed before.
-    pub(super) fn signer(&self) -> Result<ValidatorSigner, NodeError> {
-        let keys = keys::validators(&self.config.validator.keys)?;
+    pub(super) fn signer(&self, keys: Arc<KeyRing>) -> Result<ValidatorSigner, NodeError> {
         let dir = self.data_dir.signer();
         let domain = self.domain();
         if self.is_new {
@@ -302,7 +304,7 @@ impl Ground<'_> {
             ..StoreOptions::default()
         };
         let protection = SlashingProtection::open(&dir, domain, options)?;
-        Ok(ValidatorSigner::owning(Arc::new(protection), Arc::new(keys)))
+        Ok(ValidatorSigner::owning(Arc::new(protection), keys))
     }
 
     /// What lands the L1 transactions of the slots.

@@ -2,7 +2,7 @@
 
 use fermata_execution::ExecutionError;
 use fermata_publisher::Error as PublisherError;
-use fermata_validator_signer::SignerError;
+use fermata_validator_signer::{RemoteError, SignerError};
 
 use crate::catalogue::Reason;
 use crate::error::SequencerError;
@@ -87,6 +87,7 @@ pub(crate) const fn of_signer(error: &SignerError) -> Reason {
         | SignerError::BadPrivateKey { .. }
         | SignerError::KeyFileExists { .. }
         | SignerError::BadMnemonic { .. } => Reason::KeystoreUnusable,
+        SignerError::Remote(error) => of_remote(error),
         SignerError::Io { .. } | SignerError::NoSpace { .. } | SignerError::NetworkFileSystem { .. } => {
             Reason::DataDirUnusable
         }
@@ -99,12 +100,27 @@ pub(crate) const fn of_signer(error: &SignerError) -> Reason {
         | SignerError::Closed
         | SignerError::KeyFailed { .. }
         | SignerError::BadTypedData { .. }
-        | SignerError::Remote(_)
         | SignerError::UnknownKey { .. }
         | SignerError::WrongSignature { .. }
         | SignerError::StoreFailed { .. }
         | SignerError::AlreadyInitialised { .. }
         | SignerError::Database { .. } => Reason::SignerDown,
+    }
+}
+
+const fn of_remote(error: &RemoteError) -> Reason {
+    match error {
+        RemoteError::Unreachable { .. }
+        | RemoteError::TimedOut { .. }
+        | RemoteError::Refused { .. }
+        | RemoteError::Malformed { .. }
+        | RemoteError::TypedDataNeeded { .. }
+        | RemoteError::OtherTypedData { .. } => Reason::RemoteSignerDown,
+        RemoteError::NotHeld { .. }
+        | RemoteError::BadUrl { .. }
+        | RemoteError::BadPem { .. }
+        | RemoteError::Unreadable { .. }
+        | RemoteError::BadTls { .. } => Reason::KeystoreUnusable,
     }
 }
 

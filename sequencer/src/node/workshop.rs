@@ -3,6 +3,7 @@
 use std::sync::Arc;
 
 use fermata_execution::Execution;
+use fermata_validator_signer::KeyRing;
 use tokio::sync::watch;
 
 use super::NodeError;
@@ -21,6 +22,7 @@ use crate::workshop::{ProposerSettings, Workshop};
 
 /// What a workshop is made from, beside the ground it stands on.
 pub(super) struct Makings {
+    pub(super) keys: Arc<KeyRing>,
     pub(super) execution: Arc<dyn Execution>,
     pub(super) head: HeadReceiver,
     pub(super) proposals: Proposals,
@@ -31,14 +33,14 @@ pub(super) struct Makings {
 
 impl Makings {
     pub(super) async fn make(self, ground: &Ground<'_>) -> Result<Workshop, NodeError> {
-        let Self { execution, head, proposals, proposer, side, store } = self;
+        let Self { keys, execution, head, proposals, proposer, side, store } = self;
         let (view, clock, events) = (ground.view.clone(), ground.clock.clone(), Events::default());
         let timetable = Timetable::new(*view.times(), ground.config.timetable)?;
         let sync = Sync::new(view.clone(), proposals.clone(), blob_source(ground.config), Arc::clone(&execution));
         let chain = Chain::new(Arc::clone(&execution), sync, clock.clone(), events.clone());
         let committees = Arc::new(Committees::new(view.clone(), head.clone()));
         let publisher = ground.publisher(head)?;
-        let signer = Arc::new(ground.signer()?);
+        let signer = Arc::new(ground.signer(keys)?);
         let own_keys = OwnKeys::new(Arc::clone(&signer), events.clone());
         let side_parts = SideParts {
             view: view.clone(),

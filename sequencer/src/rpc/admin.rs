@@ -7,6 +7,7 @@
 //! | `admin_close` | `{reason?, by?}` | [`CloseAnswer`](crate::verbs::CloseAnswer), then the process ends | danger |
 //! | `admin_config` | | every key with its value and origin | read |
 //! | `admin_config` | `{set: {key: value}, reason?, by?}` | [`SetOutcome`](crate::config::SetOutcome) | operate |
+//! | `admin_reloadKeys` | `{reason?, by?}` | [`KeyChanges`](fermata_validator_signer::KeyChanges) | danger |
 //! | `admin_status` | | [`NodeStatus`](crate::status::NodeStatus) | read |
 //! | `admin_waitFor` | `{state? \| block? \| checkpoint? \| l1Block?, timeoutMs?}` | the status then, or `TIMEOUT` with it | read |
 //! | `admin_explain` | `{slot?}` | [`Explanation`](crate::explain::Explanation) | read |
@@ -31,6 +32,7 @@ mod context;
 mod errors;
 mod gate;
 mod guard;
+mod keys;
 mod liveness;
 mod methods;
 mod op_node;

@@ -88,9 +88,9 @@ impl GovernanceVoter {
             return Ok(Err(objection));
         }
         let (to, signal) = (governance.address(), GovernanceSignal { payload, slot, instance });
-        let digest = signal.digest(VerifyingContract { l1_chain_id: self.l1_chain_id, address: to });
+        let typed = signal.typed_data(VerifyingContract { l1_chain_id: self.l1_chain_id, address: to });
         let duty = Duty { validator: proposer, slot, kind: DutyKind::GovernanceVote };
-        let signature = self.signer.sign(duty, digest).await?;
+        let signature = self.signer.sign_typed(duty, &typed).await?;
         let success = SuccessRule::Event { address: to, topic0: SignalCast::SIGNATURE_HASH };
         let calldata = signal.calldata(signature.into());
         Ok(Ok(L1Action { kind: ActionKind::GovernanceSignal, slot, to, calldata, success }))

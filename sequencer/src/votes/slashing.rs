@@ -98,9 +98,9 @@ impl SlashingVoter {
             return Ok(None);
         }
         let (to, vote) = (contracts.address(), SlashVote::pack(slot, &seats));
-        let digest = vote.digest(VerifyingContract { l1_chain_id: self.l1_chain_id, address: to });
+        let typed = vote.typed_data(VerifyingContract { l1_chain_id: self.l1_chain_id, address: to });
         let duty = Duty { validator: proposer, slot, kind: DutyKind::SlashingVote };
-        let signature = self.signer.sign(duty, digest).await?;
+        let signature = self.signer.sign_typed(duty, &typed).await?;
         let success = SuccessRule::Event { address: to, topic0: VoteCast::SIGNATURE_HASH };
         let calldata = vote.calldata(signature.into());
         Ok(Some(L1Action { kind: ActionKind::SlashingVote, slot, to, calldata, success }))

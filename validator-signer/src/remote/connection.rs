@@ -129,7 +129,11 @@ fn read(path: &Path) -> Result<Zeroizing<Vec<u8>>, RemoteError> {
     bytes.map_err(|source| RemoteError::Unreadable { path: path.to_owned(), source })
 }
 
-/// Whether a connection could not be made or broke, rather than being answered with a no.
-pub(super) fn is_silence(error: &RemoteError) -> bool {
-    matches!(error, RemoteError::Unreachable { .. } | RemoteError::TimedOut { .. })
+/// Whether the signer is away: it cannot be asked, does not answer, or whoever stands before it says so (HTTP 502 to 504).
+/// What it says itself is no such error.
+pub(super) fn is_away(error: &RemoteError) -> bool {
+    matches!(
+        error,
+        RemoteError::Unreachable { .. } | RemoteError::TimedOut { .. } | RemoteError::Refused { code: 502..=504, .. }
+    )
 }

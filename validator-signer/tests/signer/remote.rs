@@ -136,6 +136,17 @@ async fn the_keys_are_those_that_are_listed_or_all_that_the_signer_has() {
 }
 
 #[tokio::test]
+async fn one_that_is_away_is_believed_to_hold_what_is_listed_and_one_that_refuses_is_not() {
+    let remote = FakeSigner::plain().await;
+    let listed = RemoteSettings { addresses: vec![key(0).address()], ..remote.settings() };
+    for (status, is_away) in [(502, true), (503, true), (504, true), (401, false), (500, false)] {
+        remote.behave(Manner::Says(status, "", "no upstream".into()));
+        assert_eq!(RemoteKeys::connect(&listed).await.is_ok(), is_away, "{status}");
+        assert!(RemoteKeys::connect(&remote.settings()).await.is_err(), "without a list it must answer");
+    }
+}
+
+#[tokio::test]
 async fn a_node_starts_while_its_signer_is_away_if_the_keys_are_listed() {
     let (place, remote) = (Place::new(), FakeSigner::plain().await);
     remote.behave(Manner::Hang);

@@ -46,7 +46,7 @@ async fn proofs(maker: &ProofMaker, view: &RollupView) -> Finding {
 }
 
 async fn validators(config: &NodeConfig, view: &RollupView) -> Finding {
-    let keys = match validator_keys(&config.validator.keys) {
+    let keys = match validator_keys(&config.validator).await {
         Ok(keys) => keys.addresses(),
         Err(error) => return Finding::of_reason("validators", error_chain(&error), reason_of_signer(&error)),
     };

@@ -8,6 +8,7 @@ use alloy::signers::local::coins_bip39::{English, Mnemonic};
 
 use crate::config::reader::Reader;
 use fermata_publisher::{FeeConfig, FundingConfig};
+use fermata_validator_signer::{ClientCertificate, RemoteSettings, RemoteUrl};
 
 use crate::config::{FundingSettings, KeySource, PublisherConfig, Secret, ValidatorConfig};
 use crate::roles::{Role, Roles};
@@ -86,6 +87,15 @@ const PUBLISHER: KeyKeys = KeyKeys {
     count: "publisher.count",
 };
 
+/// The remote signer.
+const REMOTE_URL: &str = "validator.remote.url";
+
+/// Who we are to the remote signer: a certificate and its key.
+const REMOTE_CERTIFICATE: (&str, &str) = ("validator.remote.client_cert", "validator.remote.client_key");
+
+/// A signer that takes longer is none.
+const MOST_REMOTE_MS: u64 = 60_000;
+
 /// More blocks than this hold nothing that is not final: three epochs of Ethereum.
 const MOST_CONFIRMATIONS: u64 = 96;
 
@@ -94,14 +104,69 @@ const FUNDER: (&str, &str) = ("publisher.funding.keystore_dir", "publisher.fundi
 
 /// Both who proposes and who attests signs.
 pub(super) fn validator(r: &mut Reader<'_>, roles: Roles) -> Option<ValidatorConfig> {
-    let keys = if roles.has(Role::Sequencer) || roles.has(Role::Validator) {
-        keys(r, &VALIDATOR)
-    } else {
-        Some(KeySource::NoKeys)
-    };
+    let remote = remote(r);
+    let signs = roles.has(Role::Sequencer) || roles.has(Role::Validator);
+    let is_remote_alone = r.is_set(REMOTE_URL) && !r.is_set(VALIDATOR.keystore_dir) && !r.is_set(VALIDATOR.mnemonic);
+    let keys = if signs && !is_remote_alone { keys(r, &VALIDATOR) } else { Some(KeySource::NoKeys) };
     let coinbase = r.address("validator.coinbase");
     let protection_anchor = r.path("validator.protection_anchor");
-    Some(ValidatorConfig { keys: keys?, coinbase, protection_anchor })
+    Some(ValidatorConfig { keys: keys?, remote: remote?.filter(|_| signs), coinbase, protection_anchor })
+}
+
+/// Without a URL there is none, and nothing that would go with it.
+fn remote(r: &mut Reader<'_>) -> Option<Option<RemoteSettings>> {
+    let with_url = [REMOTE_CERTIFICATE.0, REMOTE_CERTIFICATE.1, "validator.remote.ca_file"];
+    if !r.is_set(REMOTE_URL) {
+        let lonely = with_url.into_iter().find(|key| r.is_set(key));
+        return match lonely {
+            Some(key) => {
+                r.missing(REMOTE_URL, &format!("name the remote signer that {key} is for"));
+                None
+            }
+            None => Some(None),
+        };
+    }
+    let url = remote_url(r);
+    let ca_file = r.is_set("validator.remote.ca_file").then(|| r.path("validator.remote.ca_file"));
+    let client_certificate = client_certificate(r);
+    let timeout = r.millis("validator.remote.timeout_ms", 10..=MOST_REMOTE_MS);
+    let addresses = r.addresses("validator.remote.addresses");
+    let ca_file = match ca_file {
+        Some(path) => Some(path?),
+        None => None,
+    };
+    Some(Some(RemoteSettings {
+        url: url?,
+        ca_file,
+        client_certificate: client_certificate?,
+        timeout: timeout?,
+        addresses: addresses?.into_iter().collect(),
+    }))
+}
+
+fn remote_url(r: &mut Reader<'_>) -> Option<RemoteUrl> {
+    let text = r.text(REMOTE_URL)?;
+    match text.parse() {
+        Ok(url) => Some(url),
+        Err(error) => {
+            r.invalid(REMOTE_URL, format!("is none: {error}"), "write it like https://signer.internal:9000");
+            None
+        }
+    }
+}
+
+fn client_certificate(r: &mut Reader<'_>) -> Option<Option<ClientCertificate>> {
+    let (certificate, key) = REMOTE_CERTIFICATE;
+    if !r.is_set(certificate) && !r.is_set(key) {
+        return Some(None);
+    }
+    for (one, other) in [(certificate, key), (key, certificate)] {
+        if !r.is_set(one) {
+            r.missing(one, &format!("name the file that belongs to {other}"));
+        }
+    }
+    let (certificate, key) = (r.path(certificate), r.path(key));
+    Some(Some(ClientCertificate { certificate: certificate?, key: key? }))
 }
 
 /// A validator that does not propose may send, and need not.

@@ -1,6 +1,5 @@
 //! What a proposer does besides proposing.
 
-use std::collections::BTreeSet;
 use std::time::Duration;
 
 use alloy::primitives::Address;
@@ -30,7 +29,7 @@ fn votes(r: &mut Reader<'_>) -> Option<VoteSettings> {
     let inactivity = units(r, "votes.inactivity_units");
     let equivocation = units(r, "votes.equivocation_units");
     let percent = r.count("votes.inactivity_percent", 1..=100).and_then(|percent| u8::try_from(percent).ok());
-    let (always, never) = (addresses(r, "votes.always_slash"), addresses(r, "votes.never_slash"));
+    let (always, never) = (r.addresses("votes.always_slash"), r.addresses("votes.never_slash"));
     Some(VoteSettings {
         governance_payload: if is_set { Some(payload?) } else { None },
         slash: SlashPolicy {
@@ -52,12 +51,4 @@ fn invalidation(r: &mut Reader<'_>) -> Option<InvalidationDelays> {
 
 fn units(r: &mut Reader<'_>, key: &'static str) -> Option<SlashUnits> {
     r.count(key, 0..=MOST_UNITS).map(|units| SlashUnits::capped(u64::from(units)))
-}
-
-fn addresses(r: &mut Reader<'_>, key: &'static str) -> Option<BTreeSet<Address>> {
-    let addresses: Option<_> = r.list(key)?.iter().map(|text| text.parse().ok()).collect();
-    if addresses.is_none() {
-        r.invalid(key, "has an entry that is not an address", "write each as 0x and 40 hexadecimal digits");
-    }
-    addresses
 }

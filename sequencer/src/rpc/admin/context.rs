@@ -5,6 +5,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use fermata_primitives::SharedClock;
+use fermata_validator_signer::KeyRing;
 use metrics_exporter_prometheus::PrometheusHandle;
 
 use crate::config::Settings;
@@ -21,6 +22,8 @@ pub struct AdminContext {
     pub status: Arc<dyn StatusSource>,
     /// The configuration as it is now.
     pub settings: Arc<Settings>,
+    /// The validators' keys.
+    pub keys: Arc<KeyRing>,
     /// Keeps the journal of verbs.
     pub store: Arc<NodeStore>,
     /// Renders the metrics.

@@ -17,7 +17,7 @@ use super::context::AdminContext;
 use super::errors;
 use super::gate::Scopes;
 use super::params::one;
-use super::{config, op_node, queries, subscription, verbs, waiting};
+use super::{config, keys, op_node, queries, subscription, verbs, waiting};
 use crate::catalogue::Reason;
 use crate::data_dir::Scope;
 use crate::feed::Feed;
@@ -61,6 +61,7 @@ pub(super) fn registry(methods: Methods) -> (RpcModule<Methods>, Scopes) {
     registry.verb("admin_close", Scope::Danger, verbs::close);
     // Whoever may look may read the configuration; to set it takes more, which the method itself checks.
     registry.verb("admin_config", Scope::Read, config::config);
+    registry.verb("admin_reloadKeys", Scope::Danger, keys::reload);
     registry.query("admin_status", queries::status);
     registry.query("admin_journal", queries::journal);
     registry.query("admin_explain", queries::explain);

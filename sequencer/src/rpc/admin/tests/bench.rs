@@ -5,6 +5,7 @@ use std::sync::{Arc, Mutex};
 use alloy::primitives::{Address, B256, U256};
 use alloy::transports::http::reqwest::{Client, RequestBuilder, Response};
 use fermata_primitives::{CheckpointNumber, SharedClock, Slot, SystemClock};
+use fermata_validator_signer::{KeyOrigin, KeyRing};
 use futures::future::BoxFuture;
 use futures::stream::{self, BoxStream};
 use futures::{FutureExt, StreamExt as _};
@@ -113,6 +114,7 @@ pub(crate) struct Bench {
     pub(crate) parts: Arc<FakeParts>,
     pub(crate) engine: Engine,
     pub(crate) store: Arc<NodeStore>,
+    pub(crate) keys: Arc<KeyRing>,
     pub(crate) server: AdminServer,
     pub(crate) token: AdminToken,
     pub(crate) tokens: TokenHashes,
@@ -146,6 +148,11 @@ fn settings() -> Arc<Settings> {
 
 impl Bench {
     pub(crate) async fn new() -> Self {
+        Self::with_keys(Vec::new()).await
+    }
+
+    /// A node with the validators' keys of these origins.
+    pub(crate) async fn with_keys(origins: Vec<KeyOrigin>) -> Self {
         let dir = tempfile::tempdir().expect("a directory");
         let data_dir = DataDir::open(dir.path()).expect("free");
         let store = Arc::new(NodeStore::open(&data_dir.node()).expect("made"));
@@ -176,10 +183,12 @@ impl Bench {
             news: news.clone(),
         };
         let (metrics, settings) = (PrometheusBuilder::new().build_recorder(), settings());
+        let keys = Arc::new(KeyRing::load(origins).await.expect("keys"));
         let context = AdminContext {
             engine: engine.clone(),
             status: Arc::new(status),
             settings: Arc::clone(&settings),
+            keys: Arc::clone(&keys),
             store: Arc::clone(&store),
             metrics: metrics.handle(),
             slot: std::time::Duration::from_secs(36),
@@ -190,7 +199,7 @@ impl Bench {
         let token = find_token(dir.path()).expect("there");
         #[rustfmt::skip]
         let bench = Self {
-            parts, engine, store, server, token, tokens, reasons, chains, sending, news, settings, dir, metrics, socket, data_dir,
+            parts, engine, store, keys, server, token, tokens, reasons, chains, sending, news, settings, dir, metrics, socket, data_dir,
             _endpoint,
         };
         bench

@@ -1,8 +1,9 @@
 //! Each verb, op-node's names for them, and what becomes of callers that go away.
 
-use futures::FutureExt as _;
 use std::time::Duration;
 
+use fermata_validator_signer::{KeyOrigin, Password, create_keystore};
+use futures::FutureExt as _;
 use serde_json::{Value, json};
 
 use super::bench::{Bench, HEAD, resting};
@@ -127,6 +128,7 @@ async fn parameters_that_are_not_the_methods_are_refused_and_change_nothing() {
         ("admin_stop", json!([{}, {}])),
         ("admin_start", json!({ "why": "x" })),
         ("admin_close", json!(["now"])),
+        ("admin_reloadKeys", json!({ "dir": "/keys" })),
         ("admin_status", json!([1])),
         ("admin_startSequencer", json!(["0x12"])),
         ("admin_start", json!({ "reason": "x".repeat(1_025) })),
@@ -140,7 +142,7 @@ async fn parameters_that_are_not_the_methods_are_refused_and_change_nothing() {
     }
     let journal = bench.store.journal(100).await.expect("read");
     assert!(journal.iter().all(|entry| entry.outcome == "INVALID_PARAMS"), "{journal:?}");
-    assert_eq!(journal.len(), 17, "those of verbs, and none of those that only ask");
+    assert_eq!(journal.len(), 18, "those of verbs, and none of those that only ask");
     bench.end().await;
 }
 
@@ -213,6 +215,32 @@ async fn hot_keys_are_set_at_once_the_others_are_named_and_one_that_is_wrong_spo
     let journal = bench.store.journal(2).await.expect("read");
     assert_eq!(journal[0].outcome, "CONFIG_INVALID");
     assert_eq!(journal[1].outcome, "set sequencer.min_transactions, sequencer.stop_deadline_ms");
+    bench.end().await;
+}
+
+#[tokio::test]
+async fn keys_are_read_anew_in_one_step_and_one_that_cannot_be_read_changes_nothing() {
+    let dir = tempfile::tempdir().expect("a directory");
+    let (keys, password_file) = (dir.path().join("keys"), dir.path().join("password"));
+    std::fs::create_dir(&keys).expect("made");
+    std::fs::write(&password_file, "open sesame").expect("written");
+    let password = Password::from_file(&password_file).expect("a password");
+    let first = create_keystore(&keys, &password).expect("made");
+    let bench = Bench::with_keys(vec![KeyOrigin::Directory { dir: keys.clone(), password_file }]).await;
+    let second = create_keystore(&keys, &password).expect("made");
+    let answer = bench.call("admin_reloadKeys", json!({ "by": "alice" })).await.expect("reloads");
+    assert_eq!(answer, json!({ "added": [second.address], "removed": [], "unchanged": [first.address] }));
+    std::fs::write(&second.path, "{").expect("spoilt");
+    let error = bench.call("admin_reloadKeys", json!({ "by": "alice" })).await.expect_err("refused");
+    assert_error(&error, "KEYSTORE_UNUSABLE", -32037);
+    assert!(
+        error["message"].as_str().is_some_and(|says| says.contains(second.path.to_str().expect("text"))),
+        "{error}"
+    );
+    assert_eq!(bench.keys.list().len(), 2);
+    let journal = bench.store.journal(2).await.expect("read");
+    let noted: Vec<_> = journal.iter().map(|entry| (entry.verb.as_str(), entry.outcome.as_str())).collect();
+    assert_eq!(noted, [("admin_reloadKeys", "KEYSTORE_UNUSABLE"), ("admin_reloadKeys", "1 added, 0 removed")]);
     bench.end().await;
 }
 
