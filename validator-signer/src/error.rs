@@ -76,7 +76,7 @@ pub enum SignerError {
     },
 
     /// No keystore holds this key.
-    #[error("no key for validator {validator}; add its keystore and start again")]
+    #[error("no key for validator {validator}; add its keystore and reload the keys")]
     UnknownKey {
         /// The key that was asked for.
         validator: Address,

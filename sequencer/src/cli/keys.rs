@@ -11,7 +11,7 @@ use std::path::{Path, PathBuf};
 use alloy::primitives::Address;
 use clap::{Args, Subcommand};
 use fermata_validator_signer::{
-    CreatedKey, KeyChanges, Password, SignerError, create_keystore, import_keystore, import_private_key,
+    CreatedKey, KeyChanges, Password, Scan, SignerError, create_keystore, import_keystore, import_private_key,
 };
 use serde_json::json;
 use zeroize::Zeroizing;
@@ -33,11 +33,12 @@ pub enum KeysCommand {
         fermata keys new --dir keys --password-file keys.password --count 4\n\n\
         One password opens all keys of a directory; a running node takes new ones with `fermata keys reload`.")]
     New(NewArgs),
-    /// List the keys that a node would sign with, where each comes from, and the last slot it signed for.
+    /// List the keys that a node would sign with: where each comes from, whether it is retired or halted, and the last slot
+    /// it signed for.
     #[command(after_help = "Examples:\n  \
         fermata keys list --config fermata.toml\n  \
         fermata keys list --config fermata.toml --json | jq '.keys[].address'\n\n\
-        The last slot is known where no process has the signing store open.")]
+        State and last slot are known where no process has the signing store open.")]
     List(ListArgs),
     /// Take a private key in hex, or the key of another V3 file, into the directory. No file is ever replaced.
     #[command(after_help = "Examples:\n  \
@@ -90,11 +91,11 @@ pub struct ReloadArgs {
 }
 
 impl KeysCommand {
-    /// Does it, and gives the exit code.
-    pub async fn run(&self, console: &mut Console) -> u8 {
+    /// Does it, and gives the exit code. `scan` reads a signing store.
+    pub async fn run(&self, console: &mut Console, scan: &Scan) -> u8 {
         let (form, done) = match self {
             Self::New(args) => (args.place.form(), args.run(console)),
-            Self::List(args) => (args.form(), args.run(console).await),
+            Self::List(args) => (args.form(), args.run(console, scan).await),
             Self::Import(args) => (args.place.form(), args.run(console)),
             Self::Reload(args) => (args.common.form(), args.run(console).await),
         };

@@ -295,7 +295,7 @@ pub fn scan_of_this_program() -> Scan {
 
 /// What is in a sound store, as people like to read it.
 fn surveyed(survey: &StoreSurvey) -> String {
-    let StoreSurvey { store_id, domain, commits, floor, kinds, signers, marks } = survey;
+    let StoreSurvey { store_id, domain, commits, floor, kinds, signers, marks, retired, halted } = survey;
     let mut text = format!("sound: store {store_id} for {domain}, after {commits} commits");
     for (kind, found) in kinds {
         let _ =
@@ -311,6 +311,12 @@ fn surveyed(survey: &StoreSurvey) -> String {
     }
     if let Some(floor) = floor {
         let _ = write!(text, "\nrestored once: slots up to {floor} are refused to every key");
+    }
+    for key in retired {
+        let _ = write!(text, "\nretired: {key}");
+    }
+    for (key, slot) in halted {
+        let _ = write!(text, "\nhalted: {key}, which another node signed with in slot {slot}");
     }
     text
 }

@@ -1,6 +1,6 @@
 //! Reading all of a store: whatever is wrong is found before anything is signed.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::path::Path;
 
 use alloy::primitives::{Address, FixedBytes};
@@ -30,6 +30,10 @@ pub struct StoreSurvey {
     pub signers: BTreeMap<Address, Slot>,
     /// What is refused beyond the records.
     pub marks: Vec<MarksSurvey>,
+    /// Keys that an operator has retired.
+    pub retired: BTreeSet<Address>,
+    /// Keys that are halted, each with the slot of what it was seen to sign elsewhere.
+    pub halted: BTreeMap<Address, Slot>,
 }
 
 /// Duties of one kind in a store.
@@ -78,6 +82,8 @@ impl StoreSurvey {
             kinds: BTreeMap::new(),
             signers: BTreeMap::new(),
             marks: Vec::new(),
+            retired: BTreeSet::new(),
+            halted: BTreeMap::new(),
         }
     }
 
@@ -115,7 +121,13 @@ pub(super) fn survey(dir: &Path, environment: &Environment, manifest: &Manifest)
         survey.marks.push(MarksSurvey { validator, kind: word(kind).to_owned(), marks: Marks::decode(key, value)? });
         Ok(())
     })?;
-    each_row(dir, &txn, environment.keys, |key, value| KeyState::decode(key, value).map(drop))?;
+    each_row(dir, &txn, environment.keys, |key, value| {
+        let validator = Address::try_from(key).map_err(|_| "a key's state has no address")?;
+        let KeyState { retired, halt } = KeyState::decode(key, value)?;
+        survey.retired.extend(retired.then_some(validator));
+        survey.halted.extend(halt.map(|halt| (validator, halt.duty.slot)));
+        Ok(())
+    })?;
     each_row(dir, &txn, environment.payloads, |key, value| decode_payload(key, value).map(drop))?;
     Ok(survey)
 }

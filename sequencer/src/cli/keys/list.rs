@@ -1,12 +1,10 @@
 //! The keys that a node would sign with.
 
-use std::collections::BTreeMap;
 use std::fmt::Write as _;
 
-use alloy::primitives::Address;
 use clap::Args;
 use fermata_primitives::Slot;
-use fermata_validator_signer::{ListedKey, SignerError, SlashingProtection};
+use fermata_validator_signer::{ListedKey, Scan, Sentinel, SlashingProtection, StoreSurvey};
 use serde::Serialize;
 
 use crate::cli::failure::Form;
@@ -27,6 +25,17 @@ pub struct ListArgs {
     json: bool,
 }
 
+/// What the signing store says of a key as a whole.
+#[derive(Clone, Copy, PartialEq, Eq, Debug, Serialize)]
+#[serde(rename_all = "lowercase")]
+enum State {
+    Enabled,
+    /// By an operator.
+    Retired,
+    /// Another node was seen to sign with it.
+    Halted,
+}
+
 /// All keys, and what the signing store says of them.
 #[derive(Serialize)]
 struct Listing {
@@ -41,8 +50,25 @@ struct Listing {
 struct Row {
     #[serde(flatten)]
     key: ListedKey,
+    /// Absent where the store cannot be read.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    state: Option<State>,
     /// The highest slot on record.
     last_slot: Option<Slot>,
+}
+
+impl Row {
+    fn new(key: ListedKey, survey: Option<&StoreSurvey>) -> Self {
+        let state = survey.map(|survey| {
+            match (survey.halted.contains_key(&key.address), survey.retired.contains(&key.address)) {
+                (_, true) => State::Retired,
+                (true, false) => State::Halted,
+                (false, false) => State::Enabled,
+            }
+        });
+        let last_slot = survey.and_then(|survey| survey.signers.get(&key.address)).copied();
+        Self { key, state, last_slot }
+    }
 }
 
 impl ListArgs {
@@ -50,38 +76,35 @@ impl ListArgs {
         if self.json { Form::Json } else { Form::Human }
     }
 
-    pub(super) async fn run(&self, console: &mut Console) -> Result<(), Failure> {
+    pub(super) async fn run(&self, console: &mut Console, scan: &Scan) -> Result<(), Failure> {
         let config = NodeConfig::load(&self.node.sources())?;
         let keys = validator_keys(&config.validator).await.map_err(failure)?;
-        let (signed, store) = match on_record(&config) {
-            Ok(signed) => (signed, None),
-            Err(error) => (BTreeMap::new(), Some(error.to_string())),
+        let sentinel = Sentinel { scan: scan.clone(), anchor: Some(config.protection_anchor()) };
+        let (survey, store) = match SlashingProtection::verify(&signer_dir(&config.data_dir), &sentinel) {
+            Ok(survey) => (Some(survey), None),
+            Err(error) => (None, Some(error.to_string())),
         };
-        let row = |key: ListedKey| Row { last_slot: signed.get(&key.address).copied(), key };
+        let row = |key| Row::new(key, survey.as_ref());
         let listing = Listing { keys: keys.list().into_iter().map(row).collect(), store };
         tell(console, self.form(), &listing, listed)
-    }
-}
-
-/// The highest slot on record for each key; a node that has not been started yet has no store.
-fn on_record(config: &NodeConfig) -> Result<BTreeMap<Address, Slot>, SignerError> {
-    match SlashingProtection::verify(&signer_dir(&config.data_dir)) {
-        Ok(survey) => Ok(survey.signers),
-        Err(SignerError::NotInitialised { .. }) => Ok(BTreeMap::new()),
-        Err(error) => Err(error),
     }
 }
 
 fn listed(listing: &Listing) -> String {
     let Listing { keys, store } = listing;
     let mut text = String::new();
-    for Row { key: ListedKey { address, origin }, last_slot } in keys {
+    for Row { key: ListedKey { address, origin }, state, last_slot } in keys {
+        let state = match state {
+            None | Some(State::Enabled) => "",
+            Some(State::Retired) => ", retired",
+            Some(State::Halted) => ", halted: another node signs with it",
+        };
         let last = last_slot.map_or_else(String::new, |slot| format!(", signed up to slot {slot}"));
-        let _ = writeln!(text, "{address}  {origin}{last}");
+        let _ = writeln!(text, "{address}  {origin}{state}{last}");
     }
     let _ = write!(text, "{} keys", keys.len());
     if let Some(why) = store {
-        let _ = write!(text, "\nwhat they signed is not known: {why}");
+        let _ = write!(text, "\ntheir state is not known: {why}");
     }
     text
 }

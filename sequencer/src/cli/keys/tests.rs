@@ -5,7 +5,7 @@ use std::os::unix::fs::PermissionsExt as _;
 use clap::Parser;
 use fermata_primitives::Slot;
 use fermata_validator_signer::{
-    Domain, Duty, DutyKind, KeyOrigin, Keystore as _, LocalKeys, SlashingProtection, StoreOptions,
+    Domain, Duty, DutyKind, KeyChange, KeyOrigin, Keystore as _, LocalKeys, SlashingProtection, StoreOptions,
 };
 use serde_json::Value;
 use tempfile::TempDir;
@@ -26,7 +26,7 @@ struct Cli {
 async fn run(args: &[&str]) -> (u8, String) {
     let out = Captured::default();
     let cli = Cli::try_parse_from(["keys"].iter().chain(args)).expect("valid arguments");
-    let exit = cli.command.run(&mut Console::new(out.clone(), out.clone())).await;
+    let exit = cli.command.run(&mut Console::new(out.clone(), out.clone()), &Scan::default()).await;
     (exit, out.text())
 }
 
@@ -146,7 +146,9 @@ async fn the_configured_keys_are_listed_with_their_origin_and_what_they_signed()
     assert_eq!(exit, 0, "{told}");
     let address = place.keys().addresses()[0];
     let (exit, told) = run(&["list", "--config", &config]).await;
-    assert_eq!((exit, told), (0, format!("{address}  keystores in {}\n1 keys\n", place.path("keys"))));
+    assert_eq!(exit, 0);
+    let line = format!("{address}  keystores in {}\n1 keys\n", place.path("keys"));
+    assert!(told.starts_with(&line) && told.contains("no signing store"), "{told}");
 
     let store = crate::data_dir::signer_dir(Path::new(&place.path("data")));
     std::fs::create_dir(place.path("data")).expect("made");
@@ -157,12 +159,17 @@ async fn the_configured_keys_are_listed_with_their_origin_and_what_they_signed()
     drop(open.reserve(duty, alloy::primitives::B256::repeat_byte(1)).await.expect("granted"));
     let (exit, told) = run(&["list", "--config", &config]).await;
     assert_eq!(exit, 0);
-    assert!(told.contains("what they signed is not known") && told.contains("is held by process"), "{told}");
+    assert!(told.contains("their state is not known") && told.contains("is held by process"), "{told}");
+    open.change_key(address, KeyChange::Retire).await.expect("retired");
     open.close().await;
+    let (_, told) = run(&["list", "--config", &config]).await;
+    assert!(told.contains(", retired, signed up to slot 12\n1 keys"), "{told}");
     let (_, told) = run(&["list", "--config", &config, "--json"]).await;
     let listing: Value = serde_json::from_str(&told).expect("JSON");
     assert_eq!(listing["keys"][0]["address"], serde_json::json!(address));
     assert_eq!(listing["keys"][0]["lastSlot"], 12, "{listing}");
+    assert_eq!(listing["keys"][0]["state"], "retired", "{listing}");
+    assert_eq!(listing.get("store"), None, "{listing}");
 }
 
 #[tokio::test]
