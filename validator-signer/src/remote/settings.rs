@@ -3,6 +3,7 @@
 use std::fmt;
 use std::path::PathBuf;
 use std::str::FromStr;
+use std::sync::Arc;
 use std::time::Duration;
 
 use alloy::primitives::Address;
@@ -37,10 +38,10 @@ pub struct ClientCertificate {
 /// The URL of a remote signer: `https`, or `http` on this machine alone, since whoever is in between could read what is
 /// signed. Shown without path and query, which may hold credentials.
 #[derive(Clone, PartialEq, Eq)]
-pub struct RemoteUrl(Url);
+pub struct RemoteUrl(Arc<Url>);
 
 impl RemoteUrl {
-    pub(super) const fn url(&self) -> &Url {
+    pub(super) fn url(&self) -> &Url {
         &self.0
     }
 
@@ -60,8 +61,8 @@ impl FromStr for RemoteUrl {
         }
         let here = matches!(url.host_str(), Some("localhost" | "127.0.0.1" | "[::1]"));
         match url.scheme() {
-            "https" => Ok(Self(url)),
-            "http" if here => Ok(Self(url)),
+            "https" => Ok(Self(Arc::new(url))),
+            "http" if here => Ok(Self(Arc::new(url))),
             "http" => Err(bad("it is http to another machine: what is signed would go in the clear")),
             _ => Err(bad("it is neither https nor http")),
         }
