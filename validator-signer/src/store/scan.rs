@@ -9,6 +9,7 @@ use heed::RoTxn;
 use serde::{Deserialize, Serialize};
 
 use super::environment::{Environment, Table, damaged, unreadable};
+use super::eth_tables::{decode_root, decode_standing, from_attestation_key, from_block_key};
 use super::manifest::Manifest;
 use super::record::{Record, decode_payload, from_marks_key};
 use crate::{Domain, Duty, DutyKind, KeyState, Marks, SignerError};
@@ -30,6 +31,19 @@ pub struct StoreSurvey {
     pub signers: BTreeMap<Address, Slot>,
     /// What is refused beyond the records.
     pub marks: Vec<MarksSurvey>,
+    /// What it holds of Ethereum's keys.
+    pub ethereum: EthSurvey,
+}
+
+/// Duties of Ethereum's keys in a store.
+#[derive(Clone, Copy, PartialEq, Eq, Default, Debug, Serialize, Deserialize)]
+pub struct EthSurvey {
+    /// Keys that anything is known of.
+    pub public_keys: u64,
+    /// Blocks on record.
+    pub blocks: u64,
+    /// Attestations on record.
+    pub attestations: u64,
 }
 
 /// Duties of one kind in a store.
@@ -78,6 +92,7 @@ impl StoreSurvey {
             kinds: BTreeMap::new(),
             signers: BTreeMap::new(),
             marks: Vec::new(),
+            ethereum: EthSurvey::default(),
         }
     }
 
@@ -117,7 +132,27 @@ pub(super) fn survey(dir: &Path, environment: &Environment, manifest: &Manifest)
     })?;
     each_row(dir, &txn, environment.keys, |key, value| KeyState::decode(key, value).map(drop))?;
     each_row(dir, &txn, environment.payloads, |key, value| decode_payload(key, value).map(drop))?;
+    survey.ethereum = survey_eth(dir, environment, &txn)?;
     Ok(survey)
+}
+
+fn survey_eth(dir: &Path, environment: &Environment, txn: &RoTxn<'_>) -> Result<EthSurvey, SignerError> {
+    let mut found = EthSurvey::default();
+    each_row(dir, txn, environment.eth.keys, |key, value| {
+        found.public_keys += 1;
+        decode_standing(key, value).map(drop)
+    })?;
+    each_row(dir, txn, environment.eth.blocks, |key, value| {
+        found.blocks += 1;
+        from_block_key(key)?;
+        decode_root(key, value).map(drop)
+    })?;
+    each_row(dir, txn, environment.eth.attestations, |key, value| {
+        found.attestations += 1;
+        from_attestation_key(key)?;
+        decode_root(key, value).map(drop)
+    })?;
+    Ok(found)
 }
 
 /// Reads a whole table: rows ascend, there are as many as the table says, and each is what it should be.

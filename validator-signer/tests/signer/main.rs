@@ -5,7 +5,9 @@
 mod answers;
 mod children;
 mod elsewhere;
+mod ethereum;
 mod full_disk;
+mod interchange;
 mod joining;
 mod keystores;
 mod kills;
@@ -19,3 +21,4 @@ mod restored;
 mod room;
 mod silent_keys;
 mod support;
+mod vectors;
