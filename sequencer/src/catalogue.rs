@@ -122,6 +122,8 @@ catalogue! {
         "add `sequencer` to node.roles and restart the node; as it is, it follows L1 without a start";
     StoreStale "STORE_STALE" Some(-32041), 200, 41, "the signing store is an older copy, or its anchor is missing; nothing was changed",
         "bring the newest copy back; if there is none, `fermata protection accept-restored --raise-low-to SLOT`, with a slot no lower than any these keys signed in";
+    InterchangeRefused "INTERCHANGE_REFUSED" Some(-32043), 200, 43, "a slashing-protection interchange file was refused; nothing was changed",
+        "do what the message says; the file is taken whole or not at all";
 }
 
 impl Reason {

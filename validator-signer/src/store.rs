@@ -189,6 +189,14 @@ impl SlashingProtection {
         opening::accept_restored(dir, sentinel, low)
     }
 
+    /// The rollup that the store at `dir` is for. Its records are not looked at.
+    ///
+    /// # Errors
+    /// [`SignerError::NotInitialised`], [`SignerError::NewerSchema`], [`SignerError::Damaged`], [`SignerError::Io`].
+    pub fn domain_at(dir: &Path) -> Result<Domain, SignerError> {
+        opening::domain_at(dir)
+    }
+
     /// The rollup this store protects keys for.
     #[must_use]
     pub const fn domain(&self) -> Domain {

@@ -33,7 +33,7 @@ impl Ledger {
             judgements.push(self.judge_eth(&mut txn, *wanted, policy)?);
         }
         if judgements.contains(&Ok(EthVerdict::Record)) {
-            txn.commit()?;
+            self.commit(txn)?;
         }
         Ok(judgements)
     }
@@ -82,7 +82,7 @@ impl Ledger {
                 removed += self.store.eth.replace(&mut txn, public_key, (&before, &after))?;
             }
         }
-        txn.commit()?;
+        self.commit(txn)?;
         Ok(removed)
     }
 
@@ -96,6 +96,6 @@ impl Ledger {
             let standing = self.store.eth.standing(&txn, public_key)?;
             self.store.eth.put_standing(&mut txn, public_key, EthStanding { retired: true, ..standing })?;
         }
-        Ok(txn.commit()?)
+        self.commit(txn)
     }
 }

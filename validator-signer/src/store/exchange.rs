@@ -149,7 +149,7 @@ impl Ledger {
         for (&signer, told) in &contents.signers {
             shared.extend(self.import_signer(&mut txn, (signer, told), &mut report)?);
         }
-        txn.commit()?;
+        self.commit(txn)?;
         // Another store gave leave for them too: a reservation of this one can be cancelled no more.
         self.resumed.extend(shared);
         Ok(Ok(report))
