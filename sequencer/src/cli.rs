@@ -34,8 +34,8 @@ pub use node::NodeCommandError;
 pub use node_args::NodeArgs;
 pub use process::{run_dev, run_node};
 pub use protection::{
-    AcceptRestoredArgs, ExportArgs, ImportArgs, InitArgs, Key, ProtectionCommand, PruneArgs, RetireArgs, StoreArgs, VectorsArgs,
-    VerifyArgs, scan_of_this_program,
+    AcceptRestoredArgs, ExportArgs, ImportArgs, InitArgs, Key, ProtectionCommand, PruneArgs, RetireArgs, StoreArgs,
+    VectorsArgs, VerifyArgs, scan_of_this_program,
 };
 pub use target::Target;
 pub use verbs::VerbCommand;

@@ -40,8 +40,8 @@ pub use permit::{Reservation, Safe, SigningPermit};
 pub use protection::Protection;
 pub use signer::ValidatorSigner;
 pub use store::{
-    EthOptions, EthSurvey, FarFutureGuard, Holder, KindSurvey, MarksSurvey, PAYLOAD_LIMIT, Scan, Sentinel, SlashingProtection, StoreOptions,
-    StoreSurvey, answer_scan,
+    EthOptions, EthSurvey, FarFutureGuard, Holder, KindSurvey, MarksSurvey, PAYLOAD_LIMIT, Scan, Sentinel,
+    SlashingProtection, StoreOptions, StoreSurvey, answer_scan,
 };
 pub use v3_file::{CreatedKey, Password, create_keystore};
 pub use vectors::{

@@ -15,7 +15,8 @@ use clap::{Args, Subcommand};
 use fermata_primitives::Slot;
 use fermata_rollup::L1Addresses;
 use fermata_validator_signer::{
-    Domain, EthSurvey, KeyChange, Scan, Sentinel, SignerError, SlashingProtection, StoreOptions, StoreSurvey, answer_scan,
+    Domain, EthSurvey, KeyChange, Scan, Sentinel, SignerError, SlashingProtection, StoreOptions, StoreSurvey,
+    answer_scan,
 };
 use serde_json::json;
 

@@ -6,7 +6,7 @@ use alloy::primitives::B256;
 use fermata_primitives::{Epoch, L1Timestamp, ManualClock, Slot, SlotTimes, UnixTime};
 use fermata_validator_signer::{
     EthAttestation, EthBlock, EthDuty, EthOptions, EthPolicy, EthPublicKey, EthReason, EthSafe, FarFutureGuard,
-    NextStep, SignerError, SlashingProtection, StoreOptions,
+    NextStep, Sentinel, SignerError, SlashingProtection, StoreOptions,
 };
 
 use crate::support::{DOMAIN, Place, digest, small};
@@ -78,7 +78,7 @@ async fn keys_and_kinds_do_not_mind_one_another() {
         assert!(matches!(store.reserve_eth(OTHER_KEY, duty, digest(9)).await, Ok(EthSafe::New(_))));
     }
     store.close().await;
-    let survey = SlashingProtection::verify(&place.store).unwrap();
+    let survey = SlashingProtection::verify(&place.store, &Sentinel::default()).unwrap();
     assert_eq!((survey.ethereum.public_keys, survey.ethereum.blocks, survey.ethereum.attestations), (2, 3, 2));
 }
 
@@ -110,7 +110,7 @@ async fn a_store_of_watermarks_keeps_no_records_and_refuses_repeats() {
     );
     assert!(store.reserve_eth(KEY, vote(3, 6), digest(1)).await.is_ok());
     store.close().await;
-    let survey = SlashingProtection::verify(&place.store).unwrap();
+    let survey = SlashingProtection::verify(&place.store, &Sentinel::default()).unwrap();
     assert_eq!((survey.ethereum.public_keys, survey.ethereum.blocks, survey.ethereum.attestations), (1, 0, 0));
 }
 

@@ -64,9 +64,7 @@ impl ImportArgs {
         let file = Interchange::parse(&self.text()?).map_err(|refusal| failure(refusal.into()))?;
         let options =
             ImportOptions { extent: extent(self.minify), genesis_validators_root: self.genesis_validators_root };
-        if console.shows_progress() {
-            console.progress(format_args!("reading the store, then importing {} …", self.file.display()));
-        }
+        console.progress(format_args!("reading the store, then importing {} …", self.file.display()));
         let done = self.at.with_store(scan, async |store| store.import(&file, options).await);
         console.end_progress();
         tell(console, self.at.form(), &done?, |report| imported(&self.file, report))
@@ -88,9 +86,7 @@ impl ExportArgs {
         if !is_standard(&self.file) && !self.overwrite && self.file.exists() {
             return Err(exists(&self.file));
         }
-        if console.shows_progress() {
-            console.progress("reading the store …");
-        }
+        console.progress("reading the store …");
         let done = self.at.with_store(scan, async |store| self.export(store).await);
         console.end_progress();
         let file = done?;

@@ -94,9 +94,7 @@ impl RetireArgs {
 
 impl PruneArgs {
     pub(super) fn run(&self, console: &mut Console, scan: &Scan) -> Result<(), Failure> {
-        if console.shows_progress() {
-            console.progress("reading the store, then pruning …");
-        }
+        console.progress("reading the store, then pruning …");
         let store = self.at.place()?.open_keeping(scan, self.keep_slots)?;
         let done = finish(&store, async |store| {
             let mut removed = 0;
