@@ -124,6 +124,8 @@ catalogue! {
         "bring the newest copy back; if there is none, `fermata protection accept-restored --raise-low-to SLOT`, with a slot no lower than any these keys signed in";
     RemoteSignerDown "REMOTE_SIGNER_DOWN" Some(-32042), 200, 42, "the remote signer does not answer, or refuses",
         "look at the message and at the signer's log; check validator.remote.url and the certificates beside it";
+    InterchangeRefused "INTERCHANGE_REFUSED" Some(-32043), 200, 43, "a slashing-protection interchange file was refused; nothing was changed",
+        "do what the message says; the file is taken whole or not at all";
 }
 
 impl Reason {

@@ -35,7 +35,10 @@ pub use keys::KeysCommand;
 pub use node::NodeCommandError;
 pub use node_args::NodeArgs;
 pub use process::{run_dev, run_node};
-pub use protection::{AcceptRestoredArgs, InitArgs, ProtectionCommand, StoreArgs, VerifyArgs, scan_of_this_program};
+pub use protection::{
+    AcceptRestoredArgs, ExportArgs, ImportArgs, InitArgs, Key, ProtectionCommand, PruneArgs, RetireArgs, StoreArgs,
+    VectorsArgs, VerifyArgs, scan_of_this_program,
+};
 pub use target::Target;
 pub use verbs::VerbCommand;
 pub use watching::StatusArgs;

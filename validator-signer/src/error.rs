@@ -6,7 +6,7 @@ use std::sync::Arc;
 use alloy::primitives::Address;
 use fermata_primitives::{Slot, UnixTime};
 
-use crate::{Domain, Duty, Holder, NotSafe, RemoteError};
+use crate::{Domain, Duty, EthNotSafe, Holder, InterchangeError, NotSafe, RemoteError};
 
 /// Why the crate did not do what it was asked.
 #[derive(Debug, thiserror::Error)]
@@ -14,6 +14,12 @@ pub enum SignerError {
     /// Signing would break the rule "once"; nothing was signed. Final: skip the duty.
     #[error(transparent)]
     NotSafe(#[from] NotSafe),
+    /// The same, for an Ethereum duty.
+    #[error(transparent)]
+    EthNotSafe(Box<EthNotSafe>),
+    /// The interchange file was refused, whole.
+    #[error(transparent)]
+    Interchange(#[from] InterchangeError),
 
     /// The signer is not started, or was stopped before the key had answered: then the duty is pinned to its payload.
     #[error("the signer is stopped; start it and ask again")]
@@ -249,6 +255,12 @@ pub enum SignerError {
         /// The directory.
         path: PathBuf,
     },
+    /// A directory without any test vector.
+    #[error("no test vectors (*.json) in {path}; name the directory that has the files themselves")]
+    NoVectors {
+        /// The directory.
+        path: PathBuf,
+    },
     /// Not a mnemonic, or not a derivation path. Neither is repeated here, since the one is a secret.
     #[error("no keys can be derived ({what}); give a BIP-39 phrase and a path prefix like m/44'/60'/0'/0")]
     BadMnemonic {
@@ -270,16 +282,23 @@ pub enum NextStep {
     Operator,
 }
 
+impl From<EthNotSafe> for SignerError {
+    fn from(refusal: EthNotSafe) -> Self {
+        Self::EthNotSafe(Box::new(refusal))
+    }
+}
+
 impl SignerError {
     /// What to do about it.
     #[must_use]
     pub fn next_step(&self) -> NextStep {
         match self {
-            Self::NotSafe(_) | Self::DeadlinePassed { .. } => NextStep::SkipDuty,
+            Self::NotSafe(_) | Self::EthNotSafe(_) | Self::DeadlinePassed { .. } => NextStep::SkipDuty,
             Self::Joined(failure) => failure.next_step(),
             Self::KeyFailed { .. } | Self::NoSpace { .. } => NextStep::RetrySame,
             Self::Stopped | Self::Closed | Self::StoreFailed { .. } => NextStep::Reopen,
-            Self::UnknownKey { .. }
+            Self::Interchange(_)
+            | Self::UnknownKey { .. }
             | Self::PayloadTooLarge { .. }
             | Self::HandOverTooEarly { .. }
             | Self::WrongSignature { .. }
@@ -302,6 +321,7 @@ impl SignerError {
             | Self::Remote(_)
             | Self::DuplicateKey { .. }
             | Self::NoKeys { .. }
+            | Self::NoVectors { .. }
             | Self::BadMnemonic { .. } => NextStep::Operator,
         }
     }

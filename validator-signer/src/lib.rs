@@ -9,8 +9,10 @@
 
 mod duty;
 mod error;
+mod eth;
 mod gate;
 mod in_key;
+mod interchange;
 mod key_origin;
 mod key_ring;
 mod key_state;
@@ -26,9 +28,16 @@ mod rules;
 mod signer;
 mod store;
 mod v3_file;
+mod vectors;
 
 pub use duty::{DigestForm, Domain, Duty, DutyKind};
 pub use error::{NextStep, SignerError};
+pub use eth::{EthAttestation, EthBlock, EthDuty, EthNotSafe, EthPermit, EthPolicy, EthPublicKey, EthReason, EthSafe};
+pub use interchange::{
+    Decimal, DutyEntry, EthEntry, ExportKeys, ExportOptions, Extent, Hex, ImportConflict, ImportOptions, ImportReport,
+    Interchange, InterchangeError, KindName, MarksEntry, Metadata, RollupInterchange, Scope, SignedAttestation,
+    SignedBlock, SignerEntry, State,
+};
 pub use key_origin::KeyOrigin;
 pub use key_ring::{KeyChanges, KeyRing, ListedKey};
 pub use key_state::{Halt, KeyChange, KeyState, Sighting};
@@ -42,7 +51,10 @@ pub use protection::Protection;
 pub use remote::{ClientCertificate, RemoteError, RemoteKeys, RemoteSettings, RemoteUrl};
 pub use signer::ValidatorSigner;
 pub use store::{
-    FarFutureGuard, Holder, KindSurvey, MarksSurvey, PAYLOAD_LIMIT, Scan, Sentinel, SlashingProtection, StoreOptions,
-    StoreSurvey, answer_scan,
+    EthOptions, EthSurvey, FarFutureGuard, Holder, KindSurvey, MarksSurvey, PAYLOAD_LIMIT, Scan, Sentinel,
+    SlashingProtection, StoreOptions, StoreSurvey, answer_scan,
 };
 pub use v3_file::{CreatedKey, create_keystore, import_keystore, import_private_key};
+pub use vectors::{
+    Course, LmdbBackend, Passage, Treatment, VectorBackend, VectorFile, VectorOutcome, VectorStore, run_vectors,
+};

@@ -8,6 +8,10 @@
 
 mod anchor;
 mod environment;
+mod eth;
+mod eth_ledger;
+mod eth_tables;
+mod exchange;
 mod failure;
 mod filesystem;
 mod identity;
@@ -31,18 +35,19 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
-use alloy::primitives::{Address, B256, Signature};
+use alloy::primitives::{Address, B256, FixedBytes, Signature};
 use fermata_primitives::{SharedClock, Slot, SlotTimes, SystemClock, UnixTime};
 use futures::future::BoxFuture;
 use tokio::sync::{mpsc, oneshot, watch};
 
+pub use eth::EthOptions;
 use failure::Failure;
 use ledger::{KeyStates, Ledger, Wanted};
 pub use lock::Holder;
 use opening::Opened;
 pub use opening::Sentinel;
 use record::Record;
-pub use scan::{KindSurvey, MarksSurvey, StoreSurvey};
+pub use scan::{EthSurvey, KindSurvey, MarksSurvey, StoreSurvey};
 pub use scan_child::{Scan, answer_scan};
 use writer::{Owned, Prune, Request, Reserve, Writer};
 
@@ -79,6 +84,8 @@ pub struct StoreOptions {
     pub sentinel: Sentinel,
     /// What the holder of the store calls itself, for whoever finds it held.
     pub holder: String,
+    /// How Ethereum duties are treated.
+    pub eth: EthOptions,
 }
 
 impl Default for StoreOptions {
@@ -93,6 +100,7 @@ impl Default for StoreOptions {
             clock: Arc::new(SystemClock),
             sentinel: Sentinel::default(),
             holder: "unnamed".to_owned(),
+            eth: EthOptions::default(),
         }
     }
 }
@@ -119,6 +127,8 @@ pub struct SlashingProtection {
     domain: Domain,
     keep_slots: u64,
     far_future: Option<FarFutureGuard>,
+    eth: EthOptions,
+    store_id: FixedBytes<16>,
     queue: mpsc::Sender<Request>,
     keys: watch::Receiver<KeyStates>,
     /// Ends when the writer has closed the database and freed the directory.
@@ -145,7 +155,8 @@ impl SlashingProtection {
     /// manifest says it was), [`SignerError::Database`], [`SignerError::Io`]. None of them changes the store.
     pub fn open(dir: &Path, domain: Domain, options: StoreOptions) -> Result<Self, SignerError> {
         let Opened { lock, environment, keeper } = Opened::open(dir, domain, &options)?;
-        let StoreOptions { keep_slots, far_future, strict, clock, .. } = options;
+        let StoreOptions { keep_slots, far_future, strict, clock, eth, .. } = options;
+        let store_id = environment.store_id;
         let ledger = Ledger::open(environment, strict).map_err(|failure| failure.of_store(dir))?;
         let keys = ledger.keys.subscribe();
         let (queue, requests) = mpsc::channel(options.queue.max(1));
@@ -156,7 +167,7 @@ impl SlashingProtection {
             .name("signing-store".to_owned())
             .spawn(move || writer.run())
             .map_err(|source| SignerError::Io { action: "start the thread of", path: dir.to_owned(), source })?;
-        Ok(Self { dir: dir.to_owned(), domain, keep_slots, far_future, queue, keys, closed })
+        Ok(Self { dir: dir.to_owned(), domain, keep_slots, far_future, eth, store_id, queue, keys, closed })
     }
 
     /// Reads all of the store at `dir`, whichever rollup it is for, and changes nothing in it. Nobody else may have it open.
@@ -176,6 +187,14 @@ impl SlashingProtection {
     /// [`SignerError::LowMarkTooLow`] where the anchor or the store knows better; as [`verify`](Self::verify).
     pub fn accept_restored(dir: &Path, sentinel: &Sentinel, low: Slot) -> Result<StoreSurvey, SignerError> {
         opening::accept_restored(dir, sentinel, low)
+    }
+
+    /// The rollup that the store at `dir` is for. Its records are not looked at.
+    ///
+    /// # Errors
+    /// [`SignerError::NotInitialised`], [`SignerError::NewerSchema`], [`SignerError::Damaged`], [`SignerError::Io`].
+    pub fn domain_at(dir: &Path) -> Result<Domain, SignerError> {
+        opening::domain_at(dir)
     }
 
     /// The rollup this store protects keys for.
@@ -346,10 +365,17 @@ impl SlashingProtection {
         &self,
         work: impl FnOnce(&mut Ledger) -> Result<T, Failure> + Send + 'static,
     ) -> Result<T, SignerError> {
+        self.on_thread(move |writer| writer.on_ledger(work)).await
+    }
+
+    async fn on_thread<T: Send + 'static>(
+        &self,
+        work: impl FnOnce(&mut Writer) -> Result<T, SignerError> + Send + 'static,
+    ) -> Result<T, SignerError> {
         let (reply, answer) = oneshot::channel();
         let errand = move |writer: &mut Writer| {
             // Nobody may be waiting any more; the work is done.
-            let _ = reply.send(writer.on_ledger(work));
+            let _ = reply.send(work(writer));
         };
         self.queue.send(Request::Errand(Box::new(errand))).await.map_err(|_| SignerError::Closed)?;
         answer.await.map_err(|_| self.thread_ended())?

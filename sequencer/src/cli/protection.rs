@@ -1,7 +1,11 @@
 //! `fermata protection`: what is done to a signing store that no process uses.
 
+mod exchange;
+mod keys;
 #[cfg(test)]
 mod tests;
+mod vectors;
+mod working;
 
 use std::fmt::Write as _;
 use std::path::PathBuf;
@@ -11,13 +15,18 @@ use clap::{Args, Subcommand};
 use fermata_primitives::Slot;
 use fermata_rollup::L1Addresses;
 use fermata_validator_signer::{
-    Domain, KeyChange, Scan, Sentinel, SignerError, SlashingProtection, StoreOptions, StoreSurvey, answer_scan,
+    Domain, EthSurvey, KeyChange, Scan, Sentinel, SignerError, SlashingProtection, StoreSurvey,
+    answer_scan,
 };
 use serde_json::json;
 
 use super::failure::Form;
 use super::verbs::tell;
 use super::{Console, Failure, NodeArgs};
+pub use exchange::{ExportArgs, ImportArgs};
+pub use keys::{Key, PruneArgs, RetireArgs};
+pub use vectors::VectorsArgs;
+
 use crate::catalogue::Reason;
 use crate::config::{NodeConfig, RollupLocation};
 use crate::data_dir::{DataDir, signer_anchor, signer_dir};
@@ -55,6 +64,39 @@ pub enum ProtectionCommand {
     /// Read the store that standard input names: what a node has done by a process of its own, since damage may end it.
     #[command(hide = true)]
     Scan,
+    /// Take in what keys signed elsewhere, from an interchange file (EIP-3076, with a rollup's duties beside).
+    #[command(after_help = "Examples:\n  \
+        fermata protection import keys.json --config fermata.toml\n  \
+        fermata protection import lighthouse.json --minify --genesis-validators-root 0x4b…95\n\n\
+        Afterwards the store refuses whatever it or the file refused; nothing is ever lowered or dropped. The file is taken\n\
+        whole or not at all. Where file and store know different payloads of one duty, it is refused to both, and told.\n\
+        The node that uses the store must be stopped.\n\n\
+        Exit codes: 31 a process has the store open, 43 the file was refused.")]
+    Import(ImportArgs),
+    /// Write what keys signed into an interchange file, for another store.
+    #[command(after_help = "Examples:\n  \
+        fermata protection export all.json --config fermata.toml\n  \
+        fermata protection export hand-over.json --key 0x70…c8 --retire\n\n\
+        For a hand-over use --retire: a key that signs on here signs what the file does not know. The file is written whole\n\
+        or not at all, readable by its owner alone. Other clients read its EIP-3076 members and pass over the rollup's.")]
+    Export(ExportArgs),
+    /// Forget old records; their slots are refused from then on.
+    #[command(after_help = "Example:\n  \
+        fermata protection prune --finalized-slot 120000 --config fermata.toml\n\n\
+        A node prunes by itself; this is for a store that no node uses.")]
+    Prune(PruneArgs),
+    /// Refuse keys everything from now on: they move to another store, or leave.
+    #[command(after_help = "Example:\n  \
+        fermata protection retire 0x70…c8 --config fermata.toml\n\n\
+        To hand a key over, `export --retire` does both in the right order.")]
+    Retire(RetireArgs),
+    /// Run test vectors in EIP-3076's public format against this program's own store.
+    #[command(after_help = "Example:\n  \
+        fermata protection vectors slashing-protection-interchange-tests/tests/generated\n\n\
+        Every *.json file is run six times, each in a new store: keeping watermarks alone, full history after a minified\n\
+        import, and full history; each as it is, and exported and imported into a new store after each step.\n\n\
+        Exit codes: 39 a file did not go as it expects.")]
+    Vectors(VectorsArgs),
 }
 
 /// Which signing store.
@@ -122,6 +164,11 @@ impl ProtectionCommand {
             Self::LiftHalt(args) => args.run(console, scan),
             Self::AcceptRestored(args) => args.run(console, scan),
             Self::Scan => answer_scan().map_err(|error| Failure::new(Reason::Internal, &error)),
+            Self::Import(args) => args.run(console, scan),
+            Self::Export(args) => args.run(console, scan),
+            Self::Prune(args) => args.run(console, scan),
+            Self::Retire(args) => args.run(console, scan),
+            Self::Vectors(args) => args.run(console),
         };
         done.map_or_else(|failure| failure.end(console, self.form()), |()| 0)
     }
@@ -133,6 +180,11 @@ impl ProtectionCommand {
             Self::LiftHalt(args) => args.at.form(),
             Self::AcceptRestored(args) => args.at.form(),
             Self::Scan => Form::Human,
+            Self::Import(args) => args.at.form(),
+            Self::Export(args) => args.at.form(),
+            Self::Prune(args) => args.at.form(),
+            Self::Retire(args) => args.at.form(),
+            Self::Vectors(args) => args.form(),
         }
     }
 }
@@ -151,17 +203,6 @@ impl Place {
     /// What is done against damage and restored copies when the store is used.
     pub(super) fn sentinel(&self, scan: &Scan) -> Sentinel {
         Sentinel { scan: scan.clone(), anchor: self.anchor.clone() }
-    }
-
-    /// Opens the store, for the rollup that it is for.
-    ///
-    /// # Errors
-    /// What is wrong with it, or who holds it.
-    pub(super) fn open(&self, scan: &Scan) -> Result<SlashingProtection, Failure> {
-        let sentinel = self.sentinel(scan);
-        let domain = SlashingProtection::verify(&self.store, &sentinel).map_err(failure)?.domain;
-        let options = StoreOptions { sentinel, holder: "fermata protection".to_owned(), ..StoreOptions::default() };
-        SlashingProtection::open(&self.store, domain, options).map_err(failure)
     }
 }
 
@@ -295,7 +336,7 @@ pub fn scan_of_this_program() -> Scan {
 
 /// What is in a sound store, as people like to read it.
 fn surveyed(survey: &StoreSurvey) -> String {
-    let StoreSurvey { store_id, domain, commits, floor, kinds, signers, marks, retired, halted } = survey;
+    let StoreSurvey { store_id, domain, commits, floor, kinds, signers, marks, retired, halted, ethereum } = survey;
     let mut text = format!("sound: store {store_id} for {domain}, after {commits} commits");
     for (kind, found) in kinds {
         let _ =
@@ -305,6 +346,10 @@ fn surveyed(survey: &StoreSurvey) -> String {
         Some(highest) => write!(text, "\nhighest slot {highest}, by {} keys in all", signers.len()),
         None => write!(text, "\nno duty is on record"),
     };
+    if ethereum.public_keys > 0 {
+        let EthSurvey { public_keys, blocks, attestations } = ethereum;
+        let _ = write!(text, "\n{public_keys} Ethereum keys: {blocks} blocks, {attestations} attestations");
+    }
     let lows = marks.iter().filter_map(|marks| marks.marks.low);
     if let (Some(least), Some(most)) = (lows.clone().min(), lows.max()) {
         let _ = write!(text, "\n{} low marks, from slot {least} to {most}", marks.len());

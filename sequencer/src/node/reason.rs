@@ -91,7 +91,10 @@ pub(crate) const fn of_signer(error: &SignerError) -> Reason {
         SignerError::Io { .. } | SignerError::NoSpace { .. } | SignerError::NetworkFileSystem { .. } => {
             Reason::DataDirUnusable
         }
+        SignerError::Interchange(_) => Reason::InterchangeRefused,
+        SignerError::NoVectors { .. } => Reason::CheckFailed,
         SignerError::NotSafe(_)
+        | SignerError::EthNotSafe(_)
         | SignerError::Joined(_)
         | SignerError::DeadlinePassed { .. }
         | SignerError::PayloadTooLarge { .. }

@@ -110,6 +110,8 @@ impl Anchor {
 
 #[cfg(test)]
 mod tests {
+    use std::collections::BTreeSet;
+
     use super::*;
     use crate::store::scan::MarksSurvey;
     use crate::{Domain, Marks};
@@ -119,10 +121,13 @@ mod tests {
             store_id: FixedBytes::repeat_byte(1),
             domain: Domain { l1_chain_id: 1, rollup: Address::ZERO },
             commits,
+            ethereum: crate::EthSurvey::default(),
             floor: None,
             kinds: BTreeMap::new(),
             signers: slots.iter().map(|&(signer, slot)| (Address::repeat_byte(signer), Slot(slot))).collect(),
             marks: Vec::new(),
+            retired: BTreeSet::new(),
+            halted: BTreeMap::new(),
         }
     }
 

@@ -5,10 +5,12 @@ use std::io::ErrorKind;
 use std::os::unix::fs::{FileExt, MetadataExt};
 use std::path::{Path, PathBuf};
 
+use alloy::primitives::FixedBytes;
 use fermata_primitives::Slot;
 use heed::types::Bytes;
 use heed::{CompactionOption, Database, Env, EnvOpenOptions, RoTxn};
 
+use super::eth_tables::{self, EthTables};
 use super::identity::Identity;
 use super::manifest::Manifest;
 use crate::SignerError;
@@ -20,6 +22,9 @@ const MAP_GRAIN: usize = 64 * 1024;
 const HEADROOM: u64 = 4 << 20;
 /// With less of it than this no transaction is committed: the largest must fit in, so that LMDB itself never meets a full disk.
 const LEAST_HEADROOM: u64 = 1 << 20;
+
+/// More than there are.
+const MAX_TABLES: u32 = 16;
 
 const IDENTITY: &str = "identity";
 const DUTIES: &str = "duties";
@@ -44,6 +49,10 @@ pub(super) struct Environment {
     pub(super) payloads: Table,
     /// The highest slot that is refused to every key.
     pub(super) floor: Option<Slot>,
+    /// What Ethereum's keys signed.
+    pub(super) eth: EthTables,
+    /// Made with it.
+    pub(super) store_id: FixedBytes<16>,
     data: File,
     path: PathBuf,
 }
@@ -61,6 +70,7 @@ impl Environment {
             for name in [DUTIES, MARKS, KEYS, PAYLOADS] {
                 let _: Table = env.create_database(&mut txn, Some(name))?;
             }
+            EthTables::create(&env, &mut txn)?;
             txn.commit()?;
             env.prepare_for_closing().wait();
             Ok(())
@@ -89,10 +99,15 @@ impl Environment {
         let marks = table(dir, &env, &txn, MARKS)?;
         let keys = table(dir, &env, &txn, KEYS)?;
         let payloads = table(dir, &env, &txn, PAYLOADS)?;
+        let eth = EthTables {
+            blocks: table(dir, &env, &txn, eth_tables::BLOCKS)?,
+            attestations: table(dir, &env, &txn, eth_tables::ATTESTATIONS)?,
+            keys: table(dir, &env, &txn, eth_tables::KEYS)?,
+        };
         // The handles above last only if the transaction that opened them ends well.
         txn.commit().map_err(|error| unreadable(dir, error))?;
         let path = dir.join(DATA_FILE);
-        Ok(Self { env, identity, floor, duties, marks, keys, payloads, data, path })
+        Ok(Self { env, identity, floor, duties, marks, keys, payloads, eth, store_id: manifest.store_id, data, path })
     }
 
     /// Transactions that were ever committed. LMDB counts them in the page that makes each of them durable.
@@ -202,7 +217,7 @@ fn used_bytes(env: &Env) -> u64 {
 #[expect(unsafe_code, reason = "LMDB maps a file; the owner lock keeps every other process from changing it")]
 fn open_env(dir: &Path, map_bytes: usize) -> Result<Env, heed::Error> {
     let mut options = EnvOpenOptions::new();
-    options.map_size(map_bytes.next_multiple_of(MAP_GRAIN)).max_dbs(5);
+    options.map_size(map_bytes.next_multiple_of(MAP_GRAIN)).max_dbs(MAX_TABLES);
     // SAFETY: the directory is held by `OwnerLock` (or is still private to `init`), so that no one else opens or
     // changes the file; no flag that weakens durability or locking is set.
     unsafe { options.open(dir) }

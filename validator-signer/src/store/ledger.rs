@@ -186,7 +186,7 @@ impl Ledger {
         bytes.map(|bytes| Record::decode(&key, bytes)).transpose().map_err(Failure::damage)
     }
 
-    fn put(&self, txn: &mut RwTxn<'_>, duty: Duty, record: Record) -> Result<(), Failure> {
+    pub(super) fn put(&self, txn: &mut RwTxn<'_>, duty: Duty, record: Record) -> Result<(), Failure> {
         let key = duty.key();
         Ok(self.store.duties.put(txn, &key, &record.encode(&key))?)
     }

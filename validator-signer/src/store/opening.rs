@@ -84,10 +84,22 @@ pub(super) fn accept_restored(dir: &Path, sentinel: &Sentinel, low: Slot) -> Res
     Ok(survey)
 }
 
-fn hold(dir: &Path, holder: &str) -> Result<OwnerLock, SignerError> {
-    if !Manifest::path(dir).exists() && !dir.join(DATA_FILE).exists() {
-        return Err(SignerError::NotInitialised { path: dir.to_owned() });
+/// The rollup that the store is for; nothing else of it is looked at.
+pub(super) fn domain_at(dir: &Path) -> Result<Domain, SignerError> {
+    expect_store(dir)?;
+    Ok(Manifest::read(dir)?.domain)
+}
+
+fn expect_store(dir: &Path) -> Result<(), SignerError> {
+    if Manifest::path(dir).exists() || dir.join(DATA_FILE).exists() {
+        Ok(())
+    } else {
+        Err(SignerError::NotInitialised { path: dir.to_owned() })
     }
+}
+
+fn hold(dir: &Path, holder: &str) -> Result<OwnerLock, SignerError> {
+    expect_store(dir)?;
     expect_local(dir)?;
     OwnerLock::take(dir, holder)
 }

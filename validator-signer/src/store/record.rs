@@ -8,7 +8,7 @@ use crate::duty::KEY_LEN;
 pub(super) use crate::rules::Record;
 use crate::{Duty, DutyKind, Halt, KeyState, Marks};
 
-const CHECKSUM_LEN: usize = 8;
+pub(super) const CHECKSUM_LEN: usize = 8;
 /// State, digest, signature, checksum. Of one length in both states, so that adding the signature moves no page.
 pub(super) const RECORD_LEN: usize = 1 + 32 + 65 + CHECKSUM_LEN;
 /// Which marks there are, low, high, highest pinned, checksum.
@@ -166,12 +166,12 @@ fn checksum(key: &[u8], body: &[u8]) -> [u8; CHECKSUM_LEN] {
     hasher.digest().to_be_bytes()
 }
 
-fn seal(key: &[u8], bytes: &mut [u8]) {
+pub(super) fn seal(key: &[u8], bytes: &mut [u8]) {
     let (body, sum) = bytes.split_at_mut(bytes.len() - CHECKSUM_LEN);
     sum.copy_from_slice(&checksum(key, body));
 }
 
-fn check(key: &[u8], bytes: &[u8]) -> Result<(), &'static str> {
+pub(super) fn check(key: &[u8], bytes: &[u8]) -> Result<(), &'static str> {
     let (body, sum) = bytes.split_at(bytes.len() - CHECKSUM_LEN);
     if checksum(key, body) == sum { Ok(()) } else { Err("a checksum does not fit its record") }
 }

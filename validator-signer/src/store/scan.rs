@@ -9,6 +9,7 @@ use heed::RoTxn;
 use serde::{Deserialize, Serialize};
 
 use super::environment::{Environment, Table, damaged, unreadable};
+use super::eth_tables::{decode_root, decode_standing, from_attestation_key, from_block_key};
 use super::manifest::Manifest;
 use super::record::{Record, decode_payload, from_marks_key};
 use crate::{Domain, Duty, DutyKind, KeyState, Marks, SignerError};
@@ -34,6 +35,19 @@ pub struct StoreSurvey {
     pub retired: BTreeSet<Address>,
     /// Keys that are halted, each with the slot of what it was seen to sign elsewhere.
     pub halted: BTreeMap<Address, Slot>,
+    /// What it holds of Ethereum's keys.
+    pub ethereum: EthSurvey,
+}
+
+/// Duties of Ethereum's keys in a store.
+#[derive(Clone, Copy, PartialEq, Eq, Default, Debug, Serialize, Deserialize)]
+pub struct EthSurvey {
+    /// Keys that anything is known of.
+    pub public_keys: u64,
+    /// Blocks on record.
+    pub blocks: u64,
+    /// Attestations on record.
+    pub attestations: u64,
 }
 
 /// Duties of one kind in a store.
@@ -84,6 +98,7 @@ impl StoreSurvey {
             marks: Vec::new(),
             retired: BTreeSet::new(),
             halted: BTreeMap::new(),
+            ethereum: EthSurvey::default(),
         }
     }
 
@@ -129,7 +144,27 @@ pub(super) fn survey(dir: &Path, environment: &Environment, manifest: &Manifest)
         Ok(())
     })?;
     each_row(dir, &txn, environment.payloads, |key, value| decode_payload(key, value).map(drop))?;
+    survey.ethereum = survey_eth(dir, environment, &txn)?;
     Ok(survey)
+}
+
+fn survey_eth(dir: &Path, environment: &Environment, txn: &RoTxn<'_>) -> Result<EthSurvey, SignerError> {
+    let mut found = EthSurvey::default();
+    each_row(dir, txn, environment.eth.keys, |key, value| {
+        found.public_keys += 1;
+        decode_standing(key, value).map(drop)
+    })?;
+    each_row(dir, txn, environment.eth.blocks, |key, value| {
+        found.blocks += 1;
+        from_block_key(key)?;
+        decode_root(key, value).map(drop)
+    })?;
+    each_row(dir, txn, environment.eth.attestations, |key, value| {
+        found.attestations += 1;
+        from_attestation_key(key)?;
+        decode_root(key, value).map(drop)
+    })?;
+    Ok(found)
 }
 
 /// Reads a whole table: rows ascend, there are as many as the table says, and each is what it should be.

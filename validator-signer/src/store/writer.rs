@@ -7,6 +7,7 @@ use fermata_primitives::{Clock as _, SharedClock, Slot, SystemClock, UnixTime, c
 use tokio::sync::{mpsc, oneshot, watch};
 use tracing::{debug, error, warn};
 
+use super::eth_ledger::{EthJudgement, EthWanted};
 use super::failure::Failure;
 use super::keeper::Keeper;
 use super::ledger::{Ledger, Wanted};
@@ -15,7 +16,7 @@ use super::lock::OwnerLock;
 use super::record::Record;
 use crate::permit::{Attempt, Reservation, Safe, SigningPermit};
 use crate::rules::Verdict;
-use crate::{Duty, SignerError};
+use crate::{Duty, EthPolicy, SignerError};
 
 pub(super) type Answer = Result<Safe, SignerError>;
 
@@ -27,6 +28,8 @@ const UNWRITTEN_SIGNATURES: usize = 1024;
 pub(super) enum Request {
     /// Leave to sign, each payload answered on its own.
     Reserve(Reserve),
+    /// Leave to sign for Ethereum's keys, each payload answered on its own.
+    ReserveEth(EthReserve),
     /// A signature that was made.
     Signed(Duty, Record),
     /// Something rare, in a transaction of its own.
@@ -46,6 +49,12 @@ pub(super) struct Reserve {
 
 /// Work that answers for itself.
 pub(super) type Errand = Box<dyn FnOnce(&mut Writer) + Send>;
+
+pub(super) struct EthReserve {
+    pub(super) wanted: Vec<EthWanted>,
+    pub(super) policy: EthPolicy,
+    pub(super) reply: oneshot::Sender<Vec<Result<EthJudgement, SignerError>>>,
+}
 
 pub(super) struct Prune {
     pub(super) horizon: Slot,
@@ -67,6 +76,7 @@ pub(super) struct Writer {
     unwritten: Vec<(Duty, Record)>,
     errands: Vec<Errand>,
     prunes: VecDeque<Prune>,
+    eth: Vec<EthReserve>,
     broken: Option<Failure>,
     clock: SharedClock,
 }
@@ -96,6 +106,7 @@ impl Writer {
             unwritten: Vec::new(),
             errands: Vec::new(),
             prunes: VecDeque::new(),
+            eth: Vec::new(),
             broken: None,
             clock: owned.clock,
         }
@@ -107,6 +118,7 @@ impl Writer {
             if !batch.is_empty() || self.unwritten.len() >= UNWRITTEN_SIGNATURES {
                 self.commit(batch);
             }
+            self.commit_eth();
             for errand in std::mem::take(&mut self.errands) {
                 errand(&mut self);
             }
@@ -130,6 +142,11 @@ impl Writer {
                 Request::Reserve(reserve) => {
                     duties += reserve.wanted.len();
                     batch.push(reserve);
+                }
+                Request::ReserveEth(reserve) if reserve.reply.is_closed() => {}
+                Request::ReserveEth(reserve) => {
+                    duties += reserve.wanted.len();
+                    self.eth.push(reserve);
                 }
                 Request::Signed(duty, record) => self.unwritten.push((duty, record)),
                 Request::Errand(errand) => self.errands.push(errand),
@@ -185,6 +202,34 @@ impl Writer {
     ) -> Result<T, SignerError> {
         let outcome = self.unless_broken(|writer| work(&mut writer.ledger));
         outcome.map_err(|failure| failure.of_store(&self.path))
+    }
+
+    /// Makes the signatures that came in durable now.
+    pub(super) fn write_signatures(&mut self) -> Result<(), SignerError> {
+        if self.unwritten.is_empty() {
+            return Ok(());
+        }
+        let written = self.unless_broken(|writer| writer.ledger.apply(&writer.unwritten, &[]));
+        written.map_err(|failure| failure.of_store(&self.path))?;
+        self.unwritten.clear();
+        Ok(())
+    }
+
+    /// One transaction for what was asked for Ethereum's keys: it seldom comes together with a rollup's duties.
+    fn commit_eth(&mut self) {
+        let batch = std::mem::take(&mut self.eth);
+        let Some(policy) = batch.first().map(|reserve| reserve.policy) else { return };
+        let wanted: Vec<_> = batch.iter().flat_map(|reserve| reserve.wanted.iter().copied()).collect();
+        let outcome = self.unless_broken(|writer| writer.ledger.apply_eth(&wanted, policy));
+        let mut judged = outcome.as_ref().map(|judged| judged.iter().copied());
+        for EthReserve { wanted, reply, .. } in batch {
+            let answers = wanted.iter().map(|_| match &mut judged {
+                Ok(judged) => Ok(judged.next().expect("the ledger judges each duty it is asked for")),
+                Err(failure) => Err(failure.of_store(&self.path)),
+            });
+            // Nobody may be waiting any more; the duties stay on record.
+            let _ = reply.send(answers.collect());
+        }
     }
 
     /// Prunes a piece and lets signatures pass before the next.

@@ -5,8 +5,10 @@
 mod answers;
 mod children;
 mod elsewhere;
+mod ethereum;
 mod fake_signer;
 mod full_disk;
+mod interchange;
 mod joining;
 mod key_ring;
 mod keystores;
@@ -23,3 +25,4 @@ mod restored;
 mod room;
 mod silent_keys;
 mod support;
+mod vectors;

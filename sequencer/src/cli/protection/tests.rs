@@ -1,5 +1,7 @@
 //! Signing stores made and read from the command line.
 
+mod exchange;
+
 use std::path::Path;
 
 use alloy::primitives::{B256, Signature};
