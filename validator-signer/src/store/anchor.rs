@@ -119,6 +119,7 @@ mod tests {
             store_id: FixedBytes::repeat_byte(1),
             domain: Domain { l1_chain_id: 1, rollup: Address::ZERO },
             commits,
+            ethereum: crate::EthSurvey::default(),
             floor: None,
             kinds: BTreeMap::new(),
             signers: slots.iter().map(|&(signer, slot)| (Address::repeat_byte(signer), Slot(slot))).collect(),
