@@ -71,7 +71,7 @@ pub trait Protection: Send + Sync + fmt::Debug + 'static {
     /// payload that was never pinned here proves that the key signs elsewhere: the key is halted, durably.
     ///
     /// # Errors
-    /// [`SignerError::next_step`] tells what to do about each; the key is not halted.
+    /// [`SignerError::next_step`] tells what to do about each; the key is halted until the process ends.
     ///
     /// # Cancel safety
     /// Dropped: the key may be halted all the same.

@@ -187,7 +187,7 @@ impl ValidatorSigner {
     /// that another node signs with the key, and halts the key until an operator lifts it.
     ///
     /// # Errors
-    /// What the store says; the key is not halted then.
+    /// What the store says. A key that it could not halt durably is halted until the process ends.
     ///
     /// # Cancel safety
     /// Dropped: the key may be halted all the same.

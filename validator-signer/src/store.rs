@@ -3,10 +3,12 @@
 //! ```text
 //! absent -> pinned(digest) -> signed(digest, signature)
 //! ```
-//! There is no way back to absent but pruning, under a low mark that is durable in the same transaction. A pinned duty
-//! is never released, since the key may have signed it: it waits for its own payload, for ever.
+//! There are two ways back to absent: pruning, under a low mark that is durable in the same transaction; and cancelling, by
+//! the call that made the pin, while nobody else was given leave for it. Where a key may have been asked, the duty is never
+//! released: it waits for its own payload, for ever.
 
 mod anchor;
+mod asking;
 mod environment;
 mod eth;
 mod eth_ledger;
@@ -31,13 +33,12 @@ mod scan;
 mod scan_child;
 mod writer;
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeSet;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
-use alloy::primitives::{Address, B256, FixedBytes, Signature};
+use alloy::primitives::{B256, FixedBytes};
 use fermata_primitives::{SharedClock, Slot, SlotTimes, SystemClock, UnixTime};
-use futures::future::BoxFuture;
 use tokio::sync::{mpsc, oneshot, watch};
 
 pub use eth::EthOptions;
@@ -46,18 +47,11 @@ use ledger::{KeyStates, Ledger, Wanted};
 pub use lock::Holder;
 use opening::Opened;
 pub use opening::Sentinel;
-use record::Record;
 pub use scan::{EthSurvey, KindSurvey, MarksSurvey, StoreSurvey};
 pub use scan_child::{Scan, answer_scan};
 use writer::{Owned, Prune, Request, Reserve, Writer};
 
-use crate::{
-    Domain, Duty, DutyKind, Halt, KeyChange, KeyState, NotSafe, Protection, Reservation, Safe, Sighting, SignerError,
-    SigningPermit,
-};
-
-/// Duties of one queued request; longer lists become several.
-const REQUEST_DUTIES: usize = 1024;
+use crate::{Domain, Duty, DutyKind, NotSafe, SignerError};
 
 /// Most bytes of a payload that is kept beside its pin.
 pub const PAYLOAD_LIMIT: usize = 1 << 20;
@@ -209,102 +203,6 @@ impl SlashingProtection {
         &self.dir
     }
 
-    /// Records `duty` durably and gives leave to sign `digest` for it.
-    ///
-    /// The same digest again is [`Safe::Done`] with its signature or, while there is none, [`Safe::Resume`]; another
-    /// digest is refused for ever, also after a restart.
-    ///
-    /// # Errors
-    /// [`SignerError::NotSafe`] is final for this payload; [`SignerError::NoSpace`] recorded nothing;
-    /// [`SignerError::StoreFailed`] and [`SignerError::Closed`] refuse all.
-    ///
-    /// # Cancel safety
-    /// Dropped before its transaction begins: nothing is recorded. After that: the duty is pinned to `digest`.
-    pub async fn reserve(&self, duty: Duty, digest: B256) -> Result<Safe, SignerError> {
-        self.reserve_one(Wanted { duty, digest, payload: None }).await
-    }
-
-    /// As [`reserve`](Self::reserve), and keeps `payload` beside the pin if this makes it, so that after a crash
-    /// [`payload`](Self::payload) gives what was pinned, to be signed instead of lost.
-    ///
-    /// # Errors
-    /// As [`reserve`](Self::reserve), and [`SignerError::PayloadTooLarge`].
-    ///
-    /// # Cancel safety
-    /// As [`reserve`](Self::reserve): pin and payload are one.
-    pub async fn reserve_with_payload(&self, duty: Duty, digest: B256, payload: &[u8]) -> Result<Safe, SignerError> {
-        if payload.len() > PAYLOAD_LIMIT {
-            return Err(SignerError::PayloadTooLarge { duty, len: payload.len(), limit: PAYLOAD_LIMIT });
-        }
-        self.reserve_one(Wanted { duty, digest, payload: Some(payload.into()) }).await
-    }
-
-    /// Records many duties in one durable transaction (in several, if there are more than a thousand). Each gets an
-    /// answer of its own, in the order asked: one refusal takes nothing from the others.
-    ///
-    /// Once the store's clock has reached `by`, nothing more is recorded: a duty that waited too long is answered with
-    /// [`SignerError::DeadlinePassed`], and not spent.
-    ///
-    /// # Cancel safety
-    /// As [`reserve`](Self::reserve), for each duty.
-    pub async fn reserve_many(&self, duties: &[(Duty, B256)], by: Option<UnixTime>) -> Vec<Result<Safe, SignerError>> {
-        let mut answers = Vec::with_capacity(duties.len());
-        for piece in duties.chunks(REQUEST_DUTIES) {
-            let checked: Vec<_> = piece.iter().map(|&(duty, digest)| self.check(duty, digest)).collect();
-            let wanted = piece.iter().zip(&checked).filter(|(_, checked)| checked.is_ok());
-            let wanted = wanted.map(|(&(duty, digest), _)| Wanted { duty, digest, payload: None }).collect();
-            let mut recorded = match self.queue_up(wanted, by).await {
-                Ok(recorded) => recorded.into_iter(),
-                Err(_) => Vec::new().into_iter(),
-            };
-            answers.extend(checked.into_iter().map(|checked| {
-                checked?;
-                recorded.next().unwrap_or_else(|| Err(self.gone()))
-            }));
-        }
-        answers
-    }
-
-    /// Keeps the signature made under `permit`, so that the same payload gets it without asking the key again.
-    ///
-    /// It becomes durable with the next transaction, at the latest when the store closes. Until then a crash costs a
-    /// repeat of the same signature, never another one.
-    ///
-    /// # Errors
-    /// [`SignerError::Closed`]: the store closed meanwhile; the duty stays pinned.
-    ///
-    /// # Cancel safety
-    /// Dropped: the signature may not be kept; the duty stays pinned.
-    pub async fn record_signature(&self, permit: SigningPermit, signature: Signature) -> Result<(), SignerError> {
-        let record = Record { digest: permit.digest(), signature: Some(signature) };
-        self.queue.send(Request::Signed(permit.duty(), record)).await.map_err(|_| SignerError::Closed)
-    }
-
-    /// Takes a reservation back before its key was asked, so that another payload may be pinned. Gives whether the duty
-    /// is free again: it is not where somebody else was given leave for the same payload since, or where the store was
-    /// closed and opened meanwhile. In strict mode its slot stays spent.
-    ///
-    /// # Errors
-    /// [`SignerError::NoSpace`], [`SignerError::StoreFailed`], [`SignerError::Closed`]; the duty stays pinned.
-    ///
-    /// # Cancel safety
-    /// Dropped: the duty is free or stays pinned.
-    pub async fn cancel(&self, reservation: Reservation) -> Result<bool, SignerError> {
-        self.on_ledger(move |ledger| ledger.cancel(&reservation)).await
-    }
-
-    /// The payload that `duty` is pinned to, where [`reserve_with_payload`](Self::reserve_with_payload) kept it. Those of
-    /// the last 32 slots are kept.
-    ///
-    /// # Errors
-    /// [`SignerError::StoreFailed`], [`SignerError::Closed`].
-    ///
-    /// # Cancel safety
-    /// Dropped: nothing has happened.
-    pub async fn payload(&self, duty: Duty) -> Result<Option<Vec<u8>>, SignerError> {
-        self.on_ledger(move |ledger| ledger.payload(duty)).await
-    }
-
     /// Forgets duties at or below `finalized - keep_slots`, and refuses those slots from then on to each validator and
     /// kind that had any. Gives the number of records removed.
     ///
@@ -346,12 +244,6 @@ impl SlashingProtection {
         Ok(())
     }
 
-    async fn reserve_one(&self, wanted: Wanted) -> Result<Safe, SignerError> {
-        self.check(wanted.duty, wanted.digest)?;
-        let answers = self.queue_up(vec![wanted], None).await?;
-        answers.into_iter().next().unwrap_or_else(|| Err(self.thread_ended()))
-    }
-
     async fn queue_up(&self, wanted: Vec<Wanted>, by: Option<UnixTime>) -> Result<Vec<writer::Answer>, SignerError> {
         let (reply, answers) = oneshot::channel();
         let reserve = Reserve { wanted, by, reply };
@@ -387,47 +279,5 @@ impl SlashingProtection {
 
     fn thread_ended(&self) -> SignerError {
         SignerError::StoreFailed { path: self.dir.clone(), reason: "its thread has ended".to_owned() }
-    }
-}
-
-impl Protection for SlashingProtection {
-    fn domain(&self) -> Domain {
-        self.domain
-    }
-
-    fn reserve_many<'a>(
-        &'a self,
-        duties: &'a [(Duty, B256)],
-        by: Option<UnixTime>,
-    ) -> BoxFuture<'a, Vec<Result<Safe, SignerError>>> {
-        Box::pin(self.reserve_many(duties, by))
-    }
-
-    fn cancel(&self, reservation: Reservation) -> BoxFuture<'_, Result<bool, SignerError>> {
-        Box::pin(self.cancel(reservation))
-    }
-
-    fn observe(&self, seen: Halt) -> BoxFuture<'_, Result<Sighting, SignerError>> {
-        Box::pin(self.observe(seen))
-    }
-
-    fn change_key(&self, validator: Address, change: KeyChange) -> BoxFuture<'_, Result<(), SignerError>> {
-        Box::pin(self.change_key(validator, change))
-    }
-
-    fn key_states(&self) -> BTreeMap<Address, KeyState> {
-        self.keys.borrow().clone()
-    }
-
-    fn record_signature(&self, permit: SigningPermit, signature: Signature) -> BoxFuture<'_, Result<(), SignerError>> {
-        Box::pin(self.record_signature(permit, signature))
-    }
-
-    fn prune(&self, finalized: Slot) -> BoxFuture<'_, Result<u64, SignerError>> {
-        Box::pin(self.prune(finalized))
-    }
-
-    fn close(&self) -> BoxFuture<'_, ()> {
-        Box::pin(self.close())
     }
 }

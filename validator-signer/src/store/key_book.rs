@@ -83,7 +83,7 @@ impl Ledger {
     /// Judges a signature that was seen outside, and halts its key, durably, if it was made elsewhere.
     ///
     /// # Errors
-    /// [`Failure`]: the key is not halted.
+    /// [`Failure`]: the key is halted until the process ends.
     pub(super) fn observe(&mut self, seen: Halt) -> Result<Sighting, Failure> {
         let txn = self.store.env.read_txn()?;
         let sighting = sight(seen.duty, seen.digest, &self.known(&txn, seen.duty)?);
@@ -93,7 +93,12 @@ impl Ledger {
         if sighting == Sighting::Elsewhere && state.halt.is_none() {
             error!(validator = %key, duty = %seen.duty, digest = %seen.digest,
                 "another node signs with this key: it is halted here until an operator has stopped the other one");
-            self.put_key(key, KeyState { halt: Some(seen), ..state })?;
+            let halted = KeyState { halt: Some(seen), ..state };
+            // First, so that it is halted in this process also where the disk takes no word of it.
+            self.keys.send_modify(|keys| {
+                keys.insert(key, halted);
+            });
+            self.put_key(key, halted)?;
         }
         Ok(sighting)
     }
