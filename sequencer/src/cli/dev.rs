@@ -16,7 +16,7 @@ use tokio_util::task::TaskTracker;
 use super::protection::scan_of_this_program;
 use crate::catalogue::Reason;
 use crate::config::{ConfigError, NodeConfig, Setting, Sources};
-use crate::data_dir::{DataDir, DataDirError};
+use crate::data_dir::{DataDir, DataDirError, signer_anchor};
 use crate::dev::{self, Seat};
 use crate::network::{Hub, LinkSettings, Network, NetworkError, NodeId, Share};
 use crate::node::Surroundings;
@@ -287,7 +287,8 @@ pub(super) const fn reason_of(error: &AnvilError) -> Reason {
     }
 }
 
-/// Takes the directory for a moment, so that a node that runs there is not robbed, and removes the stores in it.
+/// Takes the directory for a moment, so that a node that runs there is not robbed, and removes the stores in it, and what
+/// would miss them.
 fn begin_afresh(dir: &Path) -> Result<PathBuf, DevError> {
     let held = DataDir::open(dir)?;
     for store in [held.node(), held.signer(), held.publisher(), held.execution(), held.prover()] {
@@ -297,6 +298,12 @@ fn begin_afresh(dir: &Path) -> Result<PathBuf, DevError> {
             }
             Ok(()) | Err(_) => {}
         }
+    }
+    match std::fs::remove_file(signer_anchor(held.root())) {
+        Err(source) if source.kind() != std::io::ErrorKind::NotFound => {
+            return Err(DevError::Io { what: "cannot remove the anchor of the signing store".to_owned(), source });
+        }
+        Ok(()) | Err(_) => {}
     }
     held.close();
     std::path::absolute(dir).map_err(io("find the data directory"))
@@ -310,4 +317,21 @@ async fn start_chain(args: &DevArgs) -> Result<DevChain, DevError> {
 
 fn io(what: &'static str) -> impl FnOnce(std::io::Error) -> DevError {
     move |source| DevError::Io { what: format!("cannot {what}"), source }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_fresh_chain_finds_neither_the_stores_of_the_one_before_nor_an_anchor_that_would_miss_them() {
+        let dir = tempfile::tempdir().expect("a directory");
+        let left = [dir.path().join("signer/data.mdb"), signer_anchor(dir.path())];
+        std::fs::create_dir(dir.path().join("signer")).expect("made");
+        for file in &left {
+            std::fs::write(file, b"of the chain before").expect("written");
+        }
+        begin_afresh(dir.path()).expect("it is free");
+        assert!(left.iter().all(|file| !file.exists()));
+    }
 }
