@@ -15,8 +15,7 @@ use clap::{Args, Subcommand};
 use fermata_primitives::Slot;
 use fermata_rollup::L1Addresses;
 use fermata_validator_signer::{
-    Domain, EthSurvey, KeyChange, Scan, Sentinel, SignerError, SlashingProtection, StoreSurvey,
-    answer_scan,
+    Domain, EthSurvey, KeyChange, Scan, Sentinel, SignerError, SlashingProtection, StoreSurvey, answer_scan,
 };
 use serde_json::json;
 
