@@ -15,6 +15,8 @@ mod keystore;
 mod marks;
 mod not_safe;
 mod permit;
+#[cfg(feature = "postgres")]
+mod postgres;
 mod protection;
 mod rules;
 mod signer;
@@ -28,6 +30,8 @@ pub use keystore::{DevMnemonic, Keystore, LocalKeys};
 pub use marks::Marks;
 pub use not_safe::NotSafe;
 pub use permit::{Reservation, Safe, SigningPermit};
+#[cfg(feature = "postgres")]
+pub use postgres::{DatabaseUrl, PostgresOptions, PostgresProtection};
 pub use protection::Protection;
 pub use signer::ValidatorSigner;
 pub use store::{

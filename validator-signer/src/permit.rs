@@ -33,6 +33,13 @@ pub struct Reservation {
 }
 
 impl Reservation {
+    /// The pin's fence in a store that several nodes share.
+    #[cfg(feature = "postgres")]
+    pub(crate) const fn under_fence(mut self, fence: i64) -> Self {
+        self.permit.fence = fence;
+        self
+    }
+
     /// For stores, once the pin is durable.
     pub(crate) const fn after_commit(duty: Duty, digest: B256, attempt: Attempt) -> Self {
         Self { permit: SigningPermit::after_commit(duty, digest), attempt }
@@ -70,12 +77,31 @@ impl Reservation {
 pub struct SigningPermit {
     duty: Duty,
     digest: B256,
+    /// Counts the owners that the pin has had; 0 in a store that is not shared.
+    #[cfg(feature = "postgres")]
+    fence: i64,
 }
 
 impl SigningPermit {
     /// For stores, once the pin is durable.
     pub(crate) const fn after_commit(duty: Duty, digest: B256) -> Self {
-        Self { duty, digest }
+        Self {
+            duty,
+            digest,
+            #[cfg(feature = "postgres")]
+            fence: 0,
+        }
+    }
+
+    /// The pin's fence in a store that several nodes share.
+    #[cfg(feature = "postgres")]
+    pub(crate) const fn under_fence(self, fence: i64) -> Self {
+        Self { fence, ..self }
+    }
+
+    #[cfg(feature = "postgres")]
+    pub(crate) const fn fence(&self) -> i64 {
+        self.fence
     }
 
     /// The duty on record.

@@ -124,7 +124,7 @@ impl ValidatorSigner {
         let pass = self.gate.enter()?;
         self.check_key(duty)?;
         let safe = self.protection.reserve(duty, digest).await;
-        self.sign_when_safe(safe, &pass).await
+        self.sign_when_free((duty, digest), safe, &pass).await
     }
 
     /// As [`sign`](Self::sign), unless the store's clock reaches `by` before the duty is recorded: then it is not spent.
@@ -153,10 +153,10 @@ impl ValidatorSigner {
         };
         let known: Vec<_> = duties.iter().copied().filter(|(duty, _)| self.check_key(*duty).is_ok()).collect();
         let mut answers = self.protection.reserve_many(&known, None).await.into_iter();
-        let signings = duties.iter().map(|(duty, _)| {
+        let signings = duties.iter().map(|wanted| {
             let mut answer = || answers.next().expect("the store answers each duty it is asked for");
-            let safe = self.check_key(*duty).and_then(|()| answer());
-            self.sign_when_safe(safe, &pass)
+            let safe = self.check_key(wanted.0).and_then(|()| answer());
+            self.sign_when_free(*wanted, safe, &pass)
         });
         join_all(signings).await
     }
@@ -188,6 +188,21 @@ impl ValidatorSigner {
         } else {
             Err(SignerError::UnknownKey { validator: duty.validator })
         }
+    }
+
+    /// A duty that another node holds is waited for, each on its own: nodes that each hold what the other waits for would
+    /// else wait in a ring.
+    async fn sign_when_free(
+        &self,
+        (duty, digest): (Duty, B256),
+        safe: Result<Safe, SignerError>,
+        pass: &Pass<'_>,
+    ) -> Result<Signature, SignerError> {
+        let safe = match safe {
+            Err(SignerError::Busy { .. }) => pass.unless_cut(self.protection.reserve_after_peer(duty, digest)).await?,
+            answered => answered,
+        };
+        self.sign_when_safe(safe, pass).await
     }
 
     async fn sign_when_safe(&self, safe: Result<Safe, SignerError>, pass: &Pass<'_>) -> Result<Signature, SignerError> {

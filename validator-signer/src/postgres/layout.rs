@@ -4,25 +4,16 @@ use alloy::primitives::{Address, FixedBytes};
 use alloy::signers::k256::elliptic_curve::rand_core::{OsRng, RngCore as _};
 use tokio_postgres::Client;
 
+use super::link::Fault;
 use super::session::ServerError;
 use super::statements::{PRESENT, SCHEMA_VERSION, create};
 use crate::Domain;
 
 /// What stands in the way of opening a store, or of making one.
-#[derive(Debug, thiserror::Error)]
+#[derive(Debug)]
 pub(super) enum Misfit {
-    #[error("there is no store")]
-    Absent,
-    #[error("there is a schema of that name already")]
-    Present,
-    #[error("another schema version")]
-    Version(u32),
-    #[error("another rollup")]
-    OtherDomain(Domain),
-    #[error("{0}")]
-    Damaged(String),
-    #[error(transparent)]
-    Server(#[from] ServerError),
+    Fault(Fault),
+    Server(ServerError),
 }
 
 impl From<tokio_postgres::Error> for Misfit {
@@ -36,7 +27,7 @@ pub(super) async fn create_store(client: &mut Client, schema: &str, domain: Doma
     let transaction = client.transaction().await?;
     let present: bool = transaction.query_one(PRESENT, &[&schema]).await?.try_get(0)?;
     if present {
-        return Err(Misfit::Present);
+        return Err(Misfit::Fault(Fault::Present));
     }
     transaction.batch_execute(&create(schema)).await?;
     let mut store_id = [0; 16];
@@ -55,25 +46,29 @@ pub(super) async fn check_store(client: &Client, schema: &str, wanted: Domain) -
     let row = client.query_one(PRESENT, &[&schema]).await?;
     let (has_schema, has_store): (bool, bool) = (row.try_get(0)?, row.try_get(1)?);
     match (has_schema, has_store) {
-        (false, _) => return Err(Misfit::Absent),
-        (true, false) => return Err(Misfit::Damaged("its table `store` is missing".to_owned())),
+        (false, _) => return Err(Misfit::Fault(Fault::Absent)),
+        (true, false) => return Err(damaged("its table `store` is missing")),
         (true, true) => {}
     }
     // Alone, before all else: another version may have other columns.
     let Some(row) = client.query_opt("SELECT schema_version FROM store", &[]).await? else {
-        return Err(Misfit::Damaged("its table `store` is empty".to_owned()));
+        return Err(damaged("its table `store` is empty"));
     };
     let found: i32 = row.try_get(0)?;
     if found != SCHEMA_VERSION {
-        return Err(Misfit::Version(u32::try_from(found).unwrap_or_default()));
+        return Err(Misfit::Fault(Fault::Version(u32::try_from(found).unwrap_or_default())));
     }
     let row = client.query_one("SELECT store_id, l1_chain_id, rollup FROM store", &[]).await?;
     let (id, chain, rollup): (&[u8], &str, &[u8]) = (row.try_get(0)?, row.try_get(1)?, row.try_get(2)?);
-    let l1_chain_id = chain.parse().map_err(|_| Misfit::Damaged(format!("its chain id is {chain:?}")))?;
-    let rollup = Address::try_from(rollup).map_err(|_| Misfit::Damaged("its rollup is no address".to_owned()))?;
+    let l1_chain_id = chain.parse().map_err(|_| damaged(&format!("its chain id is {chain:?}")))?;
+    let rollup = Address::try_from(rollup).map_err(|_| damaged("its rollup is no address"))?;
     let found = Domain { l1_chain_id, rollup };
     if found != wanted {
-        return Err(Misfit::OtherDomain(found));
+        return Err(Misfit::Fault(Fault::OtherDomain { found, wanted }));
     }
-    FixedBytes::try_from(id).map_err(|_| Misfit::Damaged("its id has a wrong length".to_owned()))
+    FixedBytes::try_from(id).map_err(|_| damaged("its id has a wrong length"))
+}
+
+fn damaged(what: &str) -> Misfit {
+    Misfit::Fault(Fault::Damaged(what.to_owned()))
 }

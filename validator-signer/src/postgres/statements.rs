@@ -1,7 +1,7 @@
 //! Every statement the store sends, and the tables they work on.
 //!
 //! Records are keyed by the bytes of the duty, slot first, as on disk. A *room* is a (validator, kind): what one mark
-//! counts for. Whoever moves a mark takes the `marks` table in EXCLUSIVE mode and raises `marks_version`; whoever records a
+//! counts for. Whoever moves a mark or says something of a key takes the `marks` table in EXCLUSIVE mode and raises `marks_version`; whoever records a
 //! duty takes it in ROW SHARE mode first, and records only if the version is still the one it judged by. The two modes shut
 //! each other out, and the statement after the lock sees what the mark's mover committed: a duty that was pruned cannot
 //! come back under a snapshot from before.
@@ -30,6 +30,11 @@ pub(super) fn create(name: &str) -> String {
             low bytea NOT NULL CHECK (octet_length(low) = 8),
             moved_at timestamptz NOT NULL DEFAULT clock_timestamp()
         );
+        CREATE TABLE {name}.keys (
+            validator bytea PRIMARY KEY CHECK (octet_length(validator) = 20),
+            state bytea NOT NULL,
+            changed_at timestamptz NOT NULL DEFAULT clock_timestamp()
+        );
         CREATE TABLE {name}.duties (
             key bytea PRIMARY KEY,
             room bytea NOT NULL,
@@ -47,13 +52,15 @@ pub(super) fn create(name: &str) -> String {
 }
 
 /// The settings of a session, and what it must not run without. `synchronous_commit` is raised, never lowered. A plan made
-/// while the tables were empty would read all of them later, hence no sequential scans.
+/// while the tables were empty would read all of them later, hence no sequential scans; where there is no other way they
+/// count as endless work, hence no compiling of plans.
 pub(super) const SETTINGS: &str = "
     SET statement_timeout = '2s';
     SET lock_timeout = '500ms';
     SET idle_in_transaction_session_timeout = '2s';
     SET default_transaction_isolation = 'read committed';
     SET enable_seqscan = off;
+    SET jit = off;
     SELECT set_config('synchronous_commit', CASE current_setting('synchronous_commit')
         WHEN 'remote_apply' THEN 'remote_apply' ELSE 'on' END, false);";
 
@@ -67,8 +74,7 @@ pub(super) const IDENTITY: &str = "SELECT
     (pg_current_wal_flush_lsn() - '0/0'::pg_lsn)::bigint";
 
 /// Whether the schema $1 exists, and whether the table `store` does in it.
-pub(super) const PRESENT: &str =
-    "SELECT to_regnamespace($1) IS NOT NULL, to_regclass($1 || '.store') IS NOT NULL";
+pub(super) const PRESENT: &str = "SELECT to_regnamespace($1) IS NOT NULL, to_regclass($1 || '.store') IS NOT NULL";
 
 /// The transaction of a batch, before and after its statements. The wait for the disks of a commit has no limit here: a
 /// server that gives a wait for its standbys up says "committed", which is not what the standbys say.
@@ -76,11 +82,20 @@ pub(super) const BEGIN_RECORDING: &str = "BEGIN; LOCK TABLE marks IN ROW SHARE M
 pub(super) const BEGIN_MOVING_MARKS: &str = "BEGIN; LOCK TABLE marks IN EXCLUSIVE MODE";
 pub(super) const UNLIMITED: &str = "SET LOCAL statement_timeout = 0";
 pub(super) const COMMIT: &str = "COMMIT";
-pub(super) const ROLLBACK: &str = "ROLLBACK";
 
 const FLUSHED: &str = "SELECT (pg_current_wal_flush_lsn() - '0/0'::pg_lsn)::bigint";
 
-const MARKS: &str = "SELECT s.marks_version, s.floor, m.room, m.low FROM store s LEFT JOIN marks m ON true";
+/// All that the marks' version counts, in one row: of one moment.
+const BOOK: &str = "SELECT marks_version, floor,
+    (SELECT array_agg(room ORDER BY room) FROM marks), (SELECT array_agg(low ORDER BY room) FROM marks),
+    (SELECT array_agg(validator ORDER BY validator) FROM keys), (SELECT array_agg(state ORDER BY validator) FROM keys)
+    FROM store";
+
+const PUT_KEY: &str = "INSERT INTO keys (validator, state) VALUES ($1, $2)
+    ON CONFLICT (validator) DO UPDATE SET state = EXCLUDED.state, changed_at = clock_timestamp()";
+
+/// Takes a pin back that nobody but its maker was given leave for.
+const CANCEL: &str = "DELETE FROM duties WHERE key = $1 AND attempt = $2 AND state = 'pinned'";
 
 /// Refuses every slot up to $1 to everybody. GREATEST passes over a null.
 pub(super) const RAISE_FLOOR: &str =
@@ -134,7 +149,9 @@ const DELETE: &str = "
 #[derive(Clone)]
 pub(super) struct Statements {
     pub(super) flushed: Statement,
-    pub(super) marks: Statement,
+    pub(super) book: Statement,
+    pub(super) put_key: Statement,
+    pub(super) cancel: Statement,
     pub(super) insert: Statement,
     pub(super) read: Statement,
     pub(super) take_over: Statement,
@@ -151,7 +168,9 @@ impl Statements {
     pub(super) async fn prepare(client: &Client) -> Result<Self, Error> {
         Ok(Self {
             flushed: client.prepare(FLUSHED).await?,
-            marks: client.prepare(MARKS).await?,
+            book: client.prepare(BOOK).await?,
+            put_key: client.prepare(PUT_KEY).await?,
+            cancel: client.prepare(CANCEL).await?,
             insert: client.prepare(INSERT).await?,
             read: client.prepare(READ).await?,
             take_over: client.prepare(TAKE_OVER).await?,

@@ -10,6 +10,7 @@ mod lifecycle;
 mod model;
 mod never_twice;
 mod opening;
+mod postgres;
 mod processes;
 mod room;
 mod silent_keys;

@@ -1,0 +1,8 @@
+//! A store that several nodes share, on real servers.
+
+mod faults;
+mod nodes;
+mod opening;
+mod proxy;
+mod restored;
+mod server;
