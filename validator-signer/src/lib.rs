@@ -6,6 +6,7 @@
 //! [`ValidatorSigner`] walks that path. A [`Reservation`] can be made by the store alone, once the record is on disk; it
 //! becomes a [`SigningPermit`] by move, and a [`Keystore`] signs nothing without one.
 
+mod both;
 mod duty;
 mod error;
 mod gate;
@@ -23,6 +24,7 @@ mod signer;
 mod store;
 mod v3_file;
 
+pub use both::Both;
 pub use duty::{Domain, Duty, DutyKind};
 pub use error::{NextStep, SignerError};
 pub use key_state::{Halt, KeyChange, KeyState, Sighting};

@@ -30,6 +30,8 @@ pub(crate) struct Attempt(pub(crate) u128);
 pub struct Reservation {
     permit: SigningPermit,
     attempt: Attempt,
+    /// Which `reserve` made the pin in a second store, where two must agree.
+    twin: Option<Attempt>,
 }
 
 impl Reservation {
@@ -42,7 +44,7 @@ impl Reservation {
 
     /// For stores, once the pin is durable.
     pub(crate) const fn after_commit(duty: Duty, digest: B256, attempt: Attempt) -> Self {
-        Self { permit: SigningPermit::after_commit(duty, digest), attempt }
+        Self { permit: SigningPermit::after_commit(duty, digest), attempt, twin: None }
     }
 
     /// The duty on record.
@@ -60,6 +62,20 @@ impl Reservation {
     /// Which `reserve` made the pin.
     pub(crate) const fn attempt(&self) -> Attempt {
         self.attempt
+    }
+
+    /// The reservation of two stores that both pinned the duty.
+    pub(crate) const fn with_twin(self, twin: &Self) -> Self {
+        Self { twin: Some(twin.attempt), ..self }
+    }
+
+    /// The second store's reservation, and this one without it.
+    pub(crate) const fn split(self) -> (Option<Self>, Self) {
+        let twin = match self.twin {
+            Some(twin) => Some(Self::after_commit(self.permit.duty, self.permit.digest, twin)),
+            None => None,
+        };
+        (twin, Self { twin: None, ..self })
     }
 
     /// Leave to ask the key. From here on the duty is pinned for ever.

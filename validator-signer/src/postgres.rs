@@ -203,11 +203,7 @@ impl PostgresProtection {
     }
 
     /// Has something done on its own.
-    async fn run<T>(
-        &self,
-        errand: Errand,
-        answer: oneshot::Receiver<Result<T, Trouble>>,
-    ) -> Result<T, SignerError> {
+    async fn run<T>(&self, errand: Errand, answer: oneshot::Receiver<Result<T, Trouble>>) -> Result<T, SignerError> {
         self.queue.send(Request::Errand(errand)).await.map_err(|_| SignerError::Closed)?;
         let outcome = answer.await.map_err(|_| SignerError::Closed)?;
         outcome.map_err(|trouble| given_up(&self.name, trouble))

@@ -181,7 +181,10 @@ impl Settling<'_> {
     }
 
     /// The records of these duties and of what seals them, by key, and the marks as they are now.
-    pub(super) async fn read(&mut self, duties: impl Iterator<Item = Duty>) -> Result<HashMap<Vec<u8>, Row>, ServerError> {
+    pub(super) async fn read(
+        &mut self,
+        duties: impl Iterator<Item = Duty>,
+    ) -> Result<HashMap<Vec<u8>, Row>, ServerError> {
         let duties = duties.flat_map(|duty| [Some(duty), duty.seal()]).flatten();
         let keys: Vec<Vec<u8>> = duties.map(|duty| duty.key().to_vec()).collect();
         let found = self.session.client.query(&self.session.statements.read, &[&keys]).await?;

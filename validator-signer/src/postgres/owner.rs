@@ -55,9 +55,13 @@ pub(super) enum Unanswered {
     Closed,
     Fault(Fault),
     /// The server was too slow for the caller.
-    TooSlow { ambiguous: bool },
+    TooSlow {
+        ambiguous: bool,
+    },
     /// The caller's deadline passed before anything was sent.
-    TooLate { by: UnixTime },
+    TooLate {
+        by: UnixTime,
+    },
 }
 
 pub(super) struct Reserve {
@@ -346,7 +350,9 @@ fn share(verdicts: &[Verdict], places: &[usize]) -> Vec<Verdict> {
     }
     let share = places.iter().map(|&at| match &verdicts[at] {
         Verdict::Granted if calls[at] > 1 => Verdict::Resumed { fence: FIRST_FENCE },
-        verdict => verdict.clone(),
+        Verdict::Granted | Verdict::Resumed { .. } | Verdict::Done(_) | Verdict::Busy { .. } | Verdict::Refused(_) => {
+            verdicts[at].clone()
+        }
     });
     share.collect()
 }

@@ -1,5 +1,6 @@
 //! A store that several nodes share, on real servers.
 
+mod both;
 mod faults;
 mod nodes;
 mod opening;

@@ -4,10 +4,10 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use alloy::primitives::Signature;
-use fermata_primitives::Slot;
+use fermata_primitives::{ManualClock, Slot, UnixTime};
 use fermata_validator_signer::{
-    Duty, DutyKind, NotSafe, PostgresOptions, PostgresProtection, Protection, Reservation, Safe, SignerError,
-    ValidatorSigner,
+    Duty, DutyKind, Halt, KeyChange, NotSafe, PostgresOptions, PostgresProtection, Protection, Reservation, Safe,
+    Sighting, SignerError, ValidatorSigner,
 };
 use futures::future::join_all;
 
@@ -230,5 +230,61 @@ async fn of_two_calls_for_one_payload_in_one_batch_none_can_be_taken_back() {
         ),
         "{answers:?}"
     );
+    store.close().await;
+}
+
+#[tokio::test]
+async fn a_reservation_is_taken_back_only_while_nobody_else_was_given_leave() {
+    let place = SharedPlace::new().await;
+    let first = place.open("first").await;
+    let second = place.open_with(greedy(&place, "second")).await;
+    let free = granted(first.reserve(attestation(0, 1), digest(1)).await);
+    assert!(first.cancel(free).await.unwrap());
+    let taken = granted(second.reserve(attestation(0, 1), digest(2)).await);
+    drop(taken);
+    let stale = granted(first.reserve(attestation(0, 2), digest(1)).await);
+    let Ok(Safe::Resume(_)) = second.reserve(attestation(0, 2), digest(1)).await else { panic!("it takes over") };
+    assert!(!first.cancel(stale).await.unwrap(), "the other node may have asked the key");
+    let refused = first.reserve(attestation(0, 2), digest(2)).await;
+    assert!(matches!(refused, Err(SignerError::NotSafe(NotSafe::Conflict { .. }))), "{refused:?}");
+    close(&[first, second]).await;
+}
+
+#[tokio::test]
+async fn what_is_said_of_a_key_at_one_node_holds_at_all() {
+    let place = SharedPlace::new().await;
+    let nodes = nodes(&place, 2).await;
+    let key = attestation(0, 1).validator;
+    nodes[0].change_key(key, KeyChange::Retire).await.unwrap();
+    let refused = nodes[1].reserve(attestation(0, 1), digest(1)).await;
+    assert!(matches!(refused, Err(SignerError::NotSafe(NotSafe::Retired { .. }))), "{refused:?}");
+    assert!(nodes[1].key_states()[&key].retired);
+    nodes[1].change_key(key, KeyChange::Enable).await.unwrap();
+    let _ = granted(nodes[0].reserve(attestation(0, 1), digest(1)).await);
+
+    // A payload that neither has pinned was signed by somebody else; one that the other node has pinned was not.
+    let seen = |digest| Halt { duty: attestation(0, 1), digest, signature: Signature::test_signature() };
+    assert_eq!(nodes[1].observe(seen(digest(1))).await.unwrap(), Sighting::Ours);
+    assert_eq!(nodes[1].observe(seen(digest(2))).await.unwrap(), Sighting::Elsewhere);
+    let halted = nodes[0].reserve(attestation(0, 2), digest(1)).await;
+    assert!(matches!(halted, Err(SignerError::NotSafe(NotSafe::Halted { .. }))), "{halted:?}");
+    assert!(nodes[0].reserve(attestation(1, 2), digest(1)).await.is_ok(), "the other keys sign on");
+    close(&nodes).await;
+    let again = place.open("again").await;
+    assert_eq!(again.key_states()[&key].halt, Some(seen(digest(2))), "it is durable");
+    again.close().await;
+}
+
+#[tokio::test]
+async fn a_request_whose_deadline_has_passed_is_not_recorded() {
+    let place = SharedPlace::new().await;
+    let clock = Arc::new(ManualClock::new(UnixTime::from_millis(1_000)));
+    let store = place.open_with(PostgresOptions { clock: clock.clone(), ..place.options("a") }).await;
+    let by = UnixTime::from_millis(2_000);
+    let _ = granted(store.reserve_by(attestation(0, 1), digest(1), by).await);
+    clock.set(by);
+    let late = store.reserve_by(attestation(0, 2), digest(1), by).await;
+    assert!(matches!(late, Err(SignerError::DeadlinePassed { .. })), "{late:?}");
+    let _ = granted(store.reserve(attestation(0, 2), digest(2)).await);
     store.close().await;
 }
