@@ -5,6 +5,7 @@
 //! admin.token      what a caller of the admin RPC shows; operate.token and read.token open less (mode 0600)
 //! admin.endpoint   where the admin RPC listens, while it does
 //! admin.sock       the same on a socket that only its owner can use: no token
+//! signer-shared.json   what the database of the shared signing store was last seen at, where there is one
 //! node/ signer/ publisher/ execution/ prover/   one store each; the last where the node is a prover
 //! ```
 
@@ -139,6 +140,12 @@ impl DataDir {
         signer_dir(&self.root)
     }
 
+    /// Where it is remembered what the database of the shared signing store was last seen at.
+    #[must_use]
+    pub fn signer_anchor(&self) -> PathBuf {
+        signer_anchor(&self.root)
+    }
+
     /// Directory of the publisher's store.
     #[must_use]
     pub fn publisher(&self) -> PathBuf {
@@ -187,6 +194,11 @@ pub fn holder(root: &Path) -> Option<u32> {
 /// Directory of the slashing-protection store in the data directory `root`.
 pub(crate) fn signer_dir(root: &Path) -> PathBuf {
     root.join("signer")
+}
+
+/// What [`DataDir::signer_anchor`] is under `root`, for whoever does not own it.
+pub(crate) fn signer_anchor(root: &Path) -> PathBuf {
+    root.join("signer-shared.json")
 }
 
 fn make_dir(path: &Path) -> Result<(), DataDirError> {

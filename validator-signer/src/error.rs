@@ -177,7 +177,7 @@ pub enum SignerError {
     /// The database server is not the one of before, or was set back: it may have lost duties that were signed.
     #[error(
         "the signing database {server} may have lost duties ({what}); bring the one of before back, or accept it as it \
-         is and refuse every slot that may have been signed: fermata protection accept-restored"
+         is and refuse every slot that may have been signed: fermata protection accept-shared"
     )]
     Stale {
         /// Server, database and schema.

@@ -147,8 +147,8 @@ impl PostgresProtection {
         let mut link = open_link(url, domain, &PostgresOptions { anchor: None, ..options.clone() })?;
         let outcome = async {
             let (mut client, _) = link.connect().await?;
-            link.identify(&client).await?;
-            pruning::raise_floor(&mut client, refuse_through).await.map_err(link::trouble)
+            link.identify(&client, None).await?;
+            pruning::accept_server(&mut client, refuse_through).await.map_err(link::trouble)
         };
         let outcome = outcome.await.map_err(|trouble| given_up(&link.name, trouble));
         link.close().await;

@@ -74,10 +74,11 @@ const fn of_execution(error: &ExecutionError) -> Reason {
 pub(crate) const fn of_signer(error: &SignerError) -> Reason {
     match error {
         SignerError::HeldByAnother { .. } => Reason::DataDirHeld,
-        SignerError::NewerSchema { .. } => Reason::StoreNewer,
-        SignerError::Damaged { .. } | SignerError::NotInitialised { .. } | SignerError::OtherDomain { .. } => {
-            Reason::StoreDamaged
-        }
+        SignerError::NewerSchema { .. } | SignerError::OlderSchema { .. } => Reason::StoreNewer,
+        SignerError::Damaged { .. }
+        | SignerError::NotInitialised { .. }
+        | SignerError::OtherDomain { .. }
+        | SignerError::Stale { .. } => Reason::StoreDamaged,
         SignerError::WrongPassword { .. } => Reason::KeystorePassword,
         SignerError::BadKeystore { .. }
         | SignerError::NoKeys { .. }
@@ -85,6 +86,9 @@ pub(crate) const fn of_signer(error: &SignerError) -> Reason {
         | SignerError::BadMnemonic { .. } => Reason::KeystoreUnusable,
         SignerError::Io { .. } | SignerError::NoSpace { .. } => Reason::DataDirUnusable,
         SignerError::NotSafe(_)
+        | SignerError::Busy { .. }
+        | SignerError::Unavailable { .. }
+        | SignerError::BadServer { .. }
         | SignerError::Joined(_)
         | SignerError::DeadlinePassed { .. }
         | SignerError::PayloadTooLarge { .. }

@@ -4,9 +4,10 @@ use alloy::primitives::{Address, FixedBytes};
 use alloy::signers::k256::elliptic_curve::rand_core::{OsRng, RngCore as _};
 use tokio_postgres::Client;
 
+use super::anchor::ServerState;
 use super::link::Fault;
 use super::session::ServerError;
-use super::statements::{PRESENT, SCHEMA_VERSION, create};
+use super::statements::{FIRST_ROW, PRESENT, SCHEMA_VERSION, create};
 use crate::Domain;
 
 /// What stands in the way of opening a store, or of making one.
@@ -34,15 +35,20 @@ pub(super) async fn create_store(client: &mut Client, schema: &str, domain: Doma
     OsRng.fill_bytes(&mut store_id);
     transaction
         .execute(
-            "INSERT INTO store (schema_version, store_id, l1_chain_id, rollup) VALUES ($1, $2, $3, $4)",
+            FIRST_ROW,
             &[&SCHEMA_VERSION, &store_id.as_slice(), &domain.l1_chain_id.to_string(), &domain.rollup.as_slice()],
         )
         .await?;
     Ok(transaction.commit().await?)
 }
 
-/// Checks that the schema is a store that this program reads, for `wanted`; gives its identity.
-pub(super) async fn check_store(client: &Client, schema: &str, wanted: Domain) -> Result<FixedBytes<16>, Misfit> {
+/// Checks that the schema is a store that this program reads, for `wanted`, and that it is on the server `on` which it was
+/// accepted on, if that matters; gives its identity.
+pub(super) async fn check_store(
+    client: &Client,
+    schema: &str,
+    (wanted, on): (Domain, Option<&ServerState>),
+) -> Result<FixedBytes<16>, Misfit> {
     let row = client.query_one(PRESENT, &[&schema]).await?;
     let (has_schema, has_store): (bool, bool) = (row.try_get(0)?, row.try_get(1)?);
     match (has_schema, has_store) {
@@ -58,13 +64,21 @@ pub(super) async fn check_store(client: &Client, schema: &str, wanted: Domain) -
     if found != SCHEMA_VERSION {
         return Err(Misfit::Fault(Fault::Version(u32::try_from(found).unwrap_or_default())));
     }
-    let row = client.query_one("SELECT store_id, l1_chain_id, rollup FROM store", &[]).await?;
+    let columns = "SELECT store_id, l1_chain_id, rollup, system_identifier, timeline FROM store";
+    let row = client.query_one(columns, &[]).await?;
     let (id, chain, rollup): (&[u8], &str, &[u8]) = (row.try_get(0)?, row.try_get(1)?, row.try_get(2)?);
     let l1_chain_id = chain.parse().map_err(|_| damaged(&format!("its chain id is {chain:?}")))?;
     let rollup = Address::try_from(rollup).map_err(|_| damaged("its rollup is no address"))?;
     let found = Domain { l1_chain_id, rollup };
     if found != wanted {
         return Err(Misfit::Fault(Fault::OtherDomain { found, wanted }));
+    }
+    let accepted: (i64, i64) = (row.try_get(3)?, row.try_get(4)?);
+    if let Some(on) = on.filter(|on| (on.system, on.timeline) != accepted) {
+        let (system, timeline) = accepted;
+        let (found, at) = (on.system, on.timeline);
+        let what = format!("it is server {found} on timeline {at}, and the store is of {system} on {timeline}");
+        return Err(Misfit::Fault(Fault::Stale(what)));
     }
     FixedBytes::try_from(id).map_err(|_| damaged("its id has a wrong length"))
 }

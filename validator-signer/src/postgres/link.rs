@@ -95,7 +95,7 @@ impl Link {
     /// Connects, and takes the server for granted once it is the one it was.
     async fn establish(&mut self) -> Result<Session, Trouble> {
         let (client, server) = self.connect().await?;
-        let store_id = self.identify(&client).await?;
+        let store_id = self.identify(&client, Some(&server)).await?;
         self.memory.note(Anchor { store_id, server }).map_err(|what| Trouble::Lasting(Fault::Stale(what)))?;
         let statements = Statements::prepare(&client).await.map_err(|error| trouble(error.into()))?;
         let session = Session { client, statements };
@@ -113,8 +113,8 @@ impl Link {
     ///
     /// # Errors
     /// [`Trouble`].
-    pub(super) async fn identify(&self, client: &Client) -> Result<FixedBytes<16>, Trouble> {
-        check_store(client, &self.schema, self.domain).await.map_err(misfit)
+    pub(super) async fn identify(&self, client: &Client, on: Option<&ServerState>) -> Result<FixedBytes<16>, Trouble> {
+        check_store(client, &self.schema, (self.domain, on)).await.map_err(misfit)
     }
 
     /// Lets what was learnt of keys be known.

@@ -4,7 +4,7 @@ use fermata_primitives::Slot;
 use tokio_postgres::types::ToSql;
 
 use super::session::{ServerError, Session};
-use super::statements::{BEGIN_MOVING_MARKS, COMMIT, RAISE_FLOOR, UNLIMITED};
+use super::statements::{ACCEPT_SERVER, BEGIN_MOVING_MARKS, COMMIT, UNLIMITED};
 
 /// Records of one piece, so that a signature waits for no more than this.
 const PIECE: i64 = 4096;
@@ -51,13 +51,13 @@ pub(super) async fn delete_below(session: &Session, horizon: Slot) -> Result<u64
     Ok(client.execute(&statements.delete, &[&end_of(horizon), &PIECE]).await?)
 }
 
-/// Refuses the slots up to `floor` to everybody, for ever.
+/// Takes the server for the store's own, and refuses the slots up to `floor` to everybody, for ever.
 ///
 /// # Errors
-/// [`ServerError`]; the floor may have risen.
-pub(super) async fn raise_floor(client: &mut tokio_postgres::Client, floor: Slot) -> Result<(), ServerError> {
+/// [`ServerError`]; it may be done.
+pub(super) async fn accept_server(client: &mut tokio_postgres::Client, floor: Slot) -> Result<(), ServerError> {
     let transaction = client.transaction().await?;
     transaction.batch_execute("LOCK TABLE marks IN EXCLUSIVE MODE").await?;
-    transaction.execute(RAISE_FLOOR, &[&floor.0.to_be_bytes().to_vec()]).await?;
+    transaction.execute(ACCEPT_SERVER, &[&floor.0.to_be_bytes().to_vec()]).await?;
     Ok(transaction.commit().await?)
 }

@@ -21,6 +21,8 @@ pub(super) fn create(name: &str) -> String {
             store_id bytea NOT NULL CHECK (octet_length(store_id) = 16),
             l1_chain_id text NOT NULL,
             rollup bytea NOT NULL CHECK (octet_length(rollup) = 20),
+            system_identifier bigint NOT NULL,
+            timeline bigint NOT NULL,
             marks_version bigint NOT NULL DEFAULT 1,
             floor bytea CHECK (octet_length(floor) = 8),
             created_at timestamptz NOT NULL DEFAULT clock_timestamp()
@@ -67,11 +69,27 @@ pub(super) const SETTINGS: &str = "
 /// Whether the server keeps what it confirms.
 pub(super) const DURABILITY: &str = "SELECT current_setting('fsync') = 'on', pg_is_in_recovery()";
 
+/// The timeline that the server writes: what the names of its log's files begin with.
+macro_rules! timeline {
+    () => {
+        "('x' || substring(pg_walfile_name(pg_current_wal_insert_lsn()) FOR 8))::bit(32)::bigint"
+    };
+}
+
 /// Who the server is, the timeline it writes, and how far its log is on disk.
-pub(super) const IDENTITY: &str = "SELECT
-    (SELECT system_identifier FROM pg_control_system()),
-    ('x' || substring(pg_walfile_name(pg_current_wal_flush_lsn()) for 8))::bit(32)::bigint,
-    (pg_current_wal_flush_lsn() - '0/0'::pg_lsn)::bigint";
+pub(super) const IDENTITY: &str = concat!(
+    "SELECT (SELECT system_identifier FROM pg_control_system()), ",
+    timeline!(),
+    ", (pg_current_wal_flush_lsn() - '0/0'::pg_lsn)::bigint"
+);
+
+/// The first row of a new store: its id, its rollup, and the server it is made on.
+pub(super) const FIRST_ROW: &str = concat!(
+    "INSERT INTO store (schema_version, store_id, l1_chain_id, rollup, system_identifier, timeline)
+    SELECT $1, $2, $3, $4, system_identifier, ",
+    timeline!(),
+    " FROM pg_control_system()"
+);
 
 /// Whether the schema $1 exists, and whether the table `store` does in it.
 pub(super) const PRESENT: &str = "SELECT to_regnamespace($1) IS NOT NULL, to_regclass($1 || '.store') IS NOT NULL";
@@ -97,19 +115,28 @@ const PUT_KEY: &str = "INSERT INTO keys (validator, state) VALUES ($1, $2)
 /// Takes a pin back that nobody but its maker was given leave for.
 const CANCEL: &str = "DELETE FROM duties WHERE key = $1 AND attempt = $2 AND state = 'pinned'";
 
-/// Refuses every slot up to $1 to everybody. GREATEST passes over a null.
-pub(super) const RAISE_FLOOR: &str =
-    "UPDATE store SET floor = GREATEST(floor, $1::bytea), marks_version = marks_version + 1";
+/// Takes this server for the store's own, and refuses every slot up to $1 to everybody. GREATEST passes over a null.
+pub(super) const ACCEPT_SERVER: &str = concat!(
+    "UPDATE store SET floor = GREATEST(floor, $1::bytea), marks_version = marks_version + 1,
+    system_identifier = (SELECT system_identifier FROM pg_control_system()), timeline = ",
+    timeline!()
+);
 
-/// Records what nobody has recorded, unless a mark has moved or the slot is sealed; answers with what it recorded.
-const INSERT: &str = "
+/// Records what nobody has recorded, unless a mark has moved or the slot is sealed; answers with what it recorded. It looks
+/// at the timeline by itself: a pooler may have led the connection to another server since it was made.
+const INSERT: &str = concat!(
+    "
     INSERT INTO duties (key, room, digest, attempt, owner)
     SELECT w.key, w.room, w.digest, w.attempt, $6
     FROM unnest($1::bytea[], $2::bytea[], $3::bytea[], $4::bytea[], $5::bytea[]) AS w (key, room, digest, attempt, seal)
     WHERE (SELECT marks_version FROM store) = $7
       AND (SELECT true FROM duties s WHERE s.key = w.seal) IS NULL
+      AND (SELECT timeline FROM store) = ",
+    timeline!(),
+    "
     ON CONFLICT (key) DO NOTHING
-    RETURNING attempt";
+    RETURNING attempt"
+);
 
 /// What is on record; a statement of its own, so that it sees what the insert lost against.
 const READ: &str = "
@@ -118,13 +145,18 @@ const READ: &str = "
     FROM (VALUES (true)) AS always (present) LEFT JOIN duties d ON d.key = ANY($1::bytea[])";
 
 /// Takes pins over that are this node's own or have grown old, if nothing about them has changed since they were read.
-const TAKE_OVER: &str = "
+const TAKE_OVER: &str = concat!(
+    "
     UPDATE duties d SET fence = d.fence + 1, owner = $5, attempt = w.attempt, pinned_at = clock_timestamp()
     FROM unnest($1::bytea[], $2::bytea[], $3::bigint[], $4::bytea[]) AS w (key, digest, fence, attempt)
     WHERE d.key = w.key AND d.digest = w.digest AND d.fence = w.fence AND d.state = 'pinned'
       AND (d.owner = $5 OR clock_timestamp() - d.pinned_at >= make_interval(secs => $6))
       AND (SELECT marks_version FROM store) = $7
-    RETURNING d.attempt, d.fence";
+      AND (SELECT timeline FROM store) = ",
+    timeline!(),
+    "
+    RETURNING d.attempt, d.fence"
+);
 
 const SIGN: &str = "
     UPDATE duties d SET state = 'signed', signature = w.signature, signed_at = clock_timestamp()

@@ -120,7 +120,10 @@ async fn a_local_store_signs_nothing_while_the_shared_one_is_away() {
     loop {
         match signer.sign(attestation(0, 1), digest(1)).await {
             Err(SignerError::Unavailable { .. }) => {}
-            signed => break drop(signed.unwrap()),
+            signed => {
+                signed.unwrap();
+                break;
+            }
         }
     }
     signer.close().await;

@@ -101,6 +101,11 @@ async fn a_standby_that_took_over_is_refused() {
     let fill = "SELECT count(pg_logical_emit_message(false, 'a', repeat('x', 1000))) FROM generate_series(1, 9000)";
     case.backup.sql(fill);
     stale(case.open().await);
+    // Also to a node that has never seen the old one: the store remembers where it was accepted.
+    let newcomer = PostgresProtection::open(&case.place.url, DOMAIN, case.place.options("new")).await;
+    stale(newcomer);
+    PostgresProtection::accept_restored(&case.place.url, DOMAIN, &case.options(), Slot(150)).await.unwrap();
+    case.open().await.unwrap().close().await;
 }
 
 #[tokio::test]
