@@ -179,7 +179,7 @@ pub enum SignerError {
         "the signing database {server} may have lost duties ({what}); bring the one of before back, or accept it as it \
          is and refuse every slot that may have been signed: fermata protection accept-shared"
     )]
-    Stale {
+    StaleServer {
         /// Server, database and schema.
         server: String,
         /// How it differs from what is remembered.
@@ -292,7 +292,7 @@ impl SignerError {
             | Self::Damaged { .. }
             | Self::NewerSchema { .. }
             | Self::OlderSchema { .. }
-            | Self::Stale { .. }
+            | Self::StaleServer { .. }
             | Self::BadServer { .. }
             | Self::OtherDomain { .. }
             | Self::Database { .. }

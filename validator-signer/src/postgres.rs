@@ -13,7 +13,7 @@
 //! - A pin of another node is left to it while it is young and taken over when it is old, for the same digest alone. The
 //!   *fence* counts the owners; a signature is kept only under the fence it was made under.
 //! - The server's identity, its timeline and how far its log had come are remembered. A server that is another, or behind
-//!   that, may have lost pins: the store is [`Stale`](SignerError::Stale) until an operator says otherwise.
+//!   that, may have lost pins: the store is [`StaleServer`](SignerError::StaleServer) until an operator says otherwise.
 
 mod anchor;
 mod errands;
@@ -98,7 +98,7 @@ impl PostgresProtection {
     /// Opens the store. What was remembered of the server, if anything, must fit what is found.
     ///
     /// # Errors
-    /// [`SignerError::NotInitialised`] (an empty database is not silently a store), [`SignerError::Stale`],
+    /// [`SignerError::NotInitialised`] (an empty database is not silently a store), [`SignerError::StaleServer`],
     /// [`SignerError::OlderSchema`], [`SignerError::NewerSchema`], [`SignerError::OtherDomain`],
     /// [`SignerError::Damaged`], [`SignerError::BadServer`], [`SignerError::Unavailable`], [`SignerError::Io`].
     pub async fn open(url: &DatabaseUrl, domain: Domain, options: PostgresOptions) -> Result<Self, SignerError> {
@@ -137,7 +137,7 @@ impl PostgresProtection {
     /// lost must lie at or below it.
     ///
     /// # Errors
-    /// As [`open`](Self::open), but for [`SignerError::Stale`].
+    /// As [`open`](Self::open), but for [`SignerError::StaleServer`].
     pub async fn accept_restored(
         url: &DatabaseUrl,
         domain: Domain,

@@ -78,7 +78,7 @@ pub(crate) const fn of_signer(error: &SignerError) -> Reason {
         SignerError::Damaged { .. }
         | SignerError::NotInitialised { .. }
         | SignerError::OtherDomain { .. }
-        | SignerError::Stale { .. } => Reason::StoreDamaged,
+        | SignerError::StaleServer { .. } => Reason::StoreDamaged,
         SignerError::WrongPassword { .. } => Reason::KeystorePassword,
         SignerError::BadKeystore { .. }
         | SignerError::NoKeys { .. }

@@ -47,7 +47,7 @@ impl Fault {
             Self::Version(found) => SignerError::OlderSchema { path, found: *found, known },
             Self::OtherDomain { found, wanted } => SignerError::OtherDomain { path, found: *found, wanted: *wanted },
             Self::Damaged(what) => SignerError::Damaged { path, what: what.clone() },
-            Self::Stale(what) => SignerError::Stale { server, what: what.clone() },
+            Self::Stale(what) => SignerError::StaleServer { server, what: what.clone() },
             Self::BadServer(what) => SignerError::BadServer { server, what: what.clone() },
         }
     }

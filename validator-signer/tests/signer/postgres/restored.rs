@@ -54,7 +54,7 @@ impl Restored {
 
 fn stale(outcome: Result<impl std::fmt::Debug, SignerError>) {
     let error = outcome.expect_err("a server that may have lost duties is not used");
-    assert!(matches!(error, SignerError::Stale { .. }), "{error}");
+    assert!(matches!(error, SignerError::StaleServer { .. }), "{error}");
     assert_eq!(error.next_step(), NextStep::Operator);
 }
 
