@@ -82,12 +82,12 @@ async fn a_server_that_is_away_is_unavailable_and_records_nothing_later() {
     let proxy = Proxy::start(shared().port()).await;
     let options = PostgresOptions { patience: Duration::from_millis(300), ..place.options("a") };
     let store = through(&proxy, options).await;
-    proxy.shut(true);
+    proxy.shut();
     proxy.cut(Cut::BeforeCommit, 1);
     let lost = unavailable(store.reserve(attestation(0, 1), digest(1)).await);
     assert!(lost, "it was on its way when the line was cut");
     let _ = unavailable(store.reserve(attestation(0, 2), digest(1)).await);
-    proxy.shut(false);
+    proxy.open();
     let back = loop {
         match store.reserve(attestation(0, 3), digest(1)).await {
             Err(SignerError::Unavailable { .. }) => {}

@@ -104,8 +104,8 @@ impl World {
             // A crash at any moment; what is on its way to the server may still arrive.
             if self.nodes[at].call != Call::Idle {
                 worlds.push(self.with(at, Call::Idle));
-                if let Call::Sent { saw_free } = self.nodes[at].call {
-                    worlds.push(self.insert(at, saw_free, protocol).with(at, Call::Idle));
+                if let Call::Sent { .. } = self.nodes[at].call {
+                    worlds.push(self.insert(at, protocol).with(at, Call::Idle));
                 }
             }
         }
@@ -132,8 +132,8 @@ impl World {
                     worlds.push(world);
                 }
             }
-            Call::Sent { saw_free } => {
-                let done = self.insert(at, saw_free, protocol);
+            Call::Sent { .. } => {
+                let done = self.insert(at, protocol);
                 worlds.push(done);
                 worlds.push(done.with(at, Call::Lost));
                 worlds.push(self.with(at, Call::Lost));
@@ -152,8 +152,9 @@ impl World {
     }
 
     /// The server carries an insert out.
-    fn insert(&self, at: usize, saw_free: bool, protocol: Protocol) -> Self {
-        let Node { payload, attempt, .. } = self.nodes[at];
+    fn insert(&self, at: usize, protocol: Protocol) -> Self {
+        let Node { payload, attempt, call } = self.nodes[at];
+        let saw_free = call == Call::Sent { saw_free: true };
         let is_free = if protocol.inserts_only_what_is_absent { self.pin.is_none() } else { saw_free };
         // The insert itself looks where it is: a pooler leads it to the replica on the same connection.
         let made = is_free && !(self.failed_over && protocol.refuses_another_timeline);

@@ -73,8 +73,13 @@ impl Proxy {
     }
 
     /// Lets no new connection through.
-    pub(crate) fn shut(&self, shut: bool) {
-        self.state.shut.store(shut, Ordering::SeqCst);
+    pub(crate) fn shut(&self) {
+        self.state.shut.store(true, Ordering::SeqCst);
+    }
+
+    /// Lets connections through again.
+    pub(crate) fn open(&self) {
+        self.state.shut.store(false, Ordering::SeqCst);
     }
 }
 
