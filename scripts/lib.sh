@@ -12,6 +12,22 @@ need cargo "install Rust ($(sed -n 's/^rust-version = "\(.*\)"/\1/p' Cargo.toml)
 need cc "install a C compiler (Debian: apt-get install build-essential)"
 need npm "install Node.js 20 or newer with npm"
 
+# PostgreSQL's server, whose programs Debian keeps off the path: the tests of the shared signing store start their own.
+install_postgres() {
+    if command -v initdb >/dev/null || compgen -G "/usr/lib/postgresql/*/bin/initdb" >/dev/null; then
+        return
+    fi
+    local as_root=()
+    [ "$(id -u)" = 0 ] || as_root=(sudo)
+    command -v apt-get >/dev/null || { echo "error: initdb is missing; install PostgreSQL's server" >&2; exit 1; }
+    say "installing PostgreSQL's server (apt-get install postgresql)"
+    # No cluster of the system's: the tests make servers that end with them.
+    "${as_root[@]}" mkdir -p /etc/postgresql-common
+    [ -e /etc/postgresql-common/createcluster.conf ] ||
+        echo "create_main_cluster = false" | "${as_root[@]}" tee /etc/postgresql-common/createcluster.conf >/dev/null
+    "${as_root[@]}" env DEBIAN_FRONTEND=noninteractive apt-get install -y -q postgresql >&2
+}
+
 # Anvil and the L1 contracts, as pinned by anvil/package-lock.json.
 install_npm_packages() {
     local installed=anvil/node_modules/.package-lock.json

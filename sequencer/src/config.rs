@@ -26,7 +26,7 @@ pub use keys::{KEYS, Key, Kind, Reload, Secrecy, markdown};
 pub use node_config::{
     AdminConfig, BlobSource, ClockKind, ExecutionConfig, FundingSettings, GenesisSource, KeySource, L1Config,
     LogConfig, LogFormat, NodeConfig, Prefunded, ProofMaker, ProverConfig, PublisherConfig, RollupLocation, RpcConfig,
-    Secret, SequencerConfig, StartPolicy, ValidatorConfig,
+    Secret, SequencerConfig, SharedProtection, StartPolicy, ValidatorConfig,
 };
 pub use provenance::Provenance;
 pub use raw::{Origin, RawConfig, RawValue};

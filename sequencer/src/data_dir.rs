@@ -6,6 +6,7 @@
 //! admin.endpoint   where the admin RPC listens, while it does
 //! admin.sock       the same on a socket that only its owner can use: no token
 //! signer.anchor    how far the signing store has come: an older copy of it is refused
+//! signer-shared.json   what the database of the shared signing store was last seen at, where there is one
 //! node/ signer/ publisher/ execution/ prover/   one store each; the last where the node is a prover
 //! ```
 
@@ -140,6 +141,12 @@ impl DataDir {
         signer_dir(&self.root)
     }
 
+    /// Where it is remembered what the database of the shared signing store was last seen at.
+    #[must_use]
+    pub fn shared_anchor(&self) -> PathBuf {
+        shared_anchor(&self.root)
+    }
+
     /// Directory of the publisher's store.
     #[must_use]
     pub fn publisher(&self) -> PathBuf {
@@ -193,6 +200,11 @@ pub(crate) fn signer_dir(root: &Path) -> PathBuf {
 /// Where the anchor of that store is kept unless the configuration says otherwise: beside the store, and not in it.
 pub(crate) fn signer_anchor(root: &Path) -> PathBuf {
     root.join("signer.anchor")
+}
+
+/// What [`DataDir::shared_anchor`] is under `root`, for whoever does not own it.
+pub(crate) fn shared_anchor(root: &Path) -> PathBuf {
+    root.join("signer-shared.json")
 }
 
 fn make_dir(path: &Path) -> Result<(), DataDirError> {

@@ -2,6 +2,7 @@
 
 use std::path::PathBuf;
 use std::sync::Arc;
+use std::time::Duration;
 
 use alloy::primitives::Address;
 use fermata_primitives::{Slot, UnixTime};
@@ -40,6 +41,29 @@ pub enum SignerError {
     /// Somebody else had asked for the same payload, and its signing failed for both.
     #[error(transparent)]
     Joined(Arc<SignerError>),
+    /// Another node holds the duty with the same payload, and has not signed it yet. Ask again with the same one.
+    #[error("{duty} is held by node {owner} since {age:?}; ask again with the same payload")]
+    Busy {
+        /// The duty.
+        duty: Duty,
+        /// Name of the node that holds it.
+        owner: String,
+        /// For how long, by the database's clock.
+        age: Duration,
+    },
+    /// The database server does not answer. Nothing was signed; ask again with the same payload.
+    #[error(
+        "the signing database {server} is not available ({reason}); {}",
+        if *ambiguous { "the duty may be on record: ask again with the same payload" } else { "nothing was recorded: ask again" }
+    )]
+    Unavailable {
+        /// Server, database and schema.
+        server: String,
+        /// Whether the duty may be on record all the same.
+        ambiguous: bool,
+        /// What happened.
+        reason: String,
+    },
     /// The store has no room; nothing was recorded and nothing signed. Ask again once there is room.
     #[error("no room left for the signing store {path}; free disk space or open it with a larger map, then ask again")]
     NoSpace {
@@ -175,6 +199,35 @@ pub enum SignerError {
         /// Newest schema this program reads.
         known: u32,
     },
+    /// Written by an older version of this program.
+    #[error("{path} has schema {found}, this program reads {known} alone; use the older program")]
+    OlderSchema {
+        /// What says so.
+        path: PathBuf,
+        /// Schema found.
+        found: u32,
+        /// The schema this program reads.
+        known: u32,
+    },
+    /// The database server is not the one of before, or was set back: it may have lost duties that were signed.
+    #[error(
+        "the signing database {server} may have lost duties ({what}); bring the one of before back, or accept it as it \
+         is and refuse every slot that may have been signed: fermata protection accept-shared"
+    )]
+    StaleServer {
+        /// Server, database and schema.
+        server: String,
+        /// How it differs from what is remembered.
+        what: String,
+    },
+    /// The database server cannot be used as it is set up.
+    #[error("the signing database {server} cannot be used: {what}")]
+    BadServer {
+        /// Server, database and schema.
+        server: String,
+        /// What is wrong, and what to do.
+        what: String,
+    },
     /// The store protects another rollup.
     #[error("{path} is for {found}, not for {wanted}; each rollup has a signing store of its own")]
     OtherDomain {
@@ -295,7 +348,9 @@ impl SignerError {
         match self {
             Self::NotSafe(_) | Self::EthNotSafe(_) | Self::DeadlinePassed { .. } => NextStep::SkipDuty,
             Self::Joined(failure) => failure.next_step(),
-            Self::KeyFailed { .. } | Self::NoSpace { .. } => NextStep::RetrySame,
+            Self::KeyFailed { .. } | Self::NoSpace { .. } | Self::Busy { .. } | Self::Unavailable { .. } => {
+                NextStep::RetrySame
+            }
             Self::Stopped | Self::Closed | Self::StoreFailed { .. } => NextStep::Reopen,
             Self::Interchange(_)
             | Self::UnknownKey { .. }
@@ -310,6 +365,9 @@ impl SignerError {
             | Self::LowMarkTooLow { .. }
             | Self::Damaged { .. }
             | Self::NewerSchema { .. }
+            | Self::OlderSchema { .. }
+            | Self::StaleServer { .. }
+            | Self::BadServer { .. }
             | Self::OtherDomain { .. }
             | Self::Database { .. }
             | Self::Io { .. }

@@ -7,6 +7,7 @@
 //! becomes a [`SigningPermit`] by move, and a [`Keystore`] signs nothing without one. The keys may lie in files of this
 //! machine or with a remote signer; a [`KeyRing`] holds those of several origins, and reads them anew while signing goes on.
 
+mod both;
 mod duty;
 mod error;
 mod eth;
@@ -22,6 +23,8 @@ mod mnemonic;
 mod not_safe;
 mod password;
 mod permit;
+#[cfg(feature = "postgres")]
+mod postgres;
 mod protection;
 mod remote;
 mod rules;
@@ -30,6 +33,7 @@ mod store;
 mod v3_file;
 mod vectors;
 
+pub use both::Both;
 pub use duty::{DigestForm, Domain, Duty, DutyKind};
 pub use error::{NextStep, SignerError};
 pub use eth::{EthAttestation, EthBlock, EthDuty, EthNotSafe, EthPermit, EthPolicy, EthPublicKey, EthReason, EthSafe};
@@ -47,6 +51,8 @@ pub use mnemonic::DevMnemonic;
 pub use not_safe::NotSafe;
 pub use password::Password;
 pub use permit::{Reservation, Safe, SigningPermit};
+#[cfg(feature = "postgres")]
+pub use postgres::{DatabaseUrl, PostgresOptions, PostgresProtection};
 pub use protection::Protection;
 pub use remote::{ClientCertificate, RemoteError, RemoteKeys, RemoteSettings, RemoteUrl};
 pub use signer::ValidatorSigner;

@@ -30,12 +30,21 @@ pub(crate) struct Attempt(pub(crate) u128);
 pub struct Reservation {
     permit: SigningPermit,
     attempt: Attempt,
+    /// Which `reserve` made the pin in a second store, where two must agree.
+    twin: Option<Attempt>,
 }
 
 impl Reservation {
+    /// The pin's fence in a store that several nodes share.
+    #[cfg(feature = "postgres")]
+    pub(crate) const fn under_fence(mut self, fence: i64) -> Self {
+        self.permit.fence = fence;
+        self
+    }
+
     /// For stores, once the pin is durable.
     pub(crate) const fn after_commit(duty: Duty, digest: B256, attempt: Attempt) -> Self {
-        Self { permit: SigningPermit::after_commit(duty, digest), attempt }
+        Self { permit: SigningPermit::after_commit(duty, digest), attempt, twin: None }
     }
 
     /// The duty on record.
@@ -55,6 +64,20 @@ impl Reservation {
         self.attempt
     }
 
+    /// The reservation of two stores that both pinned the duty.
+    pub(crate) const fn with_twin(self, twin: &Self) -> Self {
+        Self { twin: Some(twin.attempt), ..self }
+    }
+
+    /// The second store's reservation, and this one without it.
+    pub(crate) const fn split(self) -> (Option<Self>, Self) {
+        let twin = match self.twin {
+            Some(twin) => Some(Self::after_commit(self.permit.duty, self.permit.digest, twin)),
+            None => None,
+        };
+        (twin, Self { twin: None, ..self })
+    }
+
     /// Leave to ask the key. From here on the duty is pinned for ever.
     pub const fn into_permit(self) -> SigningPermit {
         self.permit
@@ -70,12 +93,31 @@ impl Reservation {
 pub struct SigningPermit {
     duty: Duty,
     digest: B256,
+    /// Counts the owners that the pin has had; 0 in a store that is not shared.
+    #[cfg(feature = "postgres")]
+    fence: i64,
 }
 
 impl SigningPermit {
     /// For stores, once the pin is durable.
     pub(crate) const fn after_commit(duty: Duty, digest: B256) -> Self {
-        Self { duty, digest }
+        Self {
+            duty,
+            digest,
+            #[cfg(feature = "postgres")]
+            fence: 0,
+        }
+    }
+
+    /// The pin's fence in a store that several nodes share.
+    #[cfg(feature = "postgres")]
+    pub(crate) const fn under_fence(self, fence: i64) -> Self {
+        Self { fence, ..self }
+    }
+
+    #[cfg(feature = "postgres")]
+    pub(crate) const fn fence(&self) -> i64 {
+        self.fence
     }
 
     /// The duty on record.

@@ -90,6 +90,18 @@ pub trait Protection: Send + Sync + fmt::Debug + 'static {
     /// What is said of keys, as far as this process knows. A key that is not in it is enabled.
     fn key_states(&self) -> BTreeMap<Address, KeyState>;
 
+    /// As [`reserve`](Self::reserve), for a duty that was [`SignerError::Busy`]: waits a while for the node that holds it,
+    /// and takes over from one that does not come to an end.
+    ///
+    /// # Errors
+    /// As [`reserve`](Self::reserve); still [`SignerError::Busy`] after the wait.
+    ///
+    /// # Cancel safety
+    /// As [`reserve_many`](Self::reserve_many).
+    fn reserve_after_peer(&self, duty: Duty, digest: B256) -> BoxFuture<'_, Result<Safe, SignerError>> {
+        self.reserve(duty, digest)
+    }
+
     /// Keeps the signature made under `permit`, so that the same payload gets it without asking the key again. A crash
     /// may lose it; that costs a repeat of the same signature, never another one.
     ///

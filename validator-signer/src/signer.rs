@@ -122,7 +122,7 @@ impl ValidatorSigner {
         let pass = self.gate.enter()?;
         self.check_key(duty)?;
         let safe = self.protection.reserve(duty, digest).await;
-        self.sign_when_safe(safe, None, &pass).await
+        self.sign_when_free((duty, digest), safe, (None, &pass)).await
     }
 
     /// Signs typed data for a vote, as [`sign`](Self::sign) does its EIP-712 hash. A remote key shows and hashes the typed
@@ -142,7 +142,7 @@ impl ValidatorSigner {
         let pass = self.gate.enter()?;
         self.check_key(duty)?;
         let safe = self.protection.reserve(duty, digest).await;
-        self.sign_when_safe(safe, Some(typed), &pass).await
+        self.sign_when_free((duty, digest), safe, (Some(typed), &pass)).await
     }
 
     /// As [`sign`](Self::sign), unless the store's clock reaches `by` before the duty is recorded: then it is not spent.
@@ -174,10 +174,10 @@ impl ValidatorSigner {
         let known = duties.iter().zip(&checked).filter(|(_, checked)| checked.is_ok());
         let known: Vec<_> = known.map(|(duty, _)| *duty).collect();
         let mut answers = self.protection.reserve_many(&known, None).await.into_iter();
-        let signings = checked.into_iter().map(|checked| {
+        let signings = duties.iter().zip(checked).map(|(wanted, checked)| {
             let mut answer = || answers.next().expect("the store answers each duty it is asked for");
             let safe = checked.and_then(|()| answer());
-            self.sign_when_safe(safe, None, &pass)
+            self.sign_when_free(*wanted, safe, (None, &pass))
         });
         join_all(signings).await
     }
@@ -209,6 +209,21 @@ impl ValidatorSigner {
         } else {
             Err(SignerError::UnknownKey { validator: duty.validator })
         }
+    }
+
+    /// A duty that another node holds is waited for, each on its own: nodes that each hold what the other waits for would
+    /// else wait in a ring.
+    async fn sign_when_free(
+        &self,
+        (duty, digest): (Duty, B256),
+        safe: Result<Safe, SignerError>,
+        (typed, pass): (Option<&TypedData>, &Pass<'_>),
+    ) -> Result<Signature, SignerError> {
+        let safe = match safe {
+            Err(SignerError::Busy { .. }) => pass.unless_cut(self.protection.reserve_after_peer(duty, digest)).await?,
+            answered => answered,
+        };
+        self.sign_when_safe(safe, typed, pass).await
     }
 
     async fn sign_when_safe(

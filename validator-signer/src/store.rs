@@ -111,6 +111,18 @@ pub struct FarFutureGuard {
     pub slots_ahead: u64,
 }
 
+impl FarFutureGuard {
+    /// # Errors
+    /// [`NotSafe::TooFarAhead`].
+    pub(crate) fn check(&self, duty: Duty) -> Result<(), NotSafe> {
+        let current = self.times.slot_at_time(self.clock.now());
+        if duty.slot.0 > current.0.saturating_add(self.slots_ahead) {
+            return Err(NotSafe::TooFarAhead { duty, current });
+        }
+        Ok(())
+    }
+}
+
 /// An open signing store: every handle to it is the same store, shared by [`Arc`](std::sync::Arc).
 ///
 /// It holds its directory against every other process from [`open`](Self::open) until [`close`](Self::close) has
@@ -236,12 +248,7 @@ impl SlashingProtection {
         if digest.is_zero() {
             return Err(NotSafe::ZeroDigest { duty });
         }
-        let Some(guard) = &self.far_future else { return Ok(()) };
-        let current = guard.times.slot_at_time(guard.clock.now());
-        if duty.slot.0 > current.0.saturating_add(guard.slots_ahead) {
-            return Err(NotSafe::TooFarAhead { duty, current });
-        }
-        Ok(())
+        self.far_future.as_ref().map_or(Ok(()), |guard| guard.check(duty))
     }
 
     async fn queue_up(&self, wanted: Vec<Wanted>, by: Option<UnixTime>) -> Result<Vec<writer::Answer>, SignerError> {

@@ -2,6 +2,7 @@
 
 mod exchange;
 mod keys;
+mod shared;
 #[cfg(test)]
 mod tests;
 mod vectors;
@@ -30,6 +31,7 @@ use crate::catalogue::Reason;
 use crate::config::{NodeConfig, RollupLocation};
 use crate::data_dir::{DataDir, signer_anchor, signer_dir};
 use crate::error::SequencerError;
+use shared::{AcceptSharedArgs, InitSharedArgs};
 
 /// What to do with a signing store.
 #[derive(Subcommand, Clone, Debug)]
@@ -47,6 +49,17 @@ pub enum ProtectionCommand {
         fermata protection verify --store /backup/signer --json | jq .signers\n\n\
         Exit codes: 31 a process has it open, 33 it is damaged or there is none, 34 a newer version wrote it, 41 it is an older copy.")]
     Verify(VerifyArgs),
+    /// Make an empty store in the database that nodes with the same keys share (`validator.protection.postgres`).
+    #[command(after_help = "Example:\n  \
+        fermata protection init-shared --config fermata.toml\n\n\
+        Once for all nodes, before the first of them starts with it. A store that is there already is left as it is.")]
+    InitShared(InitSharedArgs),
+    /// Accept the database of the shared store as it is, after it was restored or replaced.
+    #[command(after_help = "Example:\n  \
+        fermata protection accept-shared --config fermata.toml --refuse-through 123456\n\n\
+        Duties may be lost with the old database. Name the last slot that any node may have signed: all slots up to it are \
+        refused to every key from then on. Do it at each node; they all remember the old one.")]
+    AcceptShared(AcceptSharedArgs),
     /// Sign with a key again that was halted, because another node was seen to sign with it.
     #[command(after_help = "Example:\n  \
         fermata protection lift-halt 0x70…c8 --config fermata.toml\n\n\
@@ -168,6 +181,8 @@ impl ProtectionCommand {
             Self::Prune(args) => args.run(console, scan),
             Self::Retire(args) => args.run(console, scan),
             Self::Vectors(args) => args.run(console),
+            Self::InitShared(args) => args.run(console),
+            Self::AcceptShared(args) => args.run(console),
         };
         done.map_or_else(|failure| failure.end(console, self.form()), |()| 0)
     }
@@ -176,6 +191,8 @@ impl ProtectionCommand {
         match self {
             Self::Init(args) => args.at.form(),
             Self::Verify(args) => args.at.form(),
+            Self::InitShared(args) => args.form(),
+            Self::AcceptShared(args) => args.form(),
             Self::LiftHalt(args) => args.at.form(),
             Self::AcceptRestored(args) => args.at.form(),
             Self::Scan => Form::Human,
@@ -268,24 +285,32 @@ impl InitArgs {
         if let (Some(l1_chain_id), Some(rollup)) = (self.l1_chain_id, self.rollup) {
             return Ok(Domain { l1_chain_id, rollup });
         }
-        let config = self.at.config()?;
-        let (rollup, chain) = match &config.l1.rollup {
-            RollupLocation::Rollup(address) => (*address, None),
-            RollupLocation::AddressesFile(path) => {
-                let addresses = L1Addresses::load(path).map_err(|error| {
-                    let error = SequencerError::from(error);
-                    Failure::new(error.reason(), &error)
-                })?;
-                (addresses.rollup, Some(addresses.l1_chain_id))
-            }
-        };
-        let l1_chain_id = self.l1_chain_id.or(config.l1.chain_id).or(chain).ok_or_else(|| Failure {
-            reason: Reason::ConfigInvalid,
-            message: "the chain id of the L1 is not known; give it with --l1-chain-id, or set l1.chain_id".to_owned(),
-            hint: None,
-        })?;
-        Ok(Domain { l1_chain_id, rollup: self.rollup.unwrap_or(rollup) })
+        let configured = configured_domain(&self.at.config()?, self.l1_chain_id)?;
+        Ok(Domain { rollup: self.rollup.unwrap_or(configured.rollup), ..configured })
     }
+}
+
+/// The configured rollup, on the L1 of `l1_chain_id` where that is given.
+///
+/// # Errors
+/// The addresses file cannot be read, or nothing tells the chain id.
+fn configured_domain(config: &NodeConfig, l1_chain_id: Option<u64>) -> Result<Domain, Failure> {
+    let (rollup, chain) = match &config.l1.rollup {
+        RollupLocation::Rollup(address) => (*address, None),
+        RollupLocation::AddressesFile(path) => {
+            let addresses = L1Addresses::load(path).map_err(|error| {
+                let error = SequencerError::from(error);
+                Failure::new(error.reason(), &error)
+            })?;
+            (addresses.rollup, Some(addresses.l1_chain_id))
+        }
+    };
+    let l1_chain_id = l1_chain_id.or(config.l1.chain_id).or(chain).ok_or_else(|| Failure {
+        reason: Reason::ConfigInvalid,
+        message: "the chain id of the L1 is not known; give it with --l1-chain-id, or set l1.chain_id".to_owned(),
+        hint: None,
+    })?;
+    Ok(Domain { l1_chain_id, rollup })
 }
 
 impl VerifyArgs {

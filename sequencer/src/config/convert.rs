@@ -2,6 +2,7 @@
 
 mod accounts;
 mod chain;
+mod protection;
 mod prover;
 mod servers;
 mod side;
@@ -60,6 +61,7 @@ fn read(r: &mut Reader<'_>) -> Option<NodeConfig> {
     // Roles that are not known need what the usual ones need.
     let assumed = roles.unwrap_or_default();
     let (l1, validator, publisher) = (l1(r), accounts::validator(r, assumed), accounts::publisher(r, assumed));
+    let protection = protection::protection(r, assumed);
     let prover = assumed.has(Role::Prover).then(|| prover::prover(r));
     let (timetable, sequencer, side) = (timetable(r), sequencer(r), side::side(r));
     let execution = chain::execution(r);
@@ -70,6 +72,7 @@ fn read(r: &mut Reader<'_>) -> Option<NodeConfig> {
         roles: roles?,
         l1: l1?,
         validator: validator?,
+        protection: protection?,
         publisher: publisher?,
         prover: prover.map_or(Some(None), |prover| prover.map(Some))?,
         timetable: timetable?,

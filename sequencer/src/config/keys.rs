@@ -153,6 +153,16 @@ pub const KEYS: &[Key] = &[
 
     key("validator.protection_anchor", Path, None, r#""/mnt/other-disk/signer.anchor""#,
         "File outside the signing store that says how far the store has come, so that an older copy put back in its place is refused. Unset: `signer.anchor` in the data directory. It helps most where a backup of the data directory does not hold it: on another disk."),
+    key("validator.protection.postgres", Text, None, r#""postgres://fermata:other@db.example/fermata""#,
+        "PostgreSQL database in which nodes with the same keys keep one another from signing twice, besides the node's own store: both must agree. `fermata protection init-shared` makes its store. Unset: no other node has these keys.").secret(),
+    key("validator.protection.schema", Text, Some(r#""fermata_signer""#), r#""other_signer""#,
+        "Schema of that database that holds the store; one for each rollup."),
+    key("validator.protection.node", Text, None, r#""node-2""#,
+        "Name of this node in that database, unlike that of every other node with the same keys."),
+    key("validator.protection.ca_file", Path, None, r#""/etc/fermata/db-ca.pem""#,
+        "Certificates that vouch for the database's server, as PEM. Unset: those that the machine trusts."),
+    key("validator.protection.takeover_ms", Integer, Some("3000"), "1500",
+        "Age at which a duty that another node has pinned and not signed is taken over, with the same payload alone."),
 
     key("publisher.keystore_dir", Path, None, r#""/etc/fermata/publishers-2""#,
         "Directory of encrypted V3 keystores of the accounts that send to L1, which a sequencer needs. Either this, or `publisher.mnemonic`."),

@@ -16,6 +16,8 @@ fn base() -> Sources {
         ("l1.addresses_file", "addresses.json"),
         ("l1.blobs", "anvil"),
         ("validator.mnemonic", MNEMONIC),
+        ("validator.protection.postgres", "postgres://fermata:secret@db.example/fermata"),
+        ("validator.protection.node", "node-1"),
         ("publisher.mnemonic", MNEMONIC),
         ("node.roles", "sequencer,validator,prover"),
         ("prover.proofs", "mock"),

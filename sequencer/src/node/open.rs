@@ -11,7 +11,8 @@ use fermata_primitives::{CheckpointNumber, L1FollowingClock, SharedClock, System
 use fermata_publisher::{FundingConfig, L1, PublisherConfig, PublisherKeys, PublisherManager, SendBackend};
 use fermata_rollup::L1Addresses;
 use fermata_validator_signer::{
-    Domain, FarFutureGuard, KeyRing, Scan, Sentinel, SignerError, SlashingProtection, StoreOptions, ValidatorSigner,
+    Both, Domain, FarFutureGuard, KeyRing, PostgresOptions, PostgresProtection, Protection, Scan, Sentinel,
+    SignerError, SlashingProtection, StoreOptions, ValidatorSigner,
 };
 use tokio::sync::watch;
 
@@ -19,7 +20,7 @@ use super::parts::NodeParts;
 use super::workshop::Makings;
 use super::{Background, Held, Inner, Node, hot, keys, proving};
 use crate::catalogue::Reason;
-use crate::config::{ClockKind, NodeConfig, RollupLocation, Settings};
+use crate::config::{ClockKind, NodeConfig, RollupLocation, Settings, SharedProtection};
 use crate::data_dir::{DataDir, DataDirError, Scope};
 use crate::engine::{Engine, EngineConfig};
 use crate::error::SequencerError;
@@ -286,7 +287,7 @@ impl Ground<'_> {
 
     /// The signing store is made with the data directory and never again: one that has vanished since is refused by
     /// `open`, since an empty one would sign again what was signed before.
-    pub(super) fn signer(&self, keys: Arc<KeyRing>) -> Result<ValidatorSigner, NodeError> {
+    pub(super) async fn signer(&self, keys: Arc<KeyRing>) -> Result<ValidatorSigner, NodeError> {
         let dir = self.data_dir.signer();
         let domain = self.domain();
         if self.is_new {
@@ -303,8 +304,20 @@ impl Ground<'_> {
             holder: self.network.id().to_string(),
             ..StoreOptions::default()
         };
-        let protection = SlashingProtection::open(&dir, domain, options)?;
-        Ok(ValidatorSigner::owning(Arc::new(protection), keys))
+        let local: Arc<dyn Protection> = Arc::new(SlashingProtection::open(&dir, domain, options)?);
+        let protection = match &self.config.protection {
+            Some(shared) => Arc::new(Both::new(local, self.shared_protection(shared).await?)?),
+            None => local,
+        };
+        Ok(ValidatorSigner::owning(protection, keys))
+    }
+
+    /// The store that other nodes use too. It is made by an operator, and by no node: one that has vanished would be made
+    /// anew by whichever starts first. The local store, which is asked as well, looks after slots that are too far ahead.
+    async fn shared_protection(&self, shared: &SharedProtection) -> Result<Arc<dyn Protection>, NodeError> {
+        let options = shared.options(self.data_dir.shared_anchor());
+        let options = PostgresOptions { clock: self.clock.clone(), ..options };
+        Ok(Arc::new(PostgresProtection::open(&shared.database, self.domain(), options).await?))
     }
 
     /// What lands the L1 transactions of the slots.

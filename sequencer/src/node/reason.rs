@@ -74,11 +74,11 @@ const fn of_execution(error: &ExecutionError) -> Reason {
 pub(crate) const fn of_signer(error: &SignerError) -> Reason {
     match error {
         SignerError::HeldByAnother { .. } => Reason::DataDirHeld,
-        SignerError::NewerSchema { .. } => Reason::StoreNewer,
+        SignerError::NewerSchema { .. } | SignerError::OlderSchema { .. } => Reason::StoreNewer,
         SignerError::Damaged { .. } | SignerError::NotInitialised { .. } | SignerError::OtherDomain { .. } => {
             Reason::StoreDamaged
         }
-        SignerError::Stale { .. } => Reason::StoreStale,
+        SignerError::Stale { .. } | SignerError::StaleServer { .. } => Reason::StoreStale,
         SignerError::LowMarkTooLow { .. } => Reason::InvalidParams,
         SignerError::WrongPassword { .. } => Reason::KeystorePassword,
         SignerError::BadKeystore { .. }
@@ -95,6 +95,9 @@ pub(crate) const fn of_signer(error: &SignerError) -> Reason {
         SignerError::NoVectors { .. } => Reason::CheckFailed,
         SignerError::NotSafe(_)
         | SignerError::EthNotSafe(_)
+        | SignerError::Busy { .. }
+        | SignerError::Unavailable { .. }
+        | SignerError::BadServer { .. }
         | SignerError::Joined(_)
         | SignerError::DeadlinePassed { .. }
         | SignerError::PayloadTooLarge { .. }

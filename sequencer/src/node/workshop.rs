@@ -40,7 +40,7 @@ impl Makings {
         let chain = Chain::new(Arc::clone(&execution), sync, clock.clone(), events.clone());
         let committees = Arc::new(Committees::new(view.clone(), head.clone()));
         let publisher = ground.publisher(head)?;
-        let signer = Arc::new(ground.signer(keys)?);
+        let signer = Arc::new(ground.signer(keys).await?);
         let own_keys = OwnKeys::new(Arc::clone(&signer), events.clone());
         let side_parts = SideParts {
             view: view.clone(),

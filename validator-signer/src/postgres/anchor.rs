@@ -13,7 +13,7 @@ use crate::SignerError;
 /// What a server says of itself.
 #[derive(Clone, Copy, PartialEq, Eq, Debug, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
-pub(super) struct Sighting {
+pub(super) struct ServerState {
     /// Made with the server's data, and the same in every copy of them.
     pub(super) system: i64,
     /// Raised when a standby takes over, or a backup is recovered.
@@ -27,7 +27,7 @@ pub(super) struct Sighting {
 #[serde(deny_unknown_fields)]
 pub(super) struct Anchor {
     pub(super) store_id: FixedBytes<16>,
-    pub(super) server: Sighting,
+    pub(super) server: ServerState,
 }
 
 impl Anchor {
@@ -86,15 +86,23 @@ impl Memory {
         }
     }
 
-    /// Writes what is remembered, durably, if it has changed. Blocks for a disk flush.
+    /// Writes what is remembered, durably, if it has changed.
     ///
     /// # Errors
     /// [`SignerError::Io`].
-    pub(super) fn save(&mut self) -> Result<(), SignerError> {
-        if let (Some(path), Some(last)) = (&self.path, &self.last)
+    ///
+    /// # Cancel safety
+    /// Dropped: it may be written all the same.
+    pub(super) async fn save(&mut self) -> Result<(), SignerError> {
+        if let (Some(path), Some(last)) = (self.path.clone(), self.last)
             && self.saved != self.last
         {
-            write(path, last)?;
+            let unwritten = |source| SignerError::Io { action: "write", path: path.clone(), source };
+            let (to, anchor) = (path.clone(), last);
+            tokio::task::spawn_blocking(move || write(&to, &anchor))
+                .await
+                .map_err(|error| unwritten(error.into()))?
+                .map_err(unwritten)?;
             self.saved = self.last;
         }
         Ok(())
@@ -112,20 +120,17 @@ fn read(path: &Path) -> Result<Option<Anchor>, SignerError> {
 }
 
 /// Replaces the file in one step.
-fn write(path: &Path, anchor: &Anchor) -> Result<(), SignerError> {
+fn write(path: &Path, anchor: &Anchor) -> std::io::Result<()> {
     let mut draft = path.as_os_str().to_owned();
     draft.push(".new");
     let draft = PathBuf::from(draft);
-    let write = || {
-        let mut file = File::create(&draft)?;
-        serde_json::to_writer(&mut file, anchor)?;
-        file.write_all(b"\n")?;
-        file.sync_all()?;
-        fs::rename(&draft, path)?;
-        let parent = path.parent().filter(|parent| !parent.as_os_str().is_empty()).unwrap_or(Path::new("."));
-        File::open(parent)?.sync_all()
-    };
-    write().map_err(|source| SignerError::Io { action: "write", path: path.to_owned(), source })
+    let mut file = File::create(&draft)?;
+    serde_json::to_writer(&mut file, anchor)?;
+    file.write_all(b"\n")?;
+    file.sync_all()?;
+    fs::rename(&draft, path)?;
+    let parent = path.parent().filter(|parent| !parent.as_os_str().is_empty()).unwrap_or(Path::new("."));
+    File::open(parent)?.sync_all()
 }
 
 /// Forgets what is remembered: the next opening takes the server as it finds it.
@@ -144,7 +149,7 @@ mod tests {
     use super::*;
 
     fn anchor(system: i64, timeline: i64, flushed: i64) -> Anchor {
-        Anchor { store_id: FixedBytes::repeat_byte(1), server: Sighting { system, timeline, flushed } }
+        Anchor { store_id: FixedBytes::repeat_byte(1), server: ServerState { system, timeline, flushed } }
     }
 
     #[test]
@@ -159,14 +164,14 @@ mod tests {
         assert!(known.check(&other).is_err());
     }
 
-    #[test]
-    fn what_is_remembered_outlives_the_process() {
+    #[tokio::test]
+    async fn what_is_remembered_outlives_the_process() {
         let dir = tempfile::tempdir().unwrap();
         let path = dir.path().join("anchor.json");
         let mut memory = Memory::load(Some(path.clone())).unwrap();
         memory.note(anchor(1, 1, 100)).unwrap();
         memory.advance(250);
-        memory.save().unwrap();
+        memory.save().await.unwrap();
         let mut memory = Memory::load(Some(path.clone())).unwrap();
         assert!(memory.note(anchor(1, 1, 249)).is_err());
         memory.note(anchor(1, 1, 250)).unwrap();

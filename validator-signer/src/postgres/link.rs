@@ -1,27 +1,56 @@
 //! The way to the store: connected when it is needed, and each time checked to be the same store, no younger than it was.
 
-use alloy::primitives::FixedBytes;
-use fermata_primitives::Slot;
-use tokio_postgres::Client;
-use tokio_postgres::types::ToSql;
+use std::collections::BTreeMap;
 
-use super::anchor::{Anchor, Memory, Sighting};
-use super::judge::{Marks, Room};
+use alloy::primitives::{Address, FixedBytes};
+use fermata_primitives::Slot;
+use tokio::sync::watch;
+use tokio_postgres::Client;
+
+use super::anchor::{Anchor, Memory, ServerState};
+use super::judge::{MarkBook, Room};
 use super::layout::{Misfit, check_store};
 use super::options::{DatabaseUrl, PostgresOptions};
-use super::session::{Connector, ServerError, Session};
-use super::statements::Statements;
-use crate::{Domain, SignerError};
+use super::session::{Connector, ServerError, Session, damage};
+use super::statements::{SCHEMA_VERSION, Statements};
+use crate::{Domain, KeyState, SignerError};
 
 /// Why there is no way to the store.
-#[derive(Debug, thiserror::Error)]
+#[derive(Clone, Debug)]
 pub(super) enum Trouble {
     /// Ask again: see [`ServerError::Passing`].
-    #[error("{0}")]
     Passing(String),
     /// Ask an operator.
-    #[error(transparent)]
-    Lasting(SignerError),
+    Lasting(Fault),
+}
+
+/// What an operator must see to. Many callers may be told of one.
+#[derive(Clone, Debug)]
+pub(super) enum Fault {
+    Absent,
+    Present,
+    Version(u32),
+    OtherDomain { found: Domain, wanted: Domain },
+    Damaged(String),
+    Stale(String),
+    BadServer(String),
+}
+
+impl Fault {
+    /// The fault as the caller of the store called `name` sees it.
+    pub(super) fn of_store(&self, name: &str) -> SignerError {
+        let (path, server, known) = (name.into(), name.to_owned(), SCHEMA_VERSION.unsigned_abs());
+        match self {
+            Self::Absent => SignerError::NotInitialised { path },
+            Self::Present => SignerError::AlreadyInitialised { path },
+            Self::Version(found) if *found > known => SignerError::NewerSchema { path, found: *found, known },
+            Self::Version(found) => SignerError::OlderSchema { path, found: *found, known },
+            Self::OtherDomain { found, wanted } => SignerError::OtherDomain { path, found: *found, wanted: *wanted },
+            Self::Damaged(what) => SignerError::Damaged { path, what: what.clone() },
+            Self::Stale(what) => SignerError::StaleServer { server, what: what.clone() },
+            Self::BadServer(what) => SignerError::BadServer { server, what: what.clone() },
+        }
+    }
 }
 
 /// A connector, the last session, and what is remembered of the store.
@@ -29,7 +58,9 @@ pub(super) struct Link {
     /// The server, the database and the schema, for messages.
     pub(super) name: String,
     pub(super) memory: Memory,
-    pub(super) marks: Marks,
+    pub(super) book: MarkBook,
+    /// What is said of keys, for those who do not wait for the server.
+    pub(super) keys: watch::Sender<BTreeMap<Address, KeyState>>,
     connector: Connector,
     schema: String,
     domain: Domain,
@@ -42,49 +73,59 @@ impl Link {
     pub(super) fn new(url: &DatabaseUrl, domain: Domain, options: &PostgresOptions) -> Result<Self, SignerError> {
         let name = store_name(url, options);
         let memory = Memory::load(options.anchor.clone())?;
-        let connector = Connector::new(url, options).map_err(|what| SignerError::BadServer { server: name.clone(), what })?;
-        let (schema, marks) = (options.schema.clone(), Marks::default());
-        Ok(Self { name, memory, marks, connector, schema, domain, session: None })
+        let connector =
+            Connector::new(url, options).map_err(|what| SignerError::BadServer { server: name.clone(), what })?;
+        let (schema, book) = (options.schema.clone(), MarkBook::default());
+        Ok(Self { name, memory, book, keys: watch::Sender::default(), connector, schema, domain, session: None })
     }
 
     /// The open session, or a new one.
     ///
     /// # Errors
     /// [`Trouble`]; there is no session then.
-    pub(super) async fn session(&mut self) -> Result<(&Session, &mut Marks, &mut Memory), Trouble> {
+    pub(super) async fn session(&mut self) -> Result<(&Session, &mut MarkBook, &mut Memory), Trouble> {
         let usable = self.session.take().filter(|session| !session.client.is_closed());
         let session = match usable {
             Some(session) => session,
             None => self.establish().await?,
         };
-        Ok((self.session.insert(session), &mut self.marks, &mut self.memory))
+        Ok((self.session.insert(session), &mut self.book, &mut self.memory))
     }
 
     /// Connects, and takes the server for granted once it is the one it was.
     async fn establish(&mut self) -> Result<Session, Trouble> {
         let (client, server) = self.connect().await?;
-        let store_id = self.identify(&client).await?;
-        self.memory
-            .note(Anchor { store_id, server })
-            .map_err(|what| Trouble::Lasting(SignerError::Stale { server: self.name.clone(), what }))?;
-        let statements = Statements::prepare(&client).await.map_err(|error| self.trouble(error.into()))?;
+        let store_id = self.identify(&client, Some(&server)).await?;
+        self.memory.note(Anchor { store_id, server }).map_err(|what| Trouble::Lasting(Fault::Stale(what)))?;
+        let statements = Statements::prepare(&client).await.map_err(|error| trouble(error.into()))?;
         let session = Session { client, statements };
-        self.marks = load_marks(&session).await.map_err(|error| self.trouble(error))?;
+        self.book = load_book(&session).await.map_err(trouble)?;
         Ok(session)
     }
 
     /// # Errors
     /// [`Trouble`].
-    pub(super) async fn connect(&self) -> Result<(Client, Sighting), Trouble> {
-        self.connector.connect().await.map_err(|error| self.trouble(error))
+    pub(super) async fn connect(&self) -> Result<(Client, ServerState), Trouble> {
+        self.connector.connect().await.map_err(trouble)
     }
 
     /// Which store it is.
     ///
     /// # Errors
     /// [`Trouble`].
-    pub(super) async fn identify(&self, client: &Client) -> Result<FixedBytes<16>, Trouble> {
-        check_store(client, &self.schema, self.domain).await.map_err(|misfit| self.misfit(misfit))
+    pub(super) async fn identify(&self, client: &Client, on: Option<&ServerState>) -> Result<FixedBytes<16>, Trouble> {
+        check_store(client, &self.schema, (self.domain, on)).await.map_err(misfit)
+    }
+
+    /// Lets what was learnt of keys be known.
+    pub(super) fn tell_of_keys(&self) {
+        self.keys.send_if_modified(|told| {
+            let is_news = *told != self.book.keys;
+            if is_news {
+                told.clone_from(&self.book.keys);
+            }
+            is_news
+        });
     }
 
     /// The next use connects anew. Whatever was under way on the old connection may or may not happen.
@@ -97,26 +138,19 @@ impl Link {
         self.drop_session();
         self.connector.close().await;
     }
+}
 
-    pub(super) fn trouble(&self, error: ServerError) -> Trouble {
-        match error {
-            ServerError::Passing(reason) => Trouble::Passing(reason),
-            ServerError::Lasting(what) => Trouble::Lasting(SignerError::BadServer { server: self.name.clone(), what }),
-        }
+pub(super) fn trouble(error: ServerError) -> Trouble {
+    match error {
+        ServerError::Passing(reason) => Trouble::Passing(reason),
+        ServerError::Lasting(what) => Trouble::Lasting(Fault::BadServer(what)),
     }
+}
 
-    pub(super) fn misfit(&self, misfit: Misfit) -> Trouble {
-        let path = self.name.clone().into();
-        let known = super::statements::SCHEMA_VERSION.unsigned_abs();
-        Trouble::Lasting(match misfit {
-            Misfit::Server(error) => return self.trouble(error),
-            Misfit::Absent => SignerError::NotInitialised { path },
-            Misfit::Present => SignerError::AlreadyInitialised { path },
-            Misfit::Version(found) if found > known => SignerError::NewerSchema { path, found, known },
-            Misfit::Version(found) => SignerError::OlderSchema { path, found, known },
-            Misfit::OtherDomain(found) => SignerError::OtherDomain { path, found, wanted: self.domain },
-            Misfit::Damaged(what) => SignerError::Damaged { path, what },
-        })
+pub(super) fn misfit(misfit: Misfit) -> Trouble {
+    match misfit {
+        Misfit::Server(error) => trouble(error),
+        Misfit::Fault(fault) => Trouble::Lasting(fault),
     }
 }
 
@@ -124,26 +158,29 @@ fn store_name(url: &DatabaseUrl, options: &PostgresOptions) -> String {
     format!("{url} (schema {})", options.schema)
 }
 
-/// All marks, as of one moment.
+/// All marks, and what is said of keys, as of one moment.
 ///
 /// # Errors
 /// [`ServerError`].
-pub(super) async fn load_marks(session: &Session) -> Result<Marks, ServerError> {
-    let nothing: [&(dyn ToSql + Sync); 0] = [];
-    let rows = session.client.query(&session.statements.marks, &nothing).await?;
-    let mut marks = Marks::default();
-    for row in rows {
-        marks.version = row.try_get(0)?;
-        marks.floor = row.try_get::<_, Option<&[u8]>>(1)?.map(slot).transpose()?;
-        if let Some(room) = row.try_get::<_, Option<&[u8]>>(2)? {
-            let room = Room::try_from(room).map_err(|_| ServerError::Lasting("a mark has a key of no room".to_owned()))?;
-            marks.low.insert(room, slot(row.try_get(3)?)?);
-        }
+pub(super) async fn load_book(session: &Session) -> Result<MarkBook, ServerError> {
+    let row = session.client.query_one(&session.statements.book, &[]).await?;
+    let column = |at| row.try_get::<_, Option<Vec<&[u8]>>>(at).map(Option::unwrap_or_default);
+    let (rooms, lows, validators, states) = (column(2)?, column(3)?, column(4)?, column(5)?);
+    let mut book = MarkBook { version: row.try_get(0)?, ..MarkBook::default() };
+    book.floor = row.try_get::<_, Option<&[u8]>>(1)?.map(slot).transpose()?;
+    for (room, low) in rooms.into_iter().zip(lows) {
+        let room = Room::try_from(room).map_err(|_| damage("a mark has a key of no room"))?;
+        book.low.insert(room, slot(low)?);
     }
-    Ok(marks)
+    for (validator, state) in validators.into_iter().zip(states) {
+        let state = KeyState::decode(validator, state).map_err(damage)?;
+        let validator = Address::try_from(validator).map_err(|_| damage("a key has no address"))?;
+        book.keys.insert(validator, state);
+    }
+    Ok(book)
 }
 
 fn slot(bytes: &[u8]) -> Result<Slot, ServerError> {
-    let bytes = bytes.try_into().map_err(|_| ServerError::Lasting("a mark has a wrong length".to_owned()))?;
+    let bytes = bytes.try_into().map_err(|_| damage("a mark has a wrong length"))?;
     Ok(Slot(u64::from_be_bytes(bytes)))
 }

@@ -3,8 +3,10 @@
 use std::fmt;
 use std::path::PathBuf;
 use std::str::FromStr;
+use std::sync::Arc;
 use std::time::Duration;
 
+use fermata_primitives::{SharedClock, SystemClock};
 use tokio_postgres::config::{Host, TargetSessionAttrs};
 
 use crate::{FarFutureGuard, SignerError};
@@ -22,11 +24,11 @@ const SILENCE: Duration = Duration::from_secs(2);
 pub struct DatabaseUrl(tokio_postgres::Config);
 
 impl DatabaseUrl {
-    /// The server with what every connection to it needs.
-    pub(super) fn connection(&self) -> tokio_postgres::Config {
+    /// The server with what every connection of `node` to it needs. An operator sees the node's name beside its sessions.
+    pub(super) fn connection(&self, node: &str) -> tokio_postgres::Config {
         let mut config = self.0.clone();
         config
-            .application_name("fermata")
+            .application_name(format!("fermata {node}"))
             .connect_timeout(SILENCE)
             .tcp_user_timeout(SILENCE)
             .keepalives(true)
@@ -99,6 +101,8 @@ pub struct PostgresOptions {
     pub keep_slots: u64,
     /// Refuses slots that lie too far ahead; `None` refuses none.
     pub far_future: Option<FarFutureGuard>,
+    /// Tells whether a deadline has passed.
+    pub clock: SharedClock,
     /// Longest wait for one answer of the server, with all that is tried anew meanwhile.
     pub patience: Duration,
     /// Age at which a pin of another node, not signed yet, is taken over. By the database's clock.
@@ -121,6 +125,7 @@ impl PostgresOptions {
             batch_duties: 4096,
             keep_slots: 16_384,
             far_future: None,
+            clock: Arc::new(SystemClock),
             patience: Duration::from_secs(3),
             takeover_after: Duration::from_secs(3),
             busy_patience: Duration::from_secs(5),

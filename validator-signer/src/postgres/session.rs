@@ -11,7 +11,7 @@ use tokio_postgres_rustls::MakeRustlsConnect;
 use tokio_util::task::TaskTracker;
 use tracing::debug;
 
-use super::anchor::Sighting;
+use super::anchor::ServerState;
 use super::options::{DatabaseUrl, PostgresOptions};
 use super::statements::{DURABILITY, IDENTITY, SETTINGS, Statements};
 
@@ -42,6 +42,11 @@ impl From<tokio_postgres::Error> for ServerError {
     }
 }
 
+/// The database holds what no store writes.
+pub(super) fn damage(what: &str) -> ServerError {
+    ServerError::Lasting(format!("it holds what was never written: {what}"))
+}
+
 /// The whole chain of causes in one line; the outermost alone says little ("error connecting to server").
 fn chain(error: &dyn std::error::Error) -> String {
     let causes = std::iter::successors(Some(error), |error| error.source());
@@ -59,6 +64,7 @@ pub(super) struct Session {
 pub(super) struct Connector {
     url: DatabaseUrl,
     schema: String,
+    node: String,
     tls: MakeRustlsConnect,
     /// Holds the tasks that read from the connections.
     tasks: TaskTracker,
@@ -69,7 +75,8 @@ impl Connector {
     /// What is wrong with the certificates.
     pub(super) fn new(url: &DatabaseUrl, options: &PostgresOptions) -> Result<Self, String> {
         let tls = MakeRustlsConnect::new(tls_config(options)?);
-        Ok(Self { url: url.clone(), schema: options.schema.clone(), tls, tasks: TaskTracker::new() })
+        let (schema, node) = (options.schema.clone(), options.node.clone());
+        Ok(Self { url: url.clone(), schema, node, tls, tasks: TaskTracker::new() })
     }
 
     /// Waits until the reader of the last connection has ended; all clients are dropped before.
@@ -83,8 +90,8 @@ impl Connector {
     ///
     /// # Errors
     /// [`ServerError::Lasting`] when the server would not keep what it confirms.
-    pub(super) async fn connect(&self) -> Result<(Client, Sighting), ServerError> {
-        let (client, connection) = self.url.connection().connect(self.tls.clone()).await.map_err(refused)?;
+    pub(super) async fn connect(&self) -> Result<(Client, ServerState), ServerError> {
+        let (client, connection) = self.url.connection(&self.node).connect(self.tls.clone()).await.map_err(refused)?;
         self.tasks.spawn(async move {
             if let Err(error) = connection.await {
                 debug!(error = chain(&error), "the connection to the signing database ended");
@@ -101,14 +108,15 @@ impl Connector {
             return Err(ServerError::Passing("it is a standby and takes no writes".to_owned()));
         }
         let row = client.query_one(IDENTITY, &[]).await?;
-        let sighting = Sighting { system: row.try_get(0)?, timeline: row.try_get(1)?, flushed: row.try_get(2)? };
+        let sighting = ServerState { system: row.try_get(0)?, timeline: row.try_get(1)?, flushed: row.try_get(2)? };
         Ok((client, sighting))
     }
 }
 
 /// Passwords and databases that a server refuses do not come right by asking again; a server that starts up does.
 fn refused(error: tokio_postgres::Error) -> ServerError {
-    let wrong = [SqlState::INVALID_PASSWORD, SqlState::INVALID_AUTHORIZATION_SPECIFICATION, SqlState::INVALID_CATALOG_NAME];
+    let wrong =
+        [SqlState::INVALID_PASSWORD, SqlState::INVALID_AUTHORIZATION_SPECIFICATION, SqlState::INVALID_CATALOG_NAME];
     match error.code() {
         Some(code) if wrong.contains(code) => ServerError::Lasting(chain(&error)),
         Some(_) | None => ServerError::from(error),

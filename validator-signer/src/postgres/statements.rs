@@ -1,7 +1,7 @@
 //! Every statement the store sends, and the tables they work on.
 //!
 //! Records are keyed by the bytes of the duty, slot first, as on disk. A *room* is a (validator, kind): what one mark
-//! counts for. Whoever moves a mark takes the `marks` table in EXCLUSIVE mode and raises `marks_version`; whoever records a
+//! counts for. Whoever moves a mark or says something of a key takes the `marks` table in EXCLUSIVE mode and raises `marks_version`; whoever records a
 //! duty takes it in ROW SHARE mode first, and records only if the version is still the one it judged by. The two modes shut
 //! each other out, and the statement after the lock sees what the mark's mover committed: a duty that was pruned cannot
 //! come back under a snapshot from before.
@@ -21,6 +21,8 @@ pub(super) fn create(name: &str) -> String {
             store_id bytea NOT NULL CHECK (octet_length(store_id) = 16),
             l1_chain_id text NOT NULL,
             rollup bytea NOT NULL CHECK (octet_length(rollup) = 20),
+            system_identifier bigint NOT NULL,
+            timeline bigint NOT NULL,
             marks_version bigint NOT NULL DEFAULT 1,
             floor bytea CHECK (octet_length(floor) = 8),
             created_at timestamptz NOT NULL DEFAULT clock_timestamp()
@@ -29,6 +31,11 @@ pub(super) fn create(name: &str) -> String {
             room bytea PRIMARY KEY,
             low bytea NOT NULL CHECK (octet_length(low) = 8),
             moved_at timestamptz NOT NULL DEFAULT clock_timestamp()
+        );
+        CREATE TABLE {name}.keys (
+            validator bytea PRIMARY KEY CHECK (octet_length(validator) = 20),
+            state bytea NOT NULL,
+            changed_at timestamptz NOT NULL DEFAULT clock_timestamp()
         );
         CREATE TABLE {name}.duties (
             key bytea PRIMARY KEY,
@@ -47,28 +54,45 @@ pub(super) fn create(name: &str) -> String {
 }
 
 /// The settings of a session, and what it must not run without. `synchronous_commit` is raised, never lowered. A plan made
-/// while the tables were empty would read all of them later, hence no sequential scans.
+/// while the tables were empty would read all of them later, hence no sequential scans; where there is no other way they
+/// count as endless work, hence no compiling of plans.
 pub(super) const SETTINGS: &str = "
     SET statement_timeout = '2s';
     SET lock_timeout = '500ms';
     SET idle_in_transaction_session_timeout = '2s';
     SET default_transaction_isolation = 'read committed';
     SET enable_seqscan = off;
+    SET jit = off;
     SELECT set_config('synchronous_commit', CASE current_setting('synchronous_commit')
         WHEN 'remote_apply' THEN 'remote_apply' ELSE 'on' END, false);";
 
 /// Whether the server keeps what it confirms.
 pub(super) const DURABILITY: &str = "SELECT current_setting('fsync') = 'on', pg_is_in_recovery()";
 
+/// The timeline that the server writes: what the names of its log's files begin with.
+macro_rules! timeline {
+    () => {
+        "('x' || substring(pg_walfile_name(pg_current_wal_insert_lsn()) FOR 8))::bit(32)::bigint"
+    };
+}
+
 /// Who the server is, the timeline it writes, and how far its log is on disk.
-pub(super) const IDENTITY: &str = "SELECT
-    (SELECT system_identifier FROM pg_control_system()),
-    ('x' || substring(pg_walfile_name(pg_current_wal_flush_lsn()) for 8))::bit(32)::bigint,
-    (pg_current_wal_flush_lsn() - '0/0'::pg_lsn)::bigint";
+pub(super) const IDENTITY: &str = concat!(
+    "SELECT (SELECT system_identifier FROM pg_control_system()), ",
+    timeline!(),
+    ", (pg_current_wal_flush_lsn() - '0/0'::pg_lsn)::bigint"
+);
+
+/// The first row of a new store: its id, its rollup, and the server it is made on.
+pub(super) const FIRST_ROW: &str = concat!(
+    "INSERT INTO store (schema_version, store_id, l1_chain_id, rollup, system_identifier, timeline)
+    SELECT $1, $2, $3, $4, system_identifier, ",
+    timeline!(),
+    " FROM pg_control_system()"
+);
 
 /// Whether the schema $1 exists, and whether the table `store` does in it.
-pub(super) const PRESENT: &str =
-    "SELECT to_regnamespace($1) IS NOT NULL, to_regclass($1 || '.store') IS NOT NULL";
+pub(super) const PRESENT: &str = "SELECT to_regnamespace($1) IS NOT NULL, to_regclass($1 || '.store') IS NOT NULL";
 
 /// The transaction of a batch, before and after its statements. The wait for the disks of a commit has no limit here: a
 /// server that gives a wait for its standbys up says "committed", which is not what the standbys say.
@@ -76,25 +100,43 @@ pub(super) const BEGIN_RECORDING: &str = "BEGIN; LOCK TABLE marks IN ROW SHARE M
 pub(super) const BEGIN_MOVING_MARKS: &str = "BEGIN; LOCK TABLE marks IN EXCLUSIVE MODE";
 pub(super) const UNLIMITED: &str = "SET LOCAL statement_timeout = 0";
 pub(super) const COMMIT: &str = "COMMIT";
-pub(super) const ROLLBACK: &str = "ROLLBACK";
 
 const FLUSHED: &str = "SELECT (pg_current_wal_flush_lsn() - '0/0'::pg_lsn)::bigint";
 
-const MARKS: &str = "SELECT s.marks_version, s.floor, m.room, m.low FROM store s LEFT JOIN marks m ON true";
+/// All that the marks' version counts, in one row: of one moment.
+const BOOK: &str = "SELECT marks_version, floor,
+    (SELECT array_agg(room ORDER BY room) FROM marks), (SELECT array_agg(low ORDER BY room) FROM marks),
+    (SELECT array_agg(validator ORDER BY validator) FROM keys), (SELECT array_agg(state ORDER BY validator) FROM keys)
+    FROM store";
 
-/// Refuses every slot up to $1 to everybody. GREATEST passes over a null.
-pub(super) const RAISE_FLOOR: &str =
-    "UPDATE store SET floor = GREATEST(floor, $1::bytea), marks_version = marks_version + 1";
+const PUT_KEY: &str = "INSERT INTO keys (validator, state) VALUES ($1, $2)
+    ON CONFLICT (validator) DO UPDATE SET state = EXCLUDED.state, changed_at = clock_timestamp()";
 
-/// Records what nobody has recorded, unless a mark has moved or the slot is sealed; answers with what it recorded.
-const INSERT: &str = "
+/// Takes a pin back that nobody but its maker was given leave for.
+const CANCEL: &str = "DELETE FROM duties WHERE key = $1 AND attempt = $2 AND state = 'pinned'";
+
+/// Takes this server for the store's own, and refuses every slot up to $1 to everybody. GREATEST passes over a null.
+pub(super) const ACCEPT_SERVER: &str = concat!(
+    "UPDATE store SET floor = GREATEST(floor, $1::bytea), marks_version = marks_version + 1,
+    system_identifier = (SELECT system_identifier FROM pg_control_system()), timeline = ",
+    timeline!()
+);
+
+/// Records what nobody has recorded, unless a mark has moved or the slot is sealed; answers with what it recorded. It looks
+/// at the timeline by itself: a pooler may have led the connection to another server since it was made.
+const INSERT: &str = concat!(
+    "
     INSERT INTO duties (key, room, digest, attempt, owner)
     SELECT w.key, w.room, w.digest, w.attempt, $6
     FROM unnest($1::bytea[], $2::bytea[], $3::bytea[], $4::bytea[], $5::bytea[]) AS w (key, room, digest, attempt, seal)
     WHERE (SELECT marks_version FROM store) = $7
       AND (SELECT true FROM duties s WHERE s.key = w.seal) IS NULL
+      AND (SELECT timeline FROM store) = ",
+    timeline!(),
+    "
     ON CONFLICT (key) DO NOTHING
-    RETURNING attempt";
+    RETURNING attempt"
+);
 
 /// What is on record; a statement of its own, so that it sees what the insert lost against.
 const READ: &str = "
@@ -103,13 +145,18 @@ const READ: &str = "
     FROM (VALUES (true)) AS always (present) LEFT JOIN duties d ON d.key = ANY($1::bytea[])";
 
 /// Takes pins over that are this node's own or have grown old, if nothing about them has changed since they were read.
-const TAKE_OVER: &str = "
+const TAKE_OVER: &str = concat!(
+    "
     UPDATE duties d SET fence = d.fence + 1, owner = $5, attempt = w.attempt, pinned_at = clock_timestamp()
     FROM unnest($1::bytea[], $2::bytea[], $3::bigint[], $4::bytea[]) AS w (key, digest, fence, attempt)
     WHERE d.key = w.key AND d.digest = w.digest AND d.fence = w.fence AND d.state = 'pinned'
       AND (d.owner = $5 OR clock_timestamp() - d.pinned_at >= make_interval(secs => $6))
       AND (SELECT marks_version FROM store) = $7
-    RETURNING d.attempt, d.fence";
+      AND (SELECT timeline FROM store) = ",
+    timeline!(),
+    "
+    RETURNING d.attempt, d.fence"
+);
 
 const SIGN: &str = "
     UPDATE duties d SET state = 'signed', signature = w.signature, signed_at = clock_timestamp()
@@ -134,7 +181,9 @@ const DELETE: &str = "
 #[derive(Clone)]
 pub(super) struct Statements {
     pub(super) flushed: Statement,
-    pub(super) marks: Statement,
+    pub(super) book: Statement,
+    pub(super) put_key: Statement,
+    pub(super) cancel: Statement,
     pub(super) insert: Statement,
     pub(super) read: Statement,
     pub(super) take_over: Statement,
@@ -151,7 +200,9 @@ impl Statements {
     pub(super) async fn prepare(client: &Client) -> Result<Self, Error> {
         Ok(Self {
             flushed: client.prepare(FLUSHED).await?,
-            marks: client.prepare(MARKS).await?,
+            book: client.prepare(BOOK).await?,
+            put_key: client.prepare(PUT_KEY).await?,
+            cancel: client.prepare(CANCEL).await?,
             insert: client.prepare(INSERT).await?,
             read: client.prepare(READ).await?,
             take_over: client.prepare(TAKE_OVER).await?,

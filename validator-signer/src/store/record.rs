@@ -93,7 +93,7 @@ impl Marks {
 const KEY_STATE_LEN: usize = 1 + 1 + KEY_LEN + 32 + 65 + CHECKSUM_LEN;
 
 impl KeyState {
-    pub(super) fn encode(&self, key: &[u8]) -> [u8; KEY_STATE_LEN] {
+    pub(crate) fn encode(&self, key: &[u8]) -> [u8; KEY_STATE_LEN] {
         let mut bytes = [0; KEY_STATE_LEN];
         bytes[0] = u8::from(self.retired);
         if let Some(halt) = &self.halt {
@@ -109,7 +109,7 @@ impl KeyState {
 
     /// # Errors
     /// What is wrong with the bytes.
-    pub(super) fn decode(key: &[u8], bytes: &[u8]) -> Result<Self, &'static str> {
+    pub(crate) fn decode(key: &[u8], bytes: &[u8]) -> Result<Self, &'static str> {
         let bytes: &[u8; KEY_STATE_LEN] = bytes.try_into().map_err(|_| "the state of a key has a wrong length")?;
         check(key, bytes)?;
         let (duty, rest) = bytes[2..].split_at(KEY_LEN);

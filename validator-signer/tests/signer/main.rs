@@ -18,6 +18,7 @@ mod model;
 mod never_twice;
 mod opening;
 mod pages;
+mod postgres;
 mod processes;
 mod remote;
 mod remote_tls;

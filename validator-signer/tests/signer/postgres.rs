@@ -1,0 +1,10 @@
+//! A store that several nodes share, on real servers.
+
+mod both;
+mod faults;
+mod model;
+mod nodes;
+mod opening;
+mod proxy;
+mod restored;
+mod server;
