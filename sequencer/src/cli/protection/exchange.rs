@@ -62,8 +62,7 @@ pub struct ExportArgs {
 impl ImportArgs {
     pub(super) fn run(&self, console: &mut Console, scan: &Scan) -> Result<(), Failure> {
         let file = Interchange::parse(&self.text()?).map_err(|refusal| failure(refusal.into()))?;
-        let options =
-            ImportOptions { extent: extent(self.minify), genesis_validators_root: self.genesis_validators_root };
+        let options = ImportOptions { extent: self.extent(), genesis_validators_root: self.genesis_validators_root };
         console.progress(format_args!("reading the store, then importing {} …", self.file.display()));
         let done = self.at.with_store(scan, async |store| store.import(&file, options).await);
         console.end_progress();
@@ -107,7 +106,7 @@ impl ExportArgs {
             store.retire_eth(&public_keys).await?;
         }
         let keys = if self.keys.is_empty() { ExportKeys::All } else { ExportKeys::Chosen { signers, public_keys } };
-        store.export(ExportOptions { keys, extent: extent(self.minify) }, SystemClock.now()).await
+        store.export(ExportOptions { keys, extent: self.extent() }, SystemClock.now()).await
     }
 
     fn told(&self, file: &Interchange) -> Value {
@@ -158,8 +157,16 @@ fn sync_parent(path: &Path) -> std::io::Result<()> {
     File::open(parent)?.sync_all()
 }
 
-fn extent(is_minified: bool) -> Extent {
-    if is_minified { Extent::Minified } else { Extent::Full }
+impl ImportArgs {
+    const fn extent(&self) -> Extent {
+        if self.minify { Extent::Minified } else { Extent::Full }
+    }
+}
+
+impl ExportArgs {
+    const fn extent(&self) -> Extent {
+        if self.minify { Extent::Minified } else { Extent::Full }
+    }
 }
 
 fn is_standard(path: &Path) -> bool {
