@@ -66,12 +66,11 @@ fn full(kind: &DynSolType) -> DynSolValue {
         }
         DynSolType::Bytes => DynSolValue::Bytes(vec![0xff; 33]),
         DynSolType::Array(item) => DynSolValue::Array(vec![full(item); 2]),
-        DynSolType::Tuple(items) => DynSolValue::Tuple(items.iter().map(full).collect()),
-        other @ (DynSolType::Int(_)
-        | DynSolType::Function
-        | DynSolType::String
-        | DynSolType::FixedArray(..)
-        | DynSolType::CustomStruct { .. }) => {
+        // A struct is encoded as a tuple is.
+        DynSolType::Tuple(items) | DynSolType::CustomStruct { tuple: items, .. } => {
+            DynSolValue::Tuple(items.iter().map(full).collect())
+        }
+        other @ (DynSolType::Int(_) | DynSolType::Function | DynSolType::String | DynSolType::FixedArray(..)) => {
             panic!("no getter returns {other}")
         }
     }

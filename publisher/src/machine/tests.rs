@@ -275,6 +275,32 @@ fn what_is_too_late_by_the_time_it_would_be_handed_over_costs_no_nonce_and_is_an
 }
 
 #[test]
+fn a_key_that_signs_no_raise_leaves_the_old_attempt_which_goes_out_again_and_lands() {
+    let mut bench = Bench::new(1);
+    bench.submit(job(1));
+    bench.without_keys = true;
+    (0..3).for_each(|_| bench.mine_empty());
+    assert_eq!(bench.attempts(0), [AttemptKind::Initial], "it was due to be raised");
+    bench.chain.pool.clear();
+    (0..2).for_each(|_| bench.mine_empty());
+    assert_eq!(bench.sent(), [(0, 0), (0, 0)], "the same bytes");
+    bench.mine();
+    assert!(matches!(bench.answer(1), Some(Ok(Outcome::Mined(_)))));
+}
+
+#[test]
+fn a_key_that_does_not_sign_costs_no_nonce() {
+    let mut bench = Bench::new(1);
+    bench.without_keys = true;
+    bench.submit(job_for(1, 2));
+    (0..2).for_each(|_| bench.mine_empty());
+    assert!(matches!(bench.answer(1), Some(Ok(Outcome::Expired))));
+    bench.without_keys = false;
+    bench.submit(job(2));
+    assert_eq!(bench.machine.txs[&0].stored.intent.nonce, 0);
+}
+
+#[test]
 fn what_its_caller_interrupted_is_only_watched() {
     let mut bench = Bench::new(1);
     bench.submit(job(1));

@@ -204,7 +204,10 @@ pub(super) struct Bench {
     pub(super) answers: HashMap<JobId, Result<Outcome, Error>>,
     /// The account that is the funder from the next restart on.
     pub(super) funder: Option<Address>,
+    /// No key signs anything.
+    pub(super) without_keys: bool,
     signers: BTreeMap<Address, PrivateKeySigner>,
+    no_signers: BTreeMap<Address, PrivateKeySigner>,
     sent: Vec<(IntentId, usize)>,
     held: Vec<News>,
 }
@@ -224,7 +227,9 @@ impl Bench {
             confirmations: 1,
             answers: HashMap::new(),
             funder: None,
+            without_keys: false,
             signers,
+            no_signers: BTreeMap::new(),
             sent: Vec::new(),
             held: Vec::new(),
         };
@@ -254,7 +259,7 @@ impl Bench {
             confirmations: self.confirmations,
             fees: self.fees.clone(),
             spent_within_hour: U256::ZERO,
-            signers: &self.signers,
+            signers: if self.without_keys { &self.no_signers } else { &self.signers },
             time: UnixTime::from(self.chain.head().timestamp),
         }
     }
