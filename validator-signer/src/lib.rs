@@ -20,6 +20,7 @@ mod key_state;
 mod keystore;
 mod marks;
 mod mnemonic;
+mod next_step;
 mod not_safe;
 mod password;
 mod permit;
@@ -35,7 +36,7 @@ mod vectors;
 
 pub use both::Both;
 pub use duty::{DigestForm, Domain, Duty, DutyKind};
-pub use error::{NextStep, SignerError};
+pub use error::SignerError;
 pub use eth::{EthAttestation, EthBlock, EthDuty, EthNotSafe, EthPermit, EthPolicy, EthPublicKey, EthReason, EthSafe};
 pub use interchange::{
     Decimal, DutyEntry, EthEntry, ExportKeys, ExportOptions, Extent, Hex, ImportConflict, ImportOptions, ImportReport,
@@ -48,6 +49,7 @@ pub use key_state::{Halt, KeyChange, KeyState, Sighting};
 pub use keystore::{Keystore, LocalKeys};
 pub use marks::Marks;
 pub use mnemonic::DevMnemonic;
+pub use next_step::NextStep;
 pub use not_safe::NotSafe;
 pub use password::Password;
 pub use permit::{Reservation, Safe, SigningPermit};
