@@ -9,7 +9,8 @@ use futures::future::{BoxFuture, join, join_all};
 use tracing::debug;
 
 use crate::{
-    Domain, Duty, Halt, KeyChange, KeyState, Protection, Reservation, Safe, Sighting, SignerError, SigningPermit,
+    Domain, Duty, DutyKind, Halt, KeyChange, KeyState, Marks, Protection, Reservation, Safe, Sighting, SignerError,
+    SigningPermit,
 };
 
 /// Pins each duty in both stores at once, and gives leave only if both do.
@@ -66,6 +67,34 @@ impl Both {
         Err(refusal)
     }
 
+    /// A payload that this node has not pinned may be another node's, which the shared store tells. One that it has pinned
+    /// is its own, also where the shared store was set back and has lost it.
+    async fn observe_now(&self, seen: Halt) -> Result<Sighting, SignerError> {
+        match self.local.recognise(seen.duty, seen.digest).await? {
+            Sighting::Ours => return Ok(Sighting::Ours),
+            Sighting::Unknowable | Sighting::Elsewhere => {}
+        }
+        let sighting = self.shared.observe(seen).await?;
+        match sighting {
+            // Here too, so that the halt outlives a shared store that is set back.
+            Sighting::Elsewhere => self.local.observe(seen).await.map(|_| sighting),
+            Sighting::Ours | Sighting::Unknowable => Ok(sighting),
+        }
+    }
+
+    /// The shared store decides, since it knows what the other nodes have pinned; what this node alone knows is asked
+    /// before, so that a refusal changes neither.
+    async fn hand_over_now(&self, validator: Address, from: Slot) -> Result<(), SignerError> {
+        for kind in DutyKind::MARKED {
+            let pinned = self.local.marks(validator, kind).await?.max_signed;
+            if let Some(pinned) = pinned.filter(|pinned| *pinned >= from) {
+                return Err(SignerError::HandOverTooEarly { validator, from, pinned });
+            }
+        }
+        self.shared.hand_over(validator, from).await?;
+        self.local.hand_over(validator, from).await
+    }
+
     /// The shared permit counts, since it carries the fence; a signature that either store has is given out, and kept by
     /// the other too.
     async fn both_safe(&self, local: Safe, shared: Safe) -> Result<Safe, SignerError> {
@@ -84,6 +113,15 @@ impl Both {
             (Safe::Granted(_) | Safe::Resume(_), Safe::Resume(permit)) => Ok(Safe::Resume(permit)),
         }
     }
+}
+
+/// What both have done; the first failure, if either failed.
+async fn in_both(
+    local: BoxFuture<'_, Result<(), SignerError>>,
+    shared: BoxFuture<'_, Result<(), SignerError>>,
+) -> Result<(), SignerError> {
+    let (local, shared) = join(local, shared).await;
+    local.and(shared)
 }
 
 async fn keep(store: &dyn Protection, permit: SigningPermit, signature: Signature) -> Result<Safe, SignerError> {
@@ -116,6 +154,32 @@ impl Protection for Both {
         })
     }
 
+    fn reserve_with_payload<'a>(
+        &'a self,
+        duty: Duty,
+        digest: B256,
+        payload: &'a [u8],
+    ) -> BoxFuture<'a, Result<Safe, SignerError>> {
+        Box::pin(async move {
+            let asked = join(
+                self.local.reserve_with_payload(duty, digest, payload),
+                self.shared.reserve_with_payload(duty, digest, payload),
+            );
+            let (local, shared) = asked.await;
+            self.agree(local, shared).await
+        })
+    }
+
+    /// A payload that another node has pinned is in the shared store alone.
+    fn payload(&self, duty: Duty) -> BoxFuture<'_, Result<Option<Vec<u8>>, SignerError>> {
+        Box::pin(async move {
+            match self.shared.payload(duty).await? {
+                Some(payload) => Ok(Some(payload)),
+                None => self.local.payload(duty).await,
+            }
+        })
+    }
+
     fn cancel(&self, reservation: Reservation) -> BoxFuture<'_, Result<bool, SignerError>> {
         let (local, shared) = reservation.split();
         Box::pin(async move {
@@ -128,16 +192,44 @@ impl Protection for Both {
         })
     }
 
-    /// A payload that this node has not pinned may be another node's, which the shared store tells.
     fn observe(&self, seen: Halt) -> BoxFuture<'_, Result<Sighting, SignerError>> {
-        self.shared.observe(seen)
+        Box::pin(self.observe_now(seen))
+    }
+
+    fn recognise(&self, duty: Duty, digest: B256) -> BoxFuture<'_, Result<Sighting, SignerError>> {
+        Box::pin(async move {
+            match self.local.recognise(duty, digest).await? {
+                Sighting::Ours => Ok(Sighting::Ours),
+                Sighting::Unknowable | Sighting::Elsewhere => self.shared.recognise(duty, digest).await,
+            }
+        })
     }
 
     fn change_key(&self, validator: Address, change: KeyChange) -> BoxFuture<'_, Result<(), SignerError>> {
+        Box::pin(in_both(self.local.change_key(validator, change), self.shared.change_key(validator, change)))
+    }
+
+    fn listen_only_until(&self, slot: Slot) -> BoxFuture<'_, Result<(), SignerError>> {
+        Box::pin(in_both(self.local.listen_only_until(slot), self.shared.listen_only_until(slot)))
+    }
+
+    fn hand_over(&self, validator: Address, from: Slot) -> BoxFuture<'_, Result<(), SignerError>> {
+        Box::pin(self.hand_over_now(validator, from))
+    }
+
+    fn take_over(&self, validator: Address, from: Slot) -> BoxFuture<'_, Result<(), SignerError>> {
+        Box::pin(in_both(self.local.take_over(validator, from), self.shared.take_over(validator, from)))
+    }
+
+    fn add_marks(&self, validator: Address, marks: Vec<(DutyKind, Marks)>) -> BoxFuture<'_, Result<(), SignerError>> {
+        Box::pin(in_both(self.local.add_marks(validator, marks.clone()), self.shared.add_marks(validator, marks)))
+    }
+
+    /// What refuses in either store counts.
+    fn marks(&self, validator: Address, kind: DutyKind) -> BoxFuture<'_, Result<Marks, SignerError>> {
         Box::pin(async move {
-            let (local, shared) =
-                join(self.local.change_key(validator, change), self.shared.change_key(validator, change)).await;
-            local.and(shared)
+            let (local, shared) = join(self.local.marks(validator, kind), self.shared.marks(validator, kind)).await;
+            Ok(local?.merge(shared?))
         })
     }
 
@@ -154,10 +246,8 @@ impl Protection for Both {
     fn record_signature(&self, permit: SigningPermit, signature: Signature) -> BoxFuture<'_, Result<(), SignerError>> {
         let local = SigningPermit::after_commit(permit.duty(), permit.digest());
         Box::pin(async move {
-            let (local, shared) =
-                join(self.local.record_signature(local, signature), self.shared.record_signature(permit, signature))
-                    .await;
-            local.and(shared)
+            in_both(self.local.record_signature(local, signature), self.shared.record_signature(permit, signature))
+                .await
         })
     }
 

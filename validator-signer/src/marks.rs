@@ -37,6 +37,14 @@ impl Marks {
         Self { high: Some(slot), ..Self::default() }
     }
 
+    /// These marks once the key is signed with from `from` on, where another node signed before: earlier slots are refused,
+    /// and a high mark at or before it ends, since the key has come back.
+    #[must_use]
+    pub(crate) fn taken_over(self, from: Slot) -> Self {
+        let before = from.0.checked_sub(1).map(Slot);
+        Self { low: self.low.max(before), high: self.high.filter(|high| *high > from), ..self }
+    }
+
     /// Marks that say that `slot` was pinned, and nothing else.
     #[must_use]
     pub fn signed(slot: Slot) -> Self {

@@ -17,18 +17,22 @@
 
 mod anchor;
 mod asking;
+mod book;
 mod errands;
 mod judge;
+mod key_marks;
 mod layout;
 mod ledger;
 mod link;
 mod options;
 mod owner;
+mod payloads;
 mod pruning;
 mod request;
 mod serving;
 mod session;
 mod statements;
+mod strict;
 
 use std::collections::{BTreeMap, VecDeque};
 use std::time::Duration;

@@ -7,7 +7,9 @@ use alloy::primitives::{Address, B256, Signature};
 use fermata_primitives::{Slot, UnixTime};
 use futures::future::BoxFuture;
 
-use crate::{Domain, Duty, Halt, KeyChange, KeyState, Reservation, Safe, Sighting, SignerError, SigningPermit};
+use crate::{
+    Domain, Duty, DutyKind, Halt, KeyChange, KeyState, Marks, Reservation, Safe, Sighting, SignerError, SigningPermit,
+};
 
 fn only(answers: Vec<Result<Safe, SignerError>>) -> Result<Safe, SignerError> {
     answers.into_iter().next().expect("a store answers each duty it is asked for")
@@ -57,6 +59,31 @@ pub trait Protection: Send + Sync + fmt::Debug + 'static {
         Box::pin(async move { only(self.reserve_many(&[(duty, digest)], Some(by)).await) })
     }
 
+    /// As [`reserve`](Self::reserve), and keeps `payload` beside the pin if this makes it, so that after a crash
+    /// [`payload`](Self::payload) gives what was pinned, to be signed instead of lost.
+    ///
+    /// # Errors
+    /// As [`reserve`](Self::reserve), and [`SignerError::PayloadTooLarge`] beyond [`PAYLOAD_LIMIT`](crate::PAYLOAD_LIMIT).
+    ///
+    /// # Cancel safety
+    /// As [`reserve_many`](Self::reserve_many): pin and payload are one.
+    fn reserve_with_payload<'a>(
+        &'a self,
+        duty: Duty,
+        digest: B256,
+        payload: &'a [u8],
+    ) -> BoxFuture<'a, Result<Safe, SignerError>>;
+
+    /// The payload that `duty` is pinned to, where [`reserve_with_payload`](Self::reserve_with_payload) kept it. Those of
+    /// the last 32 slots are kept.
+    ///
+    /// # Errors
+    /// [`SignerError::next_step`] tells what to do about each.
+    ///
+    /// # Cancel safety
+    /// Dropped: nothing has happened.
+    fn payload(&self, duty: Duty) -> BoxFuture<'_, Result<Option<Vec<u8>>, SignerError>>;
+
     /// Takes a reservation back before its key was asked, so that another payload may be pinned. Gives whether the duty
     /// is free again: it is not where somebody else was given leave for the same payload since.
     ///
@@ -77,6 +104,16 @@ pub trait Protection: Send + Sync + fmt::Debug + 'static {
     /// Dropped: the key may be halted all the same.
     fn observe(&self, seen: Halt) -> BoxFuture<'_, Result<Sighting, SignerError>>;
 
+    /// What the store makes of a payload whose signature was seen outside, as [`observe`](Self::observe) judges it. Halts
+    /// nobody.
+    ///
+    /// # Errors
+    /// [`SignerError::next_step`] tells what to do about each.
+    ///
+    /// # Cancel safety
+    /// Dropped: nothing has happened.
+    fn recognise(&self, duty: Duty, digest: B256) -> BoxFuture<'_, Result<Sighting, SignerError>>;
+
     /// Changes what is said of a key as a whole, durably; twice is the same as once. Leave that was given before may still
     /// be used.
     ///
@@ -89,6 +126,54 @@ pub trait Protection: Send + Sync + fmt::Debug + 'static {
 
     /// What is said of keys, as far as this process knows. A key that is not in it is enabled.
     fn key_states(&self) -> BTreeMap<Address, KeyState>;
+
+    /// Signs nothing before `slot`, for any key: a store that is new, restored or imported listens first for another node
+    /// that signs with its keys. A later slot said before holds.
+    ///
+    /// # Errors
+    /// [`SignerError::next_step`] tells what to do about each.
+    ///
+    /// # Cancel safety
+    /// Dropped: it may be said all the same.
+    fn listen_only_until(&self, slot: Slot) -> BoxFuture<'_, Result<(), SignerError>>;
+
+    /// Leaves `from` and all later slots to another store and the nodes that sign with it, for every kind. They
+    /// [take over](Self::take_over) from the same slot on; no slot is both's.
+    ///
+    /// # Errors
+    /// [`SignerError::HandOverTooEarly`] when one of those slots is pinned here already;
+    /// [`SignerError::next_step`] tells what to do about the others.
+    ///
+    /// # Cancel safety
+    /// Dropped: it may be done all the same.
+    fn hand_over(&self, validator: Address, from: Slot) -> BoxFuture<'_, Result<(), SignerError>>;
+
+    /// Refuses the slots before `from`, which another store's nodes signed; a high mark at or before `from` ends.
+    ///
+    /// # Errors
+    /// [`SignerError::next_step`] tells what to do about each.
+    ///
+    /// # Cancel safety
+    /// Dropped: it may be done all the same.
+    fn take_over(&self, validator: Address, from: Slot) -> BoxFuture<'_, Result<(), SignerError>>;
+
+    /// Adds to the marks of a key, all or none. Marks only ever come to refuse more.
+    ///
+    /// # Errors
+    /// [`SignerError::next_step`] tells what to do about each.
+    ///
+    /// # Cancel safety
+    /// Dropped: they may be added all the same.
+    fn add_marks(&self, validator: Address, marks: Vec<(DutyKind, Marks)>) -> BoxFuture<'_, Result<(), SignerError>>;
+
+    /// The marks of a key and kind; the highest pinned slot among them is that of the records, where they tell more.
+    ///
+    /// # Errors
+    /// [`SignerError::next_step`] tells what to do about each.
+    ///
+    /// # Cancel safety
+    /// Dropped: nothing has happened.
+    fn marks(&self, validator: Address, kind: DutyKind) -> BoxFuture<'_, Result<Marks, SignerError>>;
 
     /// As [`reserve`](Self::reserve), for a duty that was [`SignerError::Busy`]: waits a while for the node that holds it,
     /// and takes over from one that does not come to an end.

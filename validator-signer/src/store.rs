@@ -47,6 +47,8 @@ use ledger::{KeyStates, Ledger, Wanted};
 pub use lock::Holder;
 use opening::Opened;
 pub use opening::Sentinel;
+#[cfg(feature = "postgres")]
+pub(crate) use payloads::PAYLOAD_SLOTS;
 pub use scan::{EthSurvey, KindSurvey, MarksSurvey, StoreSurvey};
 pub use scan_child::{Scan, answer_scan};
 use writer::{Owned, Prune, Request, Reserve, Writer};
@@ -55,6 +57,13 @@ use crate::{Domain, Duty, DutyKind, NotSafe, SignerError};
 
 /// Most bytes of a payload that is kept beside its pin.
 pub const PAYLOAD_LIMIT: usize = 1 << 20;
+
+/// # Errors
+/// [`SignerError::PayloadTooLarge`].
+pub(crate) fn check_payload(duty: Duty, payload: &[u8]) -> Result<(), SignerError> {
+    let (len, limit) = (payload.len(), PAYLOAD_LIMIT);
+    if len > limit { Err(SignerError::PayloadTooLarge { duty, len, limit }) } else { Ok(()) }
+}
 
 /// How a store is opened.
 #[derive(Clone, Debug)]

@@ -17,8 +17,10 @@ use super::owner::SettlingWork;
 use super::request::{Errand, Prune, Request, Reserve, Stage, Unanswered};
 use super::{PostgresProtection, given_up};
 use crate::permit::Attempt;
+use crate::store::check_payload;
 use crate::{
-    Domain, Duty, Halt, KeyChange, KeyState, Protection, Reservation, Safe, Sighting, SignerError, SigningPermit,
+    Domain, Duty, DutyKind, Halt, KeyChange, KeyState, Marks, Protection, Reservation, Safe, Sighting, SignerError,
+    SigningPermit,
 };
 
 /// Duties of one queued request; longer lists become several.
@@ -27,11 +29,11 @@ const REQUEST_DUTIES: usize = 1024;
 const BUSY_POLL: Duration = Duration::from_millis(25);
 
 impl PostgresProtection {
-    async fn reserve_piece(&self, duties: &[(Duty, B256)], by: Option<UnixTime>) -> Vec<Result<Safe, SignerError>> {
-        let checked: Vec<_> = duties.iter().map(|&(duty, _)| self.check(duty)).collect();
-        let passed = duties.iter().zip(&checked).filter(|(_, checked)| checked.is_ok());
-        let wanted: Vec<_> =
-            passed.map(|(&(duty, digest), _)| Wanted { duty, digest, attempt: new_attempt() }).collect();
+    /// Each payload gets an answer of its own, in the order asked.
+    async fn reserve_all(&self, asked: Vec<Wanted>, by: Option<UnixTime>) -> Vec<Result<Safe, SignerError>> {
+        let checked: Vec<_> = asked.iter().map(|wanted| self.check(wanted.duty)).collect();
+        let passed = asked.into_iter().zip(&checked).filter(|(_, checked)| checked.is_ok());
+        let wanted: Vec<_> = passed.map(|(wanted, _)| wanted).collect();
         let asked = self.ask(wanted.clone(), by).await;
         let mut answers = wanted.iter().enumerate().map(|(at, wanted)| match &asked {
             Ok(verdicts) => safe(wanted, &verdicts[at]),
@@ -41,6 +43,18 @@ impl PostgresProtection {
             checked.and_then(|()| answers.next().expect("each duty that passed was asked for"))
         };
         checked.into_iter().map(answer).collect()
+    }
+
+    async fn reserve_keeping(&self, duty: Duty, digest: B256, payload: &[u8]) -> Result<Safe, SignerError> {
+        check_payload(duty, payload)?;
+        let wanted = Wanted { payload: Some(payload.into()), ..wanted(duty, digest) };
+        let answers = self.reserve_all(vec![wanted], None).await;
+        answers.into_iter().next().expect("each duty that is asked for has an answer")
+    }
+
+    async fn hand_over_now(&self, validator: Address, from: Slot) -> Result<(), SignerError> {
+        let outcome = self.once(move |settling| Box::pin(settling.hand_over(validator, from))).await?;
+        outcome.map_err(|pinned| SignerError::HandOverTooEarly { validator, from, pinned })
     }
 
     fn check(&self, duty: Duty) -> Result<(), SignerError> {
@@ -136,7 +150,8 @@ impl Protection for PostgresProtection {
         Box::pin(async move {
             let mut answers = Vec::with_capacity(duties.len());
             for piece in duties.chunks(REQUEST_DUTIES) {
-                answers.extend(self.reserve_piece(piece, by).await);
+                let piece = piece.iter().map(|&(duty, digest)| wanted(duty, digest)).collect();
+                answers.extend(self.reserve_all(piece, by).await);
             }
             answers
         })
@@ -144,6 +159,19 @@ impl Protection for PostgresProtection {
 
     fn reserve_after_peer(&self, duty: Duty, digest: B256) -> BoxFuture<'_, Result<Safe, SignerError>> {
         Box::pin(self.reserve_patiently(duty, digest))
+    }
+
+    fn reserve_with_payload<'a>(
+        &'a self,
+        duty: Duty,
+        digest: B256,
+        payload: &'a [u8],
+    ) -> BoxFuture<'a, Result<Safe, SignerError>> {
+        Box::pin(self.reserve_keeping(duty, digest, payload))
+    }
+
+    fn payload(&self, duty: Duty) -> BoxFuture<'_, Result<Option<Vec<u8>>, SignerError>> {
+        Box::pin(self.once(move |settling| Box::pin(settling.payload(duty))))
     }
 
     fn cancel(&self, reservation: Reservation) -> BoxFuture<'_, Result<bool, SignerError>> {
@@ -155,12 +183,36 @@ impl Protection for PostgresProtection {
         Box::pin(self.once(move |settling| Box::pin(settling.observe(seen))))
     }
 
+    fn recognise(&self, duty: Duty, digest: B256) -> BoxFuture<'_, Result<Sighting, SignerError>> {
+        Box::pin(self.once(move |settling| Box::pin(settling.recognise(duty, digest))))
+    }
+
     fn change_key(&self, validator: Address, change: KeyChange) -> BoxFuture<'_, Result<(), SignerError>> {
         Box::pin(self.once(move |settling| Box::pin(settling.change_key(validator, move |state| change.apply(state)))))
     }
 
     fn key_states(&self) -> BTreeMap<Address, KeyState> {
         self.keys.borrow().clone()
+    }
+
+    fn listen_only_until(&self, slot: Slot) -> BoxFuture<'_, Result<(), SignerError>> {
+        Box::pin(self.once(move |settling| Box::pin(settling.listen_only_until(slot))))
+    }
+
+    fn hand_over(&self, validator: Address, from: Slot) -> BoxFuture<'_, Result<(), SignerError>> {
+        Box::pin(self.hand_over_now(validator, from))
+    }
+
+    fn take_over(&self, validator: Address, from: Slot) -> BoxFuture<'_, Result<(), SignerError>> {
+        Box::pin(self.once(move |settling| Box::pin(settling.take_over_key(validator, from))))
+    }
+
+    fn add_marks(&self, validator: Address, marks: Vec<(DutyKind, Marks)>) -> BoxFuture<'_, Result<(), SignerError>> {
+        Box::pin(self.once(move |settling| Box::pin(async move { settling.add_marks(validator, &marks).await })))
+    }
+
+    fn marks(&self, validator: Address, kind: DutyKind) -> BoxFuture<'_, Result<Marks, SignerError>> {
+        Box::pin(self.once(move |settling| Box::pin(settling.marks_of(validator, kind))))
     }
 
     fn record_signature(&self, permit: SigningPermit, signature: Signature) -> BoxFuture<'_, Result<(), SignerError>> {
@@ -179,15 +231,16 @@ impl Protection for PostgresProtection {
     }
 }
 
-fn new_attempt() -> Attempt {
+/// A payload that leave is asked for, by an attempt of its own.
+fn wanted(duty: Duty, digest: B256) -> Wanted {
     let mut bytes = [0; 16];
     OsRng.fill_bytes(&mut bytes);
-    Attempt(u128::from_be_bytes(bytes))
+    Wanted { duty, digest, attempt: Attempt(u128::from_be_bytes(bytes)), payload: None }
 }
 
 /// Leave to sign is given here and nowhere else: what the verdict was found from is committed.
 fn safe(wanted: &Wanted, verdict: &Verdict) -> Result<Safe, SignerError> {
-    let &Wanted { duty, digest, attempt } = wanted;
+    let &Wanted { duty, digest, attempt, .. } = wanted;
     match verdict {
         Verdict::Granted => {
             Ok(Safe::Granted(Reservation::after_commit(duty, digest, attempt).under_fence(FIRST_FENCE)))

@@ -1,12 +1,14 @@
 //! What is done on its own, between two batches: a pin taken back, a word said of a key.
 
-use alloy::primitives::Address;
+use alloy::primitives::{Address, B256};
+use tokio_postgres::types::ToSql;
 use tracing::{error, info};
 
+use super::book::{begin_moving, commit_moved};
+use super::judge::room_of;
 use super::ledger::Settling;
-use super::link::load_book;
 use super::session::ServerError;
-use super::statements::{BEGIN_MOVING_MARKS, COMMIT, UNLIMITED};
+use super::statements::{BEGIN_RECORDING, COMMIT, UNLIMITED};
 use crate::permit::Attempt;
 use crate::rules::sight;
 use crate::{Duty, Halt, KeyState, Sighting};
@@ -17,8 +19,25 @@ impl Settling<'_> {
     /// # Errors
     /// [`ServerError`]; it may be taken back.
     pub(super) async fn cancel(&mut self, duty: Duty, attempt: Attempt) -> Result<bool, ServerError> {
+        let (client, statements) = (&self.session.client, &self.session.statements);
         let (key, attempt) = (duty.key().to_vec(), attempt.0.to_be_bytes().to_vec());
-        Ok(self.session.client.execute(&self.session.statements.cancel, &[&key, &attempt]).await? > 0)
+        let (room, slot) = (room_of(duty).to_vec(), duty.slot.0.to_be_bytes().to_vec());
+        let (pinned, cancelled): ([&(dyn ToSql + Sync); 2], [&(dyn ToSql + Sync); 2]) =
+            ([&room, &slot], [&key, &attempt]);
+        // The marks first: a node that records in a strict room holds them before it comes to a record.
+        let (begun, pinned, cancelled, unlimited, committed) = futures::join!(
+            client.batch_execute(BEGIN_RECORDING),
+            client.execute(&statements.marks.pinned, &pinned),
+            client.query_one(&statements.cancel, &cancelled),
+            client.batch_execute(UNLIMITED),
+            client.batch_execute(COMMIT),
+        );
+        begun?;
+        pinned?;
+        let cancelled: i64 = cancelled?.try_get(0)?;
+        unlimited?;
+        committed?;
+        Ok(cancelled > 0)
     }
 
     /// Changes what is said of a key. Whatever is recorded after it was judged by it.
@@ -30,17 +49,11 @@ impl Settling<'_> {
         key: Address,
         change: impl FnOnce(KeyState) -> KeyState,
     ) -> Result<(), ServerError> {
-        let (client, statements) = (&self.session.client, &self.session.statements);
-        client.batch_execute(BEGIN_MOVING_MARKS).await?;
-        // Nobody else can change it from here to the commit.
-        *self.book = load_book(self.session).await?;
+        *self.book = begin_moving(self.session).await?;
         let state = change(self.book.keys.get(&key).copied().unwrap_or_default());
         let bytes = state.encode(key.as_slice()).to_vec();
-        client.execute(&statements.put_key, &[&key.as_slice(), &bytes]).await?;
-        client.execute(&statements.next_marks_version, &[]).await?;
-        client.batch_execute(UNLIMITED).await?;
-        client.batch_execute(COMMIT).await?;
-        *self.book = load_book(self.session).await?;
+        self.session.client.execute(&self.session.statements.put_key, &[&key.as_slice(), &bytes]).await?;
+        *self.book = commit_moved(self.session).await?;
         info!(validator = %key, ?state, "the state of a key has changed");
         Ok(())
     }
@@ -51,14 +64,21 @@ impl Settling<'_> {
     /// [`ServerError`]; the key may be halted.
     pub(super) async fn observe(&mut self, seen: Halt) -> Result<Sighting, ServerError> {
         let (duty, key) = (seen.duty, seen.duty.validator);
-        let rows = self.read(std::iter::once(duty)).await?;
-        let known = self.book.known(duty, rows.get(duty.key().as_slice()), None);
-        let sighting = sight(duty, seen.digest, &known);
+        let sighting = self.recognise(duty, seen.digest).await?;
         if sighting == Sighting::Elsewhere && self.book.keys.get(&key).is_none_or(|state| state.halt.is_none()) {
             error!(validator = %key, %duty, digest = %seen.digest,
                 "another node signs with this key: it is halted here until an operator has stopped the other one");
             self.change_key(key, |state| KeyState { halt: Some(seen), ..state }).await?;
         }
         Ok(sighting)
+    }
+
+    /// Judges a payload whose signature was seen outside.
+    ///
+    /// # Errors
+    /// [`ServerError`].
+    pub(super) async fn recognise(&mut self, duty: Duty, digest: B256) -> Result<Sighting, ServerError> {
+        let look = self.read(std::iter::once(duty)).await?;
+        Ok(sight(duty, digest, &self.book.known(duty, &look.at(duty))))
     }
 }

@@ -1,32 +1,39 @@
 //! What is to be done about one payload, given what is on record. Pure: the same for every node that reads the same.
 
-use std::collections::{BTreeMap, HashMap};
+use std::collections::{BTreeMap, BTreeSet, HashMap};
+use std::sync::Arc;
 use std::time::Duration;
 
 use alloy::primitives::{Address, B256, Signature};
 use fermata_primitives::Slot;
 
 use crate::permit::Attempt;
-use crate::rules::{self, Known, Record};
-use crate::{Duty, KeyState, Marks, NotSafe};
+use crate::rules::{self, Known, Mode, Record};
+use crate::{Duty, DutyKind, KeyState, Marks, NotSafe};
 
 /// A (validator, kind): what one mark counts for.
 pub(super) type Room = [u8; 21];
 
-pub(super) fn room(duty: Duty) -> Room {
+pub(super) fn room(validator: Address, kind: DutyKind) -> Room {
     let mut room = [0; 21];
-    room[..20].copy_from_slice(duty.validator.as_slice());
-    room[20] = duty.kind.code();
+    room[..20].copy_from_slice(validator.as_slice());
+    room[20] = kind.code();
     room
+}
+
+pub(super) fn room_of(duty: Duty) -> Room {
+    room(duty.validator, duty.kind)
 }
 
 /// A payload that leave is asked for. Its attempt is made once and kept over everything that is tried for it: a record that
 /// carries it is this call's own, however little was heard of the commit.
-#[derive(Clone, Copy, Debug)]
+#[derive(Clone, Debug)]
 pub(super) struct Wanted {
     pub(super) duty: Duty,
     pub(super) digest: B256,
     pub(super) attempt: Attempt,
+    /// Kept beside the pin, so that the payload can be found again.
+    pub(super) payload: Option<Arc<[u8]>>,
 }
 
 /// A duty on record.
@@ -40,29 +47,71 @@ pub(super) struct Row {
     pub(super) age: Duration,
 }
 
-/// All marks, at one version.
+/// What a look at the records showed of one duty, all of one moment.
+#[derive(Clone, Copy, Default, Debug)]
+pub(super) struct Seen<'a> {
+    /// Its record.
+    pub(super) row: Option<&'a Row>,
+    /// The record that seals it.
+    pub(super) sealed: Option<&'a Row>,
+    /// Highest slot that was ever pinned in its room; looked for in strict rooms alone.
+    pub(super) max_signed: Option<Slot>,
+}
+
+/// What a look at the records showed of many duties.
+#[derive(Default, Debug)]
+pub(super) struct Look {
+    /// By the duty's key.
+    pub(super) rows: HashMap<Vec<u8>, Row>,
+    /// Of strict rooms.
+    pub(super) max_signed: HashMap<Room, Slot>,
+}
+
+impl Look {
+    pub(super) fn at(&self, duty: Duty) -> Seen<'_> {
+        let row = |duty: Duty| self.rows.get(duty.key().as_slice());
+        let max_signed = self.max_signed.get(&room_of(duty)).copied();
+        Seen { row: row(duty), sealed: duty.seal().and_then(row), max_signed }
+    }
+}
+
+/// All marks and what else refuses more than one duty, at one version.
 #[derive(Clone, Default, Debug)]
 pub(super) struct MarkBook {
     pub(super) version: i64,
     /// Highest slot that is refused to everybody.
     pub(super) floor: Option<Slot>,
-    /// Highest slot that is refused in a room.
-    pub(super) low: HashMap<Room, Slot>,
+    /// First slot that is signed.
+    pub(super) listen_only_until: Option<Slot>,
+    /// Kinds that only go forward.
+    pub(super) strict: BTreeSet<DutyKind>,
+    /// By room. In a strict one every pin raises the highest pinned slot, which the version does not count: it may be
+    /// higher than it is here.
+    pub(super) marks: HashMap<Room, Marks>,
     /// What is said of keys.
     pub(super) keys: BTreeMap<Address, KeyState>,
 }
 
 impl MarkBook {
-    /// All that the rules look at, given the records of the duty and of what seals it.
-    pub(super) fn known(&self, duty: Duty, row: Option<&Row>, sealed: Option<&Row>) -> Known {
+    pub(super) fn is_strict(&self, duty: Duty) -> bool {
+        self.strict.contains(&duty.kind.marked())
+    }
+
+    pub(super) fn marks(&self, room: &Room) -> Marks {
+        self.marks.get(room).copied().unwrap_or_default()
+    }
+
+    /// All that the rules look at.
+    pub(super) fn known(&self, duty: Duty, seen: &Seen<'_>) -> Known {
         let record = |row: &Row| row.record;
-        let low = self.low.get(&room(duty)).copied().max(self.floor);
+        let beyond = Marks { low: self.floor, high: None, max_signed: seen.max_signed };
         Known {
-            record: row.map(record),
-            seal: sealed.map(record),
-            marks: Marks { low, ..Marks::default() },
+            record: seen.row.map(record),
+            seal: seen.sealed.map(record),
+            marks: self.marks(&room_of(duty)).merge(beyond),
             standing: self.keys.get(&duty.validator).map(KeyState::standing).unwrap_or_default(),
-            ..Known::default()
+            listen_only_until: self.listen_only_until,
+            mode: if self.is_strict(duty) { Mode::Strict } else { Mode::Complete },
         }
     }
 }
@@ -105,22 +154,28 @@ pub(super) enum Finding {
 /// Fence of a pin that was never taken over.
 pub(super) const FIRST_FENCE: i64 = 1;
 
-/// Applies the rules, and the courtesy between nodes: what another one holds is left to it while it is young. `sealed` is
-/// the record that seals the duty.
-pub(super) fn find(
-    wanted: &Wanted,
-    row: Option<&Row>,
-    sealed: Option<&Row>,
-    book: &MarkBook,
-    asker: &Asker,
-) -> Finding {
-    let known = book.known(wanted.duty, row, sealed);
-    match (rules::judge(wanted.duty, wanted.digest, &known), row) {
+/// Applies the rules, and the courtesy between nodes: what another one holds is left to it while it is young.
+pub(super) fn find(wanted: &Wanted, seen: &Seen<'_>, book: &MarkBook, asker: &Asker) -> Finding {
+    let known = book.known(wanted.duty, seen);
+    match (rules::judge(wanted.duty, wanted.digest, &known), seen.row) {
         (rules::Verdict::Done(signature), _) => Finding::Settled(Verdict::Done(signature)),
         (rules::Verdict::Refused(refusal), _) => Finding::Settled(Verdict::Refused(refusal)),
         (rules::Verdict::Pin, _) | (rules::Verdict::Resume, None) => Finding::Free,
         (rules::Verdict::Resume, Some(row)) => resume(wanted, row, asker),
     }
+}
+
+/// Of payloads of strict kinds, in the order of their keys, those that may be recorded one after the other: each raises
+/// the highest pinned slot for the next.
+pub(super) fn in_turn(batch: &[Wanted], mut look: Look, book: &MarkBook, asker: &Asker) -> Vec<Wanted> {
+    let mut free = Vec::new();
+    for wanted in batch {
+        if find(wanted, &look.at(wanted.duty), book, asker) == Finding::Free {
+            look.max_signed.insert(room_of(wanted.duty), wanted.duty.slot);
+            free.push(wanted.clone());
+        }
+    }
+    free
 }
 
 fn resume(wanted: &Wanted, row: &Row, asker: &Asker) -> Finding {
@@ -137,55 +192,4 @@ fn resume(wanted: &Wanted, row: &Row, asker: &Asker) -> Finding {
 }
 
 #[cfg(test)]
-mod tests {
-    use super::*;
-    use crate::DutyKind;
-
-    const DUTY: Duty = Duty { validator: Address::repeat_byte(1), slot: Slot(7), kind: DutyKind::Attestation };
-
-    fn wanted(digest: u8, attempt: u128) -> Wanted {
-        Wanted { duty: DUTY, digest: B256::repeat_byte(digest), attempt: Attempt(attempt) }
-    }
-
-    fn row(owner: &str, age: u64) -> Row {
-        let record = Record::pinned(B256::repeat_byte(1));
-        Row { record, owner: owner.to_owned(), fence: 3, attempt: Attempt(9), age: Duration::from_secs(age) }
-    }
-
-    fn found(wanted: &Wanted, row: &Row, low: Option<Slot>) -> Finding {
-        let asker = Asker { node: "us".to_owned(), takeover_after: Duration::from_secs(4) };
-        let low = low.map(|low| (room(DUTY), low)).into_iter().collect();
-        let book = MarkBook { low, ..MarkBook::default() };
-        find(wanted, Some(row), None, &book, &asker)
-    }
-
-    #[test]
-    fn a_pin_of_another_node_is_left_to_it_while_it_is_young() {
-        let busy = Finding::Settled(Verdict::Busy { owner: "them".to_owned(), age: Duration::from_secs(3) });
-        assert_eq!(found(&wanted(1, 1), &row("them", 3), None), busy);
-        assert_eq!(found(&wanted(1, 1), &row("them", 4), None), Finding::TakeOver { fence: 3 });
-        assert_eq!(found(&wanted(1, 1), &row("us", 0), None), Finding::TakeOver { fence: 3 });
-    }
-
-    #[test]
-    fn a_pin_with_the_token_of_the_call_is_the_calls_own() {
-        let found_again = found(&wanted(1, 9), &row("them", 0), None);
-        assert_eq!(found_again, Finding::Settled(Verdict::Resumed { fence: 3 }));
-        let fresh = Row { fence: FIRST_FENCE, ..row("us", 0) };
-        assert_eq!(found(&wanted(1, 9), &fresh, None), Finding::Settled(Verdict::Granted));
-    }
-
-    #[test]
-    fn another_payload_is_refused_however_old_the_pin_and_whoever_made_it() {
-        for row in [row("them", 100), row("us", 100), Row { attempt: Attempt(1), ..row("us", 0) }] {
-            let found = found(&wanted(2, 1), &row, None);
-            assert!(matches!(found, Finding::Settled(Verdict::Refused(NotSafe::Conflict { .. }))), "{found:?}");
-        }
-    }
-
-    #[test]
-    fn an_old_pin_below_the_mark_is_not_taken_over() {
-        let found = found(&wanted(1, 1), &row("them", 100), Some(Slot(7)));
-        assert!(matches!(found, Finding::Settled(Verdict::Refused(NotSafe::BelowLow { low: Slot(7), .. }))));
-    }
-}
+mod tests;

@@ -4,10 +4,11 @@ use std::collections::HashMap;
 use std::time::Duration;
 
 use alloy::primitives::{B256, Signature};
+use tokio_postgres::Statement;
 
 use super::anchor::Memory;
-use super::judge::{Asker, Finding, MarkBook, Row, Verdict, Wanted, find, room};
-use super::link::load_book;
+use super::book::{load_book, slot};
+use super::judge::{Asker, Finding, Look, MarkBook, Room, Row, Seen, Verdict, Wanted, find, room_of};
 use super::session::{ServerError, Session, damage};
 use super::statements::{BEGIN_RECORDING, COMMIT, UNLIMITED};
 use crate::Duty;
@@ -41,6 +42,11 @@ impl Plan {
         self.take_over.sort_by_cached_key(|(wanted, _)| wanted.duty.key());
     }
 
+    /// Takes out what is to be inserted into strict rooms, in order.
+    fn take_strict(&mut self, book: &MarkBook) -> Vec<Wanted> {
+        self.insert.extract_if(.., |wanted| book.is_strict(wanted.duty)).collect()
+    }
+
     fn is_empty(&self) -> bool {
         self.insert.is_empty() && self.take_over.is_empty()
     }
@@ -63,11 +69,14 @@ impl Settling<'_> {
     pub(super) async fn settle(&mut self, signed: &[Signed], batch: &[Wanted]) -> Result<Vec<Verdict>, ServerError> {
         let mut verdicts: Vec<Option<Verdict>> = vec![None; batch.len()];
         // A payload that the marks refuse may have been signed all the same: it is looked for, and not recorded.
-        let unmarked = |wanted: &&Wanted| find(wanted, None, None, self.book, self.asker) == Finding::Free;
-        let mut plan = Plan { insert: batch.iter().filter(unmarked).copied().collect(), take_over: Vec::new() };
+        let unmarked = |wanted: &&Wanted| find(wanted, &Seen::default(), self.book, self.asker) == Finding::Free;
+        let mut plan = Plan { insert: batch.iter().filter(unmarked).cloned().collect(), take_over: Vec::new() };
         let mut signed = signed;
         for _ in 0..ROUNDS {
-            let granted = self.record(std::mem::take(&mut signed), &mut plan).await?;
+            plan.sort();
+            let strict = plan.take_strict(self.book);
+            let mut granted = self.record(std::mem::take(&mut signed), &plan).await?;
+            granted.extend(self.record_strict(&strict).await?);
             for (wanted, verdict) in batch.iter().zip(&mut verdicts) {
                 *verdict = verdict.take().or_else(|| granted.get(&wanted.attempt.0).cloned());
             }
@@ -80,16 +89,16 @@ impl Settling<'_> {
     }
 
     /// One transaction, sent in one go. Gives the verdicts of the attempts it recorded.
-    async fn record(&mut self, signed: &[Signed], plan: &mut Plan) -> Result<HashMap<u128, Verdict>, ServerError> {
+    async fn record(&mut self, signed: &[Signed], plan: &Plan) -> Result<HashMap<u128, Verdict>, ServerError> {
         if signed.is_empty() && plan.is_empty() {
             return Ok(HashMap::new());
         }
-        plan.sort();
         let client = &self.session.client;
-        let (begun, signed, inserted, taken, unlimited, committed, flushed) = futures::join!(
+        let (begun, signed, inserted, kept, taken, unlimited, committed, flushed) = futures::join!(
             client.batch_execute(BEGIN_RECORDING),
             self.sign(signed),
-            self.insert(&plan.insert),
+            self.insert(&self.session.statements.insert, &plan.insert),
+            self.put_payloads(&plan.insert),
             self.take_over(&plan.take_over),
             client.batch_execute(UNLIMITED),
             client.batch_execute(COMMIT),
@@ -99,6 +108,7 @@ impl Settling<'_> {
         begun?;
         signed?;
         let mut granted: HashMap<_, _> = inserted?.into_iter().map(|Attempt(it)| (it, Verdict::Granted)).collect();
+        kept?;
         granted.extend(taken?.into_iter().map(|(Attempt(it), fence)| (it, Verdict::Resumed { fence })));
         unlimited?;
         committed?;
@@ -122,21 +132,17 @@ impl Settling<'_> {
     }
 
     /// Gives the attempts it recorded.
-    async fn insert(&self, batch: &[Wanted]) -> Result<Vec<Attempt>, ServerError> {
+    pub(super) async fn insert(&self, statement: &Statement, batch: &[Wanted]) -> Result<Vec<Attempt>, ServerError> {
         if batch.is_empty() {
             return Ok(Vec::new());
         }
         let keys: Vec<_> = batch.iter().map(|wanted| wanted.duty.key().to_vec()).collect();
-        let rooms: Vec<_> = batch.iter().map(|wanted| room(wanted.duty).to_vec()).collect();
+        let rooms: Vec<_> = batch.iter().map(|wanted| room_of(wanted.duty).to_vec()).collect();
         let digests: Vec<&[u8]> = batch.iter().map(|wanted| wanted.digest.as_slice()).collect();
         let attempts: Vec<_> = batch.iter().map(|wanted| wanted.attempt.0.to_be_bytes().to_vec()).collect();
         let seals: Vec<_> = batch.iter().map(|wanted| wanted.duty.seal().map(|seal| seal.key().to_vec())).collect();
-        let (statement, asker) = (&self.session.statements.insert, self.asker);
-        let rows = self
-            .session
-            .client
-            .query(statement, &[&keys, &rooms, &digests, &attempts, &seals, &asker.node, &self.book.version])
-            .await?;
+        let (client, node, version) = (&self.session.client, &self.asker.node, &self.book.version);
+        let rows = client.query(statement, &[&keys, &rooms, &digests, &attempts, &seals, node, version]).await?;
         rows.iter().map(|row| attempt_of(row.try_get(0)?)).collect()
     }
 
@@ -166,38 +172,40 @@ impl Settling<'_> {
         if open.is_empty() {
             return Ok(plan);
         }
-        let rows = self.read(open.iter().map(|&at| batch[at].duty)).await?;
+        let look = self.read(open.iter().map(|&at| batch[at].duty)).await?;
         for at in open {
-            let wanted = batch[at];
-            let row = |duty: Duty| rows.get(duty.key().as_slice());
-            let sealed = wanted.duty.seal().and_then(row);
-            match find(&wanted, row(wanted.duty), sealed, self.book, self.asker) {
+            let wanted = &batch[at];
+            match find(wanted, &look.at(wanted.duty), self.book, self.asker) {
                 Finding::Settled(verdict) => verdicts[at] = Some(verdict),
-                Finding::Free => plan.insert.push(wanted),
-                Finding::TakeOver { fence } => plan.take_over.push((wanted, fence)),
+                Finding::Free => plan.insert.push(wanted.clone()),
+                Finding::TakeOver { fence } => plan.take_over.push((wanted.clone(), fence)),
             }
         }
         Ok(plan)
     }
 
-    /// The records of these duties and of what seals them, by key, and the marks as they are now.
-    pub(super) async fn read(
-        &mut self,
-        duties: impl Iterator<Item = Duty>,
-    ) -> Result<HashMap<Vec<u8>, Row>, ServerError> {
-        let duties = duties.flat_map(|duty| [Some(duty), duty.seal()]).flatten();
-        let keys: Vec<Vec<u8>> = duties.map(|duty| duty.key().to_vec()).collect();
-        let found = self.session.client.query(&self.session.statements.read, &[&keys]).await?;
-        let mut rows = HashMap::new();
+    /// The records of these duties and of what seals them, how far their strict rooms have come, and the marks as they are
+    /// now.
+    pub(super) async fn read(&mut self, duties: impl Iterator<Item = Duty>) -> Result<Look, ServerError> {
+        let duties: Vec<Duty> = duties.flat_map(|duty| [Some(duty), duty.seal()]).flatten().collect();
+        let keys: Vec<Vec<u8>> = duties.iter().map(|duty| duty.key().to_vec()).collect();
+        let strict = |duty: &Duty| self.book.is_strict(*duty).then(|| room_of(*duty).to_vec());
+        let rooms: Vec<Option<Vec<u8>>> = duties.iter().map(strict).collect();
+        let found = self.session.client.query(&self.session.statements.read, &[&keys, &rooms]).await?;
+        let mut look = Look::default();
         for row in &found {
             if row.try_get::<_, i64>(0)? != self.book.version {
                 *self.book = load_book(self.session).await?;
             }
             if let Some(key) = row.try_get::<_, Option<Vec<u8>>>(1)? {
-                rows.insert(key, decode(row)?);
+                look.rows.insert(key, decode(row)?);
+            }
+            if let Some((room, highest)) = row.try_get::<_, Option<&[u8]>>(8)?.zip(slot(row.try_get(9)?)?) {
+                let room = Room::try_from(room).map_err(|_| damage("a mark has a key of no room"))?;
+                look.max_signed.insert(room, highest);
             }
         }
-        Ok(rows)
+        Ok(look)
     }
 }
 

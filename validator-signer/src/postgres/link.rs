@@ -1,19 +1,20 @@
 //! The way to the store: connected when it is needed, and each time checked to be the same store, no younger than it was.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use alloy::primitives::{Address, FixedBytes};
-use fermata_primitives::Slot;
 use tokio::sync::watch;
 use tokio_postgres::Client;
 
 use super::anchor::{Anchor, Memory, ServerState};
-use super::judge::{MarkBook, Room};
+use super::book::load_book;
+use super::judge::MarkBook;
 use super::layout::{Misfit, check_store};
 use super::options::{DatabaseUrl, PostgresOptions};
-use super::session::{Connector, ServerError, Session, damage};
+use super::session::{Connector, ServerError, Session};
 use super::statements::{SCHEMA_VERSION, Statements};
-use crate::{Domain, KeyState, SignerError};
+use super::strict;
+use crate::{Domain, DutyKind, KeyState, SignerError};
 
 /// Why there is no way to the store.
 #[derive(Clone, Debug)]
@@ -64,6 +65,8 @@ pub(super) struct Link {
     connector: Connector,
     schema: String,
     domain: Domain,
+    /// Kinds that this node wants to go forward alone.
+    strict: BTreeSet<DutyKind>,
     session: Option<Session>,
 }
 
@@ -75,8 +78,9 @@ impl Link {
         let memory = Memory::load(options.anchor.clone())?;
         let connector =
             Connector::new(url, options).map_err(|what| SignerError::BadServer { server: name.clone(), what })?;
-        let (schema, book) = (options.schema.clone(), MarkBook::default());
-        Ok(Self { name, memory, book, keys: watch::Sender::default(), connector, schema, domain, session: None })
+        let (schema, strict) = (options.schema.clone(), options.strict.iter().map(|kind| kind.marked()).collect());
+        let (book, keys) = (MarkBook::default(), watch::Sender::default());
+        Ok(Self { name, memory, book, keys, connector, schema, domain, strict, session: None })
     }
 
     /// The open session, or a new one.
@@ -100,6 +104,9 @@ impl Link {
         let statements = Statements::prepare(&client).await.map_err(|error| trouble(error.into()))?;
         let session = Session { client, statements };
         self.book = load_book(&session).await.map_err(trouble)?;
+        if !self.strict.is_subset(&self.book.strict) {
+            self.book = strict::declare(&session, &self.strict).await.map_err(trouble)?;
+        }
         Ok(session)
     }
 
@@ -156,31 +163,4 @@ pub(super) fn misfit(misfit: Misfit) -> Trouble {
 
 fn store_name(url: &DatabaseUrl, options: &PostgresOptions) -> String {
     format!("{url} (schema {})", options.schema)
-}
-
-/// All marks, and what is said of keys, as of one moment.
-///
-/// # Errors
-/// [`ServerError`].
-pub(super) async fn load_book(session: &Session) -> Result<MarkBook, ServerError> {
-    let row = session.client.query_one(&session.statements.book, &[]).await?;
-    let column = |at| row.try_get::<_, Option<Vec<&[u8]>>>(at).map(Option::unwrap_or_default);
-    let (rooms, lows, validators, states) = (column(2)?, column(3)?, column(4)?, column(5)?);
-    let mut book = MarkBook { version: row.try_get(0)?, ..MarkBook::default() };
-    book.floor = row.try_get::<_, Option<&[u8]>>(1)?.map(slot).transpose()?;
-    for (room, low) in rooms.into_iter().zip(lows) {
-        let room = Room::try_from(room).map_err(|_| damage("a mark has a key of no room"))?;
-        book.low.insert(room, slot(low)?);
-    }
-    for (validator, state) in validators.into_iter().zip(states) {
-        let state = KeyState::decode(validator, state).map_err(damage)?;
-        let validator = Address::try_from(validator).map_err(|_| damage("a key has no address"))?;
-        book.keys.insert(validator, state);
-    }
-    Ok(book)
-}
-
-fn slot(bytes: &[u8]) -> Result<Slot, ServerError> {
-    let bytes = bytes.try_into().map_err(|_| damage("a mark has a wrong length"))?;
-    Ok(Slot(u64::from_be_bytes(bytes)))
 }

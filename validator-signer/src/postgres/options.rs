@@ -1,5 +1,6 @@
 //! Which server, and how it is used.
 
+use std::collections::BTreeSet;
 use std::fmt;
 use std::path::PathBuf;
 use std::str::FromStr;
@@ -9,7 +10,7 @@ use std::time::Duration;
 use fermata_primitives::{SharedClock, SystemClock};
 use tokio_postgres::config::{Host, TargetSessionAttrs};
 
-use crate::{FarFutureGuard, SignerError};
+use crate::{DutyKind, FarFutureGuard, SignerError};
 
 /// Longest name that PostgreSQL keeps whole.
 const LONGEST_NAME: usize = 63;
@@ -101,6 +102,9 @@ pub struct PostgresOptions {
     pub keep_slots: u64,
     /// Refuses slots that lie too far ahead; `None` refuses none.
     pub far_future: Option<FarFutureGuard>,
+    /// Kinds of [`DutyKind::MARKED`] that only go forward: what does not lie above every slot that was ever pinned is
+    /// refused, record or no record. A kind that one node has opened the store with is strict to all of them, and stays so.
+    pub strict: BTreeSet<DutyKind>,
     /// Tells whether a deadline has passed.
     pub clock: SharedClock,
     /// Longest wait for one answer of the server, with all that is tried anew meanwhile.
@@ -125,6 +129,7 @@ impl PostgresOptions {
             batch_duties: 4096,
             keep_slots: 16_384,
             far_future: None,
+            strict: BTreeSet::new(),
             clock: Arc::new(SystemClock),
             patience: Duration::from_secs(3),
             takeover_after: Duration::from_secs(3),

@@ -48,7 +48,8 @@ pub(super) async fn raise_marks(session: &Session, horizon: Slot) -> Result<(), 
 /// [`ServerError`]; the piece may be removed.
 pub(super) async fn delete_below(session: &Session, horizon: Slot) -> Result<u64, ServerError> {
     let Session { client, statements } = session;
-    Ok(client.execute(&statements.delete, &[&end_of(horizon), &PIECE]).await?)
+    let row = client.query_one(&statements.delete, &[&end_of(horizon), &PIECE]).await?;
+    Ok(row.try_get::<_, i64>(0)?.unsigned_abs())
 }
 
 /// Takes the server for the store's own, and refuses the slots up to `floor` to everybody, for ever.

@@ -50,7 +50,7 @@ impl Owner {
 
     /// One try. Gives a verdict to each payload of the batch, one after the other.
     async fn settle(&mut self, batch: &[Reserve]) -> Result<Vec<Verdict>, Trouble> {
-        let all: Vec<Wanted> = batch.iter().flat_map(|reserve| reserve.wanted.iter().copied()).collect();
+        let all: Vec<Wanted> = batch.iter().flat_map(|reserve| reserve.wanted.iter().cloned()).collect();
         let (wanted, places) = without_repeats(&all);
         let (patience, signed) = (self.patience, std::mem::take(&mut self.unwritten));
         let outcome = match self.settling().await {
@@ -94,7 +94,7 @@ fn without_repeats(all: &[Wanted]) -> (Vec<Wanted>, Vec<usize>) {
         .iter()
         .map(|one| {
             *known.entry((one.duty, one.digest)).or_insert_with(|| {
-                wanted.push(*one);
+                wanted.push(one.clone());
                 wanted.len() - 1
             })
         })

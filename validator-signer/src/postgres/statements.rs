@@ -1,11 +1,19 @@
 //! Every statement the store sends, and the tables they work on.
 //!
-//! Records are keyed by the bytes of the duty, slot first, as on disk. A *room* is a (validator, kind): what one mark
-//! counts for. Whoever moves a mark or says something of a key takes the `marks` table in EXCLUSIVE mode and raises `marks_version`; whoever records a
-//! duty takes it in ROW SHARE mode first, and records only if the version is still the one it judged by. The two modes shut
-//! each other out, and the statement after the lock sees what the mark's mover committed: a duty that was pruned cannot
-//! come back under a snapshot from before.
+//! Records are keyed by the bytes of the duty, slot first, as on disk. A *room* is a (validator, kind): what one row of
+//! marks counts for. Whoever moves a mark, declares a kind strict or says something of a key takes the `marks` table in
+//! EXCLUSIVE mode and raises `marks_version`; whoever records a duty takes it in ROW SHARE mode first, and records only if
+//! the version is still the one it judged by. The two modes shut each other out, and the statement after the lock sees what
+//! the mark's mover committed: a duty that was pruned cannot come back under a snapshot from before.
+//!
+//! The highest pinned slot of a strict room moves with each pin, which the version does not count; there the row of marks
+//! itself is held from before the look at it until the commit (`statements/marks.rs`).
 
+mod marks;
+mod payloads;
+
+pub(super) use marks::MarkStatements;
+pub(super) use payloads::PayloadStatements;
 use tokio_postgres::{Client, Error, Statement};
 
 /// Version of the tables below.
@@ -25,11 +33,15 @@ pub(super) fn create(name: &str) -> String {
             timeline bigint NOT NULL,
             marks_version bigint NOT NULL DEFAULT 1,
             floor bytea CHECK (octet_length(floor) = 8),
+            listen_only_until bytea CHECK (octet_length(listen_only_until) = 8),
+            strict bytea NOT NULL DEFAULT '',
             created_at timestamptz NOT NULL DEFAULT clock_timestamp()
         );
         CREATE TABLE {name}.marks (
             room bytea PRIMARY KEY,
-            low bytea NOT NULL CHECK (octet_length(low) = 8),
+            low bytea CHECK (octet_length(low) = 8),
+            high bytea CHECK (octet_length(high) = 8),
+            max_signed bytea CHECK (octet_length(max_signed) = 8),
             moved_at timestamptz NOT NULL DEFAULT clock_timestamp()
         );
         CREATE TABLE {name}.keys (
@@ -49,7 +61,11 @@ pub(super) fn create(name: &str) -> String {
             pinned_at timestamptz NOT NULL DEFAULT clock_timestamp(),
             signed_at timestamptz,
             CHECK ((state = 'signed') = (signature IS NOT NULL))
-        ) WITH (fillfactor = 80);"
+        ) WITH (fillfactor = 80);
+        CREATE TABLE {name}.payloads (
+            key bytea PRIMARY KEY,
+            payload bytea NOT NULL
+        );"
     )
 }
 
@@ -103,17 +119,14 @@ pub(super) const COMMIT: &str = "COMMIT";
 
 const FLUSHED: &str = "SELECT (pg_current_wal_flush_lsn() - '0/0'::pg_lsn)::bigint";
 
-/// All that the marks' version counts, in one row: of one moment.
-const BOOK: &str = "SELECT marks_version, floor,
-    (SELECT array_agg(room ORDER BY room) FROM marks), (SELECT array_agg(low ORDER BY room) FROM marks),
-    (SELECT array_agg(validator ORDER BY validator) FROM keys), (SELECT array_agg(state ORDER BY validator) FROM keys)
-    FROM store";
-
 const PUT_KEY: &str = "INSERT INTO keys (validator, state) VALUES ($1, $2)
     ON CONFLICT (validator) DO UPDATE SET state = EXCLUDED.state, changed_at = clock_timestamp()";
 
-/// Takes a pin back that nobody but its maker was given leave for.
-const CANCEL: &str = "DELETE FROM duties WHERE key = $1 AND attempt = $2 AND state = 'pinned'";
+/// Takes a pin back that nobody but its maker was given leave for, and its payload; answers with the number.
+const CANCEL: &str = "
+    WITH gone AS (DELETE FROM duties WHERE key = $1 AND attempt = $2 AND state = 'pinned' RETURNING key),
+    unkept AS (DELETE FROM payloads p USING gone WHERE p.key = gone.key)
+    SELECT count(*) FROM gone";
 
 /// Takes this server for the store's own, and refuses every slot up to $1 to everybody. GREATEST passes over a null.
 pub(super) const ACCEPT_SERVER: &str = concat!(
@@ -122,27 +135,45 @@ pub(super) const ACCEPT_SERVER: &str = concat!(
     timeline!()
 );
 
-/// Records what nobody has recorded, unless a mark has moved or the slot is sealed; answers with what it recorded. It looks
-/// at the timeline by itself: a pooler may have led the connection to another server since it was made.
-const INSERT: &str = concat!(
-    "
+/// Records what nobody has recorded, unless a mark has moved or the slot is sealed. It looks at the timeline by itself: a
+/// pooler may have led the connection to another server since it was made.
+macro_rules! insert {
+    () => {
+        concat!(
+            "
     INSERT INTO duties (key, room, digest, attempt, owner)
     SELECT w.key, w.room, w.digest, w.attempt, $6
     FROM unnest($1::bytea[], $2::bytea[], $3::bytea[], $4::bytea[], $5::bytea[]) AS w (key, room, digest, attempt, seal)
     WHERE (SELECT marks_version FROM store) = $7
       AND (SELECT true FROM duties s WHERE s.key = w.seal) IS NULL
       AND (SELECT timeline FROM store) = ",
-    timeline!(),
-    "
+            timeline!(),
+            "
     ON CONFLICT (key) DO NOTHING
-    RETURNING attempt"
+    RETURNING key, room, attempt"
+        )
+    };
+}
+
+/// Answers with the attempts that it recorded.
+const INSERT: &str = concat!("WITH done AS (", insert!(), ") SELECT attempt FROM done");
+
+/// The same for strict rooms that are held, whose highest pinned slots it raises.
+const INSERT_STRICT: &str = concat!(
+    "WITH done AS (",
+    insert!(),
+    "), highest AS (SELECT DISTINCT ON (room) room, substring(key FOR 8) AS slot FROM done ORDER BY room, key DESC),
+    raised AS (UPDATE marks m SET max_signed = GREATEST(m.max_signed, h.slot) FROM highest h WHERE m.room = h.room)
+    SELECT attempt FROM done"
 );
 
-/// What is on record; a statement of its own, so that it sees what the insert lost against.
+/// What is on record, and the highest pinned slot of the rooms that are asked for; a statement of its own, so that it sees
+/// what the insert lost against. At least one key is asked for.
 const READ: &str = "
     SELECT (SELECT marks_version FROM store), d.key, d.digest, d.signature, d.owner, d.fence, d.attempt,
-        GREATEST(extract(epoch FROM clock_timestamp() - d.pinned_at), 0)::float8
-    FROM (VALUES (true)) AS always (present) LEFT JOIN duties d ON d.key = ANY($1::bytea[])";
+        GREATEST(extract(epoch FROM clock_timestamp() - d.pinned_at), 0)::float8,
+        w.room, (SELECT m.max_signed FROM marks m WHERE m.room = w.room)
+    FROM unnest($1::bytea[], $2::bytea[]) AS w (key, room) LEFT JOIN duties d ON d.key = w.key";
 
 /// Takes pins over that are this node's own or have grown old, if nothing about them has changed since they were read.
 const TAKE_OVER: &str = concat!(
@@ -171,20 +202,29 @@ const RAISE_MARKS: &str = "
 
 const NEXT_MARKS_VERSION: &str = "UPDATE store SET marks_version = marks_version + 1";
 
-/// Removes a piece of what lies below both $1 and the mark of its room.
+/// Removes a piece of what lies below both $1 and the mark of its room. How far each room had come stays known.
 const DELETE: &str = "
-    DELETE FROM duties WHERE key IN (
-        SELECT d.key FROM duties d JOIN marks m ON m.room = d.room
-        WHERE d.key < $1 AND substring(d.key FOR 8) <= m.low LIMIT $2)";
+    WITH gone AS (
+        DELETE FROM duties WHERE key IN (
+            SELECT d.key FROM duties d JOIN marks m ON m.room = d.room
+            WHERE d.key < $1 AND substring(d.key FOR 8) <= m.low LIMIT $2)
+        RETURNING key, room),
+    unkept AS (DELETE FROM payloads p USING gone WHERE p.key = gone.key),
+    highest AS (SELECT DISTINCT ON (room) room, substring(key FOR 8) AS slot FROM gone ORDER BY room, key DESC),
+    raised AS (UPDATE marks m SET max_signed = h.slot FROM highest h
+        WHERE m.room = h.room AND (m.max_signed IS NULL OR m.max_signed < h.slot))
+    SELECT count(*) FROM gone";
 
 /// The statements of a session, prepared.
 #[derive(Clone)]
 pub(super) struct Statements {
+    pub(super) marks: MarkStatements,
+    pub(super) payloads: PayloadStatements,
     pub(super) flushed: Statement,
-    pub(super) book: Statement,
     pub(super) put_key: Statement,
     pub(super) cancel: Statement,
     pub(super) insert: Statement,
+    pub(super) insert_strict: Statement,
     pub(super) read: Statement,
     pub(super) take_over: Statement,
     pub(super) sign: Statement,
@@ -199,11 +239,13 @@ impl Statements {
     /// What the server said.
     pub(super) async fn prepare(client: &Client) -> Result<Self, Error> {
         Ok(Self {
+            marks: MarkStatements::prepare(client).await?,
+            payloads: PayloadStatements::prepare(client).await?,
             flushed: client.prepare(FLUSHED).await?,
-            book: client.prepare(BOOK).await?,
             put_key: client.prepare(PUT_KEY).await?,
             cancel: client.prepare(CANCEL).await?,
             insert: client.prepare(INSERT).await?,
+            insert_strict: client.prepare(INSERT_STRICT).await?,
             read: client.prepare(READ).await?,
             take_over: client.prepare(TAKE_OVER).await?,
             sign: client.prepare(SIGN).await?,

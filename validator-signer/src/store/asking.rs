@@ -9,9 +9,10 @@ use futures::future::BoxFuture;
 use super::ledger::Wanted;
 use super::record::Record;
 use super::writer::Request;
-use super::{PAYLOAD_LIMIT, SlashingProtection};
+use super::{SlashingProtection, check_payload};
 use crate::{
-    Domain, Duty, Halt, KeyChange, KeyState, Protection, Reservation, Safe, Sighting, SignerError, SigningPermit,
+    Domain, Duty, DutyKind, Halt, KeyChange, KeyState, Marks, Protection, Reservation, Safe, Sighting, SignerError,
+    SigningPermit,
 };
 
 /// Duties of one queued request; longer lists become several.
@@ -42,9 +43,7 @@ impl SlashingProtection {
     /// # Cancel safety
     /// As [`reserve`](Self::reserve): pin and payload are one.
     pub async fn reserve_with_payload(&self, duty: Duty, digest: B256, payload: &[u8]) -> Result<Safe, SignerError> {
-        if payload.len() > PAYLOAD_LIMIT {
-            return Err(SignerError::PayloadTooLarge { duty, len: payload.len(), limit: PAYLOAD_LIMIT });
-        }
+        check_payload(duty, payload)?;
         self.reserve_one(Wanted { duty, digest, payload: Some(payload.into()) }).await
     }
 
@@ -134,6 +133,19 @@ impl Protection for SlashingProtection {
         Box::pin(self.reserve_many(duties, by))
     }
 
+    fn reserve_with_payload<'a>(
+        &'a self,
+        duty: Duty,
+        digest: B256,
+        payload: &'a [u8],
+    ) -> BoxFuture<'a, Result<Safe, SignerError>> {
+        Box::pin(self.reserve_with_payload(duty, digest, payload))
+    }
+
+    fn payload(&self, duty: Duty) -> BoxFuture<'_, Result<Option<Vec<u8>>, SignerError>> {
+        Box::pin(self.payload(duty))
+    }
+
     fn cancel(&self, reservation: Reservation) -> BoxFuture<'_, Result<bool, SignerError>> {
         Box::pin(self.cancel(reservation))
     }
@@ -142,12 +154,36 @@ impl Protection for SlashingProtection {
         Box::pin(self.observe(seen))
     }
 
+    fn recognise(&self, duty: Duty, digest: B256) -> BoxFuture<'_, Result<Sighting, SignerError>> {
+        Box::pin(self.on_ledger(move |ledger| ledger.recognise(duty, digest)))
+    }
+
     fn change_key(&self, validator: Address, change: KeyChange) -> BoxFuture<'_, Result<(), SignerError>> {
         Box::pin(self.change_key(validator, change))
     }
 
     fn key_states(&self) -> BTreeMap<Address, KeyState> {
         self.keys.borrow().clone()
+    }
+
+    fn listen_only_until(&self, slot: Slot) -> BoxFuture<'_, Result<(), SignerError>> {
+        Box::pin(self.listen_only_until(slot))
+    }
+
+    fn hand_over(&self, validator: Address, from: Slot) -> BoxFuture<'_, Result<(), SignerError>> {
+        Box::pin(self.hand_over(validator, from))
+    }
+
+    fn take_over(&self, validator: Address, from: Slot) -> BoxFuture<'_, Result<(), SignerError>> {
+        Box::pin(self.take_over(validator, from))
+    }
+
+    fn add_marks(&self, validator: Address, marks: Vec<(DutyKind, Marks)>) -> BoxFuture<'_, Result<(), SignerError>> {
+        Box::pin(self.add_marks(validator, marks))
+    }
+
+    fn marks(&self, validator: Address, kind: DutyKind) -> BoxFuture<'_, Result<Marks, SignerError>> {
+        Box::pin(self.marks(validator, kind))
     }
 
     fn record_signature(&self, permit: SigningPermit, signature: Signature) -> BoxFuture<'_, Result<(), SignerError>> {

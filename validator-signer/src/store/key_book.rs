@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 use std::ops::Bound;
 
-use alloy::primitives::Address;
+use alloy::primitives::{Address, B256};
 use fermata_primitives::Slot;
 use heed::RoTxn;
 use tracing::{error, info};
@@ -85,9 +85,7 @@ impl Ledger {
     /// # Errors
     /// [`Failure`]: the key is halted until the process ends.
     pub(super) fn observe(&mut self, seen: Halt) -> Result<Sighting, Failure> {
-        let txn = self.store.env.read_txn()?;
-        let sighting = sight(seen.duty, seen.digest, &self.known(&txn, seen.duty)?);
-        drop(txn);
+        let sighting = self.recognise(seen.duty, seen.digest)?;
         let key = seen.duty.validator;
         let state = self.key_state(key);
         if sighting == Sighting::Elsewhere && state.halt.is_none() {
@@ -101,6 +99,15 @@ impl Ledger {
             self.put_key(key, halted)?;
         }
         Ok(sighting)
+    }
+
+    /// Judges a payload whose signature was seen outside.
+    ///
+    /// # Errors
+    /// [`Failure`].
+    pub(super) fn recognise(&self, duty: Duty, digest: B256) -> Result<Sighting, Failure> {
+        let txn = self.store.env.read_txn()?;
+        Ok(sight(duty, digest, &self.known(&txn, duty)?))
     }
 
     /// Adds to the marks of one key, kind by kind, all or none.
@@ -144,10 +151,8 @@ impl Ledger {
         let mut txn = self.begin()?;
         for kind in DutyKind::MARKED {
             let at = marks_key(key, kind);
-            let marks = self.marks(&txn, &at)?;
-            let high = marks.high.filter(|high| *high > from);
-            let low = marks.low.max(from.0.checked_sub(1).map(Slot));
-            self.store.marks.put(&mut txn, &at, &Marks { low, high, ..marks }.encode(&at))?;
+            let marks = self.marks(&txn, &at)?.taken_over(from);
+            self.store.marks.put(&mut txn, &at, &marks.encode(&at))?;
         }
         self.commit(txn)
     }

@@ -10,7 +10,7 @@ use super::record::{decode_payload, encode_payload};
 use crate::Duty;
 
 /// Slots, back from that of the newest payload, whose payloads are kept: enough to resume, and the table stays small.
-const PAYLOAD_SLOTS: u64 = 32;
+pub(crate) const PAYLOAD_SLOTS: u64 = 32;
 
 impl Ledger {
     /// Keeps `payload` beside its pin, and drops those of long ago.
