@@ -8,6 +8,7 @@ mod elsewhere;
 mod ethereum;
 mod fake_signer;
 mod full_disk;
+mod homes;
 mod interchange;
 mod joining;
 mod key_ring;

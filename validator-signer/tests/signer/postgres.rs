@@ -7,4 +7,4 @@ mod nodes;
 mod opening;
 mod proxy;
 mod restored;
-mod server;
+pub(crate) mod server;
