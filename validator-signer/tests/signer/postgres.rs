@@ -2,6 +2,7 @@
 
 mod both;
 mod faults;
+mod marks;
 mod model;
 mod nodes;
 mod opening;

@@ -3,8 +3,10 @@
 use std::sync::Arc;
 
 use alloy::primitives::Signature;
+use fermata_primitives::Slot;
 use fermata_validator_signer::{
-    Both, Domain, NotSafe, PostgresOptions, PostgresProtection, Protection, Safe, SignerError, ValidatorSigner,
+    Both, Domain, DutyKind, Halt, KeyChange, NotSafe, PostgresOptions, PostgresProtection, Protection, Safe, Sighting,
+    SignerError, ValidatorSigner,
 };
 
 use super::server::{Server, SharedPlace};
@@ -103,6 +105,83 @@ async fn a_database_that_was_set_back_and_forgotten_about_does_not_make_a_node_s
     assert!(is_conflict(&after.reserve(attestation(0, 1), digest(2)).await));
     assert!(after.reserve(attestation(0, 1), digest(1)).await.is_ok());
     after.close().await;
+}
+
+#[tokio::test]
+async fn what_this_node_has_pinned_is_its_own_though_the_shared_store_has_lost_it() {
+    let (place, shared) = (Place::new(), SharedPlace::new().await);
+    let both = both(&place, &shared, "us").await;
+    let _ = both.reserve(attestation(0, 1), digest(1)).await.unwrap();
+    shared.sql("DELETE FROM duties");
+    let seen = |digest| Halt { duty: attestation(0, 1), digest, signature: Signature::test_signature() };
+    assert_eq!(both.recognise(attestation(0, 1), digest(1)).await.unwrap(), Sighting::Ours);
+    assert_eq!(both.observe(seen(digest(1))).await.unwrap(), Sighting::Ours);
+    assert!(both.key_states().is_empty());
+    assert_eq!(both.observe(seen(digest(2))).await.unwrap(), Sighting::Elsewhere);
+    both.close().await;
+}
+
+#[tokio::test]
+async fn what_another_node_has_pinned_is_no_stranger_and_a_stranger_halts_the_key_in_both_stores() {
+    let (place, shared) = (Place::new(), SharedPlace::new().await);
+    let (both, other) = (both(&place, &shared, "us").await, shared.open("other").await);
+    let _ = other.reserve(attestation(0, 1), digest(1)).await.unwrap();
+    let validator = attestation(0, 1).validator;
+    let seen = |slot, digest| Halt { duty: attestation(0, slot), digest, signature: Signature::test_signature() };
+    assert_eq!(both.observe(seen(1, digest(1))).await.unwrap(), Sighting::Ours);
+    assert_eq!(both.observe(seen(2, digest(1))).await.unwrap(), Sighting::Elsewhere);
+    both.close().await;
+    other.close().await;
+    let (local, other) = (place.open(), shared.open("other").await);
+    assert_eq!(local.key_states().borrow()[&validator].halt, Some(seen(2, digest(1))));
+    assert_eq!(other.key_states()[&validator].halt, Some(seen(2, digest(1))));
+    local.close().await;
+    other.close().await;
+    let both = self::both(&place, &shared, "us").await;
+    both.change_key(validator, KeyChange::LiftHalt).await.unwrap();
+    assert!(matches!(both.reserve(attestation(0, 3), digest(1)).await, Ok(Safe::Granted(_))));
+    both.close().await;
+}
+
+#[tokio::test]
+async fn a_hand_over_that_either_store_refuses_changes_neither() {
+    let (place, shared) = (Place::new(), SharedPlace::new().await);
+    let validator = attestation(0, 0).validator;
+    let (local, other) = (place.open(), shared.open("other").await);
+    let _ = local.reserve(attestation(0, 5), digest(1)).await.unwrap();
+    local.close().await;
+    let _ = other.reserve(attestation(0, 9), digest(1)).await.unwrap();
+    let both = both(&place, &shared, "us").await;
+    for (from, known) in [(5, 5), (7, 9)] {
+        let early = both.hand_over(validator, Slot(from)).await;
+        assert!(
+            matches!(early, Err(SignerError::HandOverTooEarly { pinned, .. }) if pinned == Slot(known)),
+            "{early:?}"
+        );
+        assert_eq!(both.marks(validator, DutyKind::Attestation).await.unwrap().high, None);
+    }
+    both.hand_over(validator, Slot(10)).await.unwrap();
+    assert_eq!(other.marks(validator, DutyKind::Attestation).await.unwrap().high, Some(Slot(10)));
+    both.close().await;
+    other.close().await;
+    let local = place.open();
+    assert_eq!(local.marks(validator, DutyKind::Attestation).await.unwrap().high, Some(Slot(10)));
+    local.close().await;
+}
+
+#[tokio::test]
+async fn a_payload_is_kept_by_both_stores_and_one_of_another_node_is_found() {
+    let (place, shared) = (Place::new(), SharedPlace::new().await);
+    let (both, other) = (both(&place, &shared, "us").await, shared.open("other").await);
+    let _ = both.reserve_with_payload(attestation(0, 1), digest(1), b"ours").await.unwrap();
+    let _ = other.reserve_with_payload(attestation(0, 2), digest(1), b"theirs").await.unwrap();
+    for (slot, payload) in [(1, Some(&b"ours"[..])), (2, Some(&b"theirs"[..])), (3, None)] {
+        assert_eq!(both.payload(attestation(0, slot)).await.unwrap().as_deref(), payload);
+    }
+    shared.sql("DELETE FROM payloads");
+    assert_eq!(both.payload(attestation(0, 1)).await.unwrap().as_deref(), Some(&b"ours"[..]));
+    both.close().await;
+    other.close().await;
 }
 
 #[tokio::test]
