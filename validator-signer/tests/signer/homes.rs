@@ -45,19 +45,27 @@ impl Default for Wishes {
     }
 }
 
-/// Where an initialised store lies.
+/// Where the initialised stores of some nodes lie.
 pub(crate) struct Home {
-    place: Option<Place>,
+    /// On each node's disk.
+    places: Vec<Place>,
     shared: Option<SharedPlace>,
+    takeover_after: Duration,
 }
 
 impl Home {
     pub(crate) async fn new(make: Make) -> Self {
         // Shown with the test that fails.
         println!("a store of make {make:?}");
-        let place = (make != Make::Shared).then(Place::new);
+        Self::of_nodes(make, 1).await
+    }
+
+    /// Stores for several nodes, which never wait for one another: what one holds is taken over by the next.
+    pub(crate) async fn of_nodes(make: Make, nodes: usize) -> Self {
+        let places = (0..nodes).filter(|_| make != Make::Shared).map(|_| Place::new()).collect();
         let shared = if make == Make::OnDisk { None } else { Some(SharedPlace::new().await) };
-        Self { place, shared }
+        let takeover_after = if nodes > 1 { Duration::ZERO } else { Duration::from_secs(60) };
+        Self { places, shared, takeover_after }
     }
 
     pub(crate) async fn open(&self) -> Arc<dyn Protection> {
@@ -65,21 +73,33 @@ impl Home {
     }
 
     pub(crate) async fn open_with(&self, wishes: &Wishes) -> Arc<dyn Protection> {
+        self.open_node(0, wishes).await
+    }
+
+    pub(crate) async fn open_node(&self, node: usize, wishes: &Wishes) -> Arc<dyn Protection> {
         let Wishes { strict, far_future, clock } = wishes.clone();
-        let local = self.place.as_ref().map(|place| {
+        let local = self.places.get(node).map(|place| {
             let (strict, far_future, clock) = (strict.clone(), far_future.clone(), clock.clone());
             let options = StoreOptions { strict, far_future, clock, ..small() };
             SlashingProtection::open(&place.store, DOMAIN, options).unwrap()
         });
         let Some(shared) = &self.shared else { return Arc::new(local.unwrap()) };
+        let usual = shared.options(&format!("node-{node}"));
         // A busy machine may take its time.
-        let patience = Duration::from_secs(30);
-        let options = PostgresOptions { strict, far_future, clock, patience, ..shared.options("a") };
+        let (patience, takeover_after) = (Duration::from_secs(30), self.takeover_after);
+        let options = PostgresOptions { strict, far_future, clock, patience, takeover_after, ..usual };
         let shared = PostgresProtection::open(&shared.url, DOMAIN, options).await.unwrap();
         match local {
             Some(local) => Arc::new(Both::new(Arc::new(local), Arc::new(shared)).unwrap()),
             None => Arc::new(shared),
         }
+    }
+
+    /// Puts the shared store, which nobody has open, back to where it was when it was made.
+    pub(crate) fn set_back(&self) {
+        let forget = "TRUNCATE duties, marks, keys, payloads;
+            UPDATE store SET marks_version = 1, listen_only_until = NULL, strict = ''";
+        self.shared.as_ref().unwrap().sql(forget);
     }
 
     /// A started signer that owns the store.
