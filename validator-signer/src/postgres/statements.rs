@@ -122,6 +122,12 @@ pub(super) const ACCEPT_SERVER: &str = concat!(
     timeline!()
 );
 
+/// Waits for whoever records a block, or the checkpoint that seals its slot: the statement after it sees what they did. Of two
+/// nodes that record one of each at the same moment, neither would see the other's. Always in the order of the locks.
+const LOCK_SEALS: &str = "SELECT pg_advisory_xact_lock(id) FROM (
+    SELECT DISTINCT hashtextextended(encode(seal, 'hex'), 0) AS id FROM unnest($1::bytea[]) AS w (seal) ORDER BY id
+) AS seals";
+
 /// Records what nobody has recorded, unless a mark has moved or the slot is sealed; answers with what it recorded. It looks
 /// at the timeline by itself: a pooler may have led the connection to another server since it was made.
 const INSERT: &str = concat!(
@@ -184,6 +190,7 @@ pub(super) struct Statements {
     pub(super) book: Statement,
     pub(super) put_key: Statement,
     pub(super) cancel: Statement,
+    pub(super) lock_seals: Statement,
     pub(super) insert: Statement,
     pub(super) read: Statement,
     pub(super) take_over: Statement,
@@ -203,6 +210,7 @@ impl Statements {
             book: client.prepare(BOOK).await?,
             put_key: client.prepare(PUT_KEY).await?,
             cancel: client.prepare(CANCEL).await?,
+            lock_seals: client.prepare(LOCK_SEALS).await?,
             insert: client.prepare(INSERT).await?,
             read: client.prepare(READ).await?,
             take_over: client.prepare(TAKE_OVER).await?,
