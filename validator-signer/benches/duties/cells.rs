@@ -2,86 +2,23 @@
 
 use std::cell::Cell;
 use std::sync::Arc;
-use std::time::Duration;
 
-use alloy::primitives::{Address, B256};
+use alloy::primitives::{Address, B256, Signature};
 use alloy::signers::local::PrivateKeySigner;
-use fermata_primitives::{Clock, Slot, SystemClock};
+use fermata_primitives::{Clock as _, SystemClock};
 use fermata_validator_signer::{
-    Domain, Duty, DutyKind, LocalKeys, Sentinel, SlashingProtection, StoreOptions, ValidatorSigner,
+    Domain, Duty, LocalKeys, Safe, Sentinel, SlashingProtection, StoreOptions, ValidatorSigner,
 };
 use futures::future::join_all;
 use tempfile::TempDir;
 use tokio::runtime::Runtime;
 
-use crate::Effort;
 use crate::figures::{Ratio, Target};
+use crate::samples::{CALLERS, EARLIER_SLOTS, Effort, Samples, Until, attestation, payload};
 
-/// The most callers at once, and the validators of a committee.
-pub(crate) const CALLERS: u64 = 64;
-/// Slots that are on record for each validator before anything is measured.
-pub(crate) const EARLIER_SLOTS: u64 = 300;
 pub(crate) const DOMAIN: Domain = Domain { l1_chain_id: 1, rollup: Address::ZERO };
 const SIGNINGS: u64 = 200;
 const PAUSES: u64 = 1_000;
-
-/// When a cell ends.
-pub(crate) struct Until {
-    begin: Duration,
-    end: Duration,
-}
-
-impl Until {
-    pub(crate) fn of(effort: Effort) -> Self {
-        let begin = SystemClock.monotonic();
-        Self { begin, end: begin + Duration::from_millis(effort.cell_ms) }
-    }
-
-    /// The moment, unless it is the end.
-    pub(crate) fn goes_on(&self) -> Option<Duration> {
-        let now = SystemClock.monotonic();
-        (now < self.end).then_some(now)
-    }
-}
-
-/// What a cell has done, and how long each call took.
-#[derive(Clone, Default)]
-pub(crate) struct Samples {
-    micros: Vec<f64>,
-    duties: u64,
-    took: Duration,
-}
-
-impl Samples {
-    /// Takes note of a call that began then and recorded so many duties.
-    pub(crate) fn note(&mut self, begin: Duration, duties: u64) {
-        self.micros.push((SystemClock.monotonic() - begin).as_secs_f64() * 1e6);
-        self.duties += duties;
-    }
-
-    pub(crate) fn together(all: Vec<Self>) -> Self {
-        let duties = all.iter().map(|samples| samples.duties).sum();
-        Self { micros: all.into_iter().flat_map(|samples| samples.micros).collect(), duties, took: Duration::ZERO }
-    }
-
-    /// The cell is over.
-    pub(crate) fn end(mut self, until: Until) -> Self {
-        self.took = SystemClock.monotonic() - until.begin;
-        self.micros.sort_by(f64::total_cmp);
-        self
-    }
-
-    /// Duties a second.
-    pub(crate) fn rate(&self) -> f64 {
-        self.duties as f64 / self.took.as_secs_f64()
-    }
-
-    /// Microseconds within which so many of a hundred calls were answered.
-    pub(crate) fn micros(&self, percent: usize) -> f64 {
-        let at = (self.micros.len() * percent / 100).min(self.micros.len() - 1);
-        self.micros[at]
-    }
-}
 
 /// A store with earlier duties of a committee in it.
 struct Bench {
@@ -132,9 +69,22 @@ impl Bench {
         samples
     }
 
-    fn callers(&self, callers: u64, effort: Effort) -> Samples {
-        let until = Until::of(effort);
-        let all = self.runtime.block_on(join_all((0..callers).map(|_| self.one_by_one(&until))));
+    /// As [`one_by_one`](Self::one_by_one), and a signature for each, which is kept.
+    async fn finished(&self, until: &Until) -> Samples {
+        let (mut samples, signature) = (Samples::default(), Signature::test_signature());
+        while let Some(begin) = until.goes_on() {
+            let (duty, digest) = self.payload();
+            let Ok(Safe::Granted(reservation)) = self.store.reserve(duty, digest).await else {
+                panic!("a fresh duty is safe")
+            };
+            self.store.record_signature(reservation.into_permit(), signature).await.expect("it is open");
+            samples.note(begin, 1);
+        }
+        samples
+    }
+
+    fn run(&self, until: Until, callers: impl IntoIterator<Item = impl Future<Output = Samples>>) -> Samples {
+        let all = self.runtime.block_on(join_all(callers));
         let samples = Samples::together(all).end(until);
         self.runtime.block_on(self.store.close());
         samples
@@ -143,12 +93,20 @@ impl Bench {
 
 /// That many callers, each with a duty of its own at a time.
 pub(crate) fn callers(callers: u64, effort: Effort) -> Samples {
-    Bench::new(StoreOptions::default().batch_duties).callers(callers, effort)
+    let (bench, until) = (Bench::new(StoreOptions::default().batch_duties), Until::of(effort));
+    bench.run(until, (0..callers).map(|_| bench.one_by_one(&until)))
+}
+
+/// The same until each duty's signature is kept.
+pub(crate) fn finished(effort: Effort) -> Samples {
+    let (bench, until) = (Bench::new(StoreOptions::default().batch_duties), Until::of(effort));
+    bench.run(until, (0..CALLERS).map(|_| bench.finished(&until)))
 }
 
 /// All callers, and a transaction for each duty.
 pub(crate) fn own_commits(effort: Effort) -> Samples {
-    Bench::new(1).callers(CALLERS, effort)
+    let (bench, until) = (Bench::new(1), Until::of(effort));
+    bench.run(until, (0..CALLERS).map(|_| bench.one_by_one(&until)))
 }
 
 /// One caller, with a committee's duties at a time.
@@ -176,10 +134,6 @@ fn signer(dir: &TempDir) -> (ValidatorSigner, Address) {
     let signer = ValidatorSigner::owning(Arc::new(store), Arc::new(keys));
     signer.start().expect("it is not closed");
     (signer, validator)
-}
-
-fn attestation(validator: Address, slot: u64) -> Duty {
-    Duty { validator, slot: Slot(slot), kind: DutyKind::Attestation }
 }
 
 /// Durable transactions that a duty needs until its signature is kept, of a caller alone.
@@ -231,10 +185,4 @@ pub(crate) fn pauses() -> [Target; 2] {
         ),
         Target::told("stop, start, first signature, ms", millis),
     ]
-}
-
-/// Duties of a committee, slot after slot.
-pub(crate) fn payload(number: u64) -> (Duty, B256) {
-    let validator = Address::left_padding_from(&(number % CALLERS + 1).to_be_bytes());
-    (attestation(validator, number / CALLERS), B256::repeat_byte(7))
 }

@@ -1,8 +1,9 @@
 //! Medians, quartiles, and what is wanted of them.
 
 use std::collections::BTreeMap;
+use std::process::ExitCode;
 
-use crate::cells::Samples;
+use crate::samples::Samples;
 
 /// One figure, taken several times.
 #[derive(Clone, Default, Debug)]
@@ -61,10 +62,6 @@ impl Target {
         Self { name, ratio, sense: Sense::Told, floor: 0.0, goal: 0.0 }
     }
 
-    pub(crate) fn holds_its_floor(&self) -> bool {
-        self.holds(self.floor)
-    }
-
     fn holds(&self, limit: f64) -> bool {
         match self.sense {
             Sense::AtLeast => self.ratio.part(0.5) >= limit,
@@ -88,12 +85,14 @@ impl Target {
     }
 }
 
-/// Prints all figures as a table of Markdown.
-pub(crate) fn tell(targets: &[Target]) {
+/// Prints all figures as a table of Markdown. With `--check` among the arguments it fails where one is below its floor.
+pub(crate) fn tell(targets: &[Target], args: &[String]) -> ExitCode {
     println!("\n| figure | median | quartiles | floor | goal | holds |\n|---|---|---|---|---|---|");
     for target in targets {
         println!("{}", target.row());
     }
+    let is_below = targets.iter().any(|target| !target.holds(target.floor));
+    if is_below && args.iter().any(|arg| arg == "--check") { ExitCode::FAILURE } else { ExitCode::SUCCESS }
 }
 
 /// What each cell measured, over the rounds.

@@ -3,8 +3,7 @@
 use std::fs::File;
 use std::os::unix::fs::FileExt as _;
 
-use crate::Effort;
-use crate::cells::{Samples, Until};
+use crate::samples::{Effort, Samples, Until};
 
 const PREPARED: u64 = 8 << 20;
 const WRITTEN: usize = 256;

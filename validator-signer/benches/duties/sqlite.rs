@@ -5,8 +5,7 @@ use std::sync::{Mutex, PoisonError};
 
 use rusqlite::{Connection, OptionalExtension as _, TransactionBehavior, params};
 
-use crate::Effort;
-use crate::cells::{CALLERS, EARLIER_SLOTS, Samples, Until};
+use crate::samples::{CALLERS, EARLIER_SLOTS, Effort, Samples, Until};
 
 const TABLES: &str = "
     PRAGMA foreign_keys = ON;

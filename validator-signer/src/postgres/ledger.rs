@@ -11,9 +11,9 @@ use super::book::{load_book, slot};
 use super::judge::{Asker, Finding, Look, MarkBook, Room, Row, Seen, Verdict, Wanted, find, room_of};
 use super::session::{ServerError, Session, damage};
 use super::statements::{BEGIN_RECORDING, COMMIT, UNLIMITED};
-use crate::Duty;
 use crate::permit::Attempt;
 use crate::rules::Record;
+use crate::{Duty, DutyKind};
 
 /// Times that a batch is looked at again because its records changed between two looks. Each needs another node's doing.
 const ROUNDS: usize = 8;
@@ -94,8 +94,9 @@ impl Settling<'_> {
             return Ok(HashMap::new());
         }
         let client = &self.session.client;
-        let (begun, signed, inserted, kept, taken, unlimited, committed, flushed) = futures::join!(
+        let (begun, locked, signed, inserted, kept, taken, unlimited, committed, flushed) = futures::join!(
             client.batch_execute(BEGIN_RECORDING),
+            self.lock_seals(&plan.insert),
             self.sign(signed),
             self.insert(&self.session.statements.insert, &plan.insert),
             self.put_payloads(&plan.insert),
@@ -106,6 +107,7 @@ impl Settling<'_> {
         );
         // The first failure tells the cause; after one, the commit rolls back.
         begun?;
+        locked?;
         signed?;
         let mut granted: HashMap<_, _> = inserted?.into_iter().map(|Attempt(it)| (it, Verdict::Granted)).collect();
         kept?;
@@ -114,6 +116,15 @@ impl Settling<'_> {
         committed?;
         self.memory.advance(flushed?.try_get(0)?);
         Ok(granted)
+    }
+
+    /// Blocks, and the checkpoints that seal their slots, are recorded one after the other.
+    pub(super) async fn lock_seals(&self, batch: &[Wanted]) -> Result<(), ServerError> {
+        let seals: Vec<_> = batch.iter().filter_map(|wanted| seal_of(wanted.duty)).collect();
+        if !seals.is_empty() {
+            self.session.client.query(&self.session.statements.lock_seals, &[&seals]).await?;
+        }
+        Ok(())
     }
 
     async fn sign(&self, signed: &[Signed]) -> Result<(), ServerError> {
@@ -207,6 +218,13 @@ impl Settling<'_> {
         }
         Ok(look)
     }
+}
+
+/// The key of the record that seals the duty's slot, where it is a block's; its own, where it is that record.
+fn seal_of(duty: Duty) -> Option<Vec<u8>> {
+    let is_seal = duty.kind == DutyKind::CheckpointProposal;
+    let seal = duty.seal().or(is_seal.then_some(duty))?;
+    Some(seal.key().to_vec())
 }
 
 fn attempt_of(bytes: &[u8]) -> Result<Attempt, ServerError> {

@@ -135,6 +135,12 @@ pub(super) const ACCEPT_SERVER: &str = concat!(
     timeline!()
 );
 
+/// Waits for whoever records a block, or the checkpoint that seals its slot: the statement after it sees what they did. Of two
+/// nodes that record one of each at the same moment, neither would see the other's. Always in the order of the locks.
+const LOCK_SEALS: &str = "SELECT pg_advisory_xact_lock(id) FROM (
+    SELECT DISTINCT hashtextextended(encode(seal, 'hex'), 0) AS id FROM unnest($1::bytea[]) AS w (seal) ORDER BY id
+) AS seals";
+
 /// Records what nobody has recorded, unless a mark has moved or the slot is sealed. It looks at the timeline by itself: a
 /// pooler may have led the connection to another server since it was made.
 macro_rules! insert {
@@ -223,6 +229,7 @@ pub(super) struct Statements {
     pub(super) flushed: Statement,
     pub(super) put_key: Statement,
     pub(super) cancel: Statement,
+    pub(super) lock_seals: Statement,
     pub(super) insert: Statement,
     pub(super) insert_strict: Statement,
     pub(super) read: Statement,
@@ -244,6 +251,7 @@ impl Statements {
             flushed: client.prepare(FLUSHED).await?,
             put_key: client.prepare(PUT_KEY).await?,
             cancel: client.prepare(CANCEL).await?,
+            lock_seals: client.prepare(LOCK_SEALS).await?,
             insert: client.prepare(INSERT).await?,
             insert_strict: client.prepare(INSERT_STRICT).await?,
             read: client.prepare(READ).await?,

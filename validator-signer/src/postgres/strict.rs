@@ -52,12 +52,14 @@ impl Settling<'_> {
         let rooms: Vec<_> = rooms.into_iter().collect();
         let client = &self.session.client;
         let held: [&(dyn ToSql + Sync); 1] = [&rooms];
-        let (begun, held) = futures::join!(
+        let (begun, held, locked) = futures::join!(
             client.batch_execute(BEGIN_RECORDING),
             client.execute(&self.session.statements.marks.hold, &held),
+            self.lock_seals(batch),
         );
         begun?;
         held?;
+        locked?;
         let look = self.read(batch.iter().map(|wanted| wanted.duty)).await?;
         let free = in_turn(batch, look, self.book, self.asker);
         let (inserted, kept, unlimited, committed, flushed) = futures::join!(

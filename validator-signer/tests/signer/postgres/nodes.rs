@@ -288,3 +288,35 @@ async fn a_request_whose_deadline_has_passed_is_not_recorded() {
     let _ = granted(store.reserve(attestation(0, 2), digest(2)).await);
     store.close().await;
 }
+
+#[tokio::test]
+async fn a_block_waits_for_the_seal_that_another_node_is_about_to_commit_and_is_refused() {
+    let place = Arc::new(SharedPlace::new().await);
+    let node = place.open("node").await;
+    let seal = duty(0, 7, DutyKind::CheckpointProposal);
+    let _ = granted(node.reserve(seal, digest(1)).await);
+    place.sql("CREATE TABLE seal AS SELECT * FROM duties; DELETE FROM duties;");
+    // Another node's transaction: it has recorded the seal, and commits once somebody waits for that.
+    let held = Arc::clone(&place);
+    let other = tokio::task::spawn_blocking(move || {
+        held.sql(
+            "BEGIN; SELECT pg_advisory_xact_lock(hashtextextended(encode(key, 'hex'), 0)) FROM seal;
+            INSERT INTO duties SELECT * FROM seal;
+            DO $$ BEGIN FOR turn IN 1..1000 LOOP
+                EXIT WHEN EXISTS (SELECT FROM pg_locks WHERE locktype = 'advisory' AND NOT granted);
+                PERFORM pg_sleep(0.01);
+            END LOOP; END $$;
+            COMMIT;",
+        )
+    });
+    let is_held = format!(
+        "SELECT count(*) FROM pg_locks JOIN pg_stat_activity USING (pid)
+        WHERE locktype = 'advisory' AND granted AND query LIKE '%{};%'",
+        place.schema
+    );
+    while place.sql(&is_held) != "1" {}
+    let outcome = node.reserve(duty(0, 7, DutyKind::BlockProposal { index: 0 }), digest(2)).await;
+    assert!(matches!(outcome, Err(SignerError::NotSafe(NotSafe::Sealed { .. }))), "{outcome:?}");
+    other.await.unwrap();
+    node.close().await;
+}
