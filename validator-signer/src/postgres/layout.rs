@@ -7,7 +7,7 @@ use tokio_postgres::Client;
 use super::anchor::ServerState;
 use super::link::Fault;
 use super::session::ServerError;
-use super::statements::{FIRST_ROW, PRESENT, SCHEMA_VERSION, create};
+use super::statements::{FIRST_ROW, PRESENT, SCHEMA_VERSION, UNLIMITED, create};
 use crate::Domain;
 
 /// What stands in the way of opening a store, or of making one.
@@ -26,6 +26,8 @@ impl From<tokio_postgres::Error> for Misfit {
 /// Makes the tables of an empty store for `domain`, all or nothing. An existing schema is left as it is, whatever it holds.
 pub(super) async fn create_store(client: &mut Client, schema: &str, domain: Domain) -> Result<(), Misfit> {
     let transaction = client.transaction().await?;
+    // Tables are made once; no duty waits for them.
+    transaction.batch_execute(UNLIMITED).await?;
     let present: bool = transaction.query_one(PRESENT, &[&schema]).await?.try_get(0)?;
     if present {
         return Err(Misfit::Fault(Fault::Present));

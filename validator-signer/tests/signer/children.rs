@@ -4,12 +4,15 @@ use std::io::{BufRead, BufReader, Lines};
 use std::path::{Path, PathBuf};
 use std::process::{Child, ChildStdout, Command, ExitStatus, Stdio};
 use std::sync::Arc;
+use std::time::Duration;
 
 use fermata_validator_signer::{
-    NotSafe, Safe, Scan, Sentinel, SignerError, SlashingProtection, StoreOptions, ValidatorSigner, answer_scan,
+    NotSafe, PostgresOptions, PostgresProtection, Protection, Safe, Scan, Sentinel, SignerError, SlashingProtection,
+    StoreOptions, ValidatorSigner, answer_scan,
 };
 
-use crate::support::{DOMAIN, RecordingKeys, attestation, digest, open, small};
+use crate::postgres::server::url;
+use crate::support::{DOMAIN, Manner, RecordingKeys, attestation, digest, open, small};
 
 const ROLE: &str = "FERMATA_TEST_ROLE";
 const STORE: &str = "FERMATA_TEST_STORE";
@@ -17,6 +20,11 @@ const STORE: &str = "FERMATA_TEST_STORE";
 pub(crate) const FROM: &str = "FERMATA_TEST_FROM";
 /// The digest a child would like to sign, as a byte.
 pub(crate) const DIGEST: &str = "FERMATA_TEST_DIGEST";
+
+/// The port of the server that a child's shared store lies on; its schema is the path of the store.
+pub(crate) const PORT: &str = "FERMATA_TEST_PORT";
+/// The name of a child among the nodes that share a store.
+pub(crate) const NODE: &str = "FERMATA_TEST_NODE";
 
 /// What a child process is started for.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
@@ -26,6 +34,10 @@ pub(crate) enum Role {
     /// Sign attestations of validators 0 to 7 in slot after slot, of its own digest where none is on record; say each digest
     /// before its key is asked, and each slot that is signed.
     SignForEver,
+    /// The same over a shared store.
+    SignForEverShared,
+    /// Sign one attestation over a shared store, of digest 1 in slot 1, with a key that is asked and never answers.
+    SignSharedSilently,
     /// Pin attestations slot after slot and say each slot, with an anchor beside the store.
     PinAnchored,
     /// Hold the store until killed.
@@ -39,9 +51,11 @@ pub(crate) enum Role {
 }
 
 impl Role {
-    const ALL: [Self; 7] = [
+    const ALL: [Self; 9] = [
         Self::SignOnce,
         Self::SignForEver,
+        Self::SignForEverShared,
+        Self::SignSharedSilently,
         Self::PinAnchored,
         Self::Hold,
         Self::GoOnAfterFailures,
@@ -147,7 +161,9 @@ async fn the_body_of_a_child() {
     let store = PathBuf::from(std::env::var(STORE).unwrap());
     match role {
         Role::SignOnce => sign_once(&store).await,
-        Role::SignForEver => sign_for_ever(&store).await,
+        Role::SignForEver => sign_for_ever(Arc::new(say_open(&store))).await,
+        Role::SignForEverShared => sign_for_ever(open_shared(&store).await).await,
+        Role::SignSharedSilently => sign_shared_silently(&store).await,
         Role::PinAnchored => pin_anchored(&store).await,
         Role::Hold => {
             let _held = say_open(&store);
@@ -173,11 +189,36 @@ async fn sign_once(store: &Path) {
     signer.close().await;
 }
 
-async fn sign_for_ever(store: &Path) {
-    let number = |name: &str| std::env::var(name).unwrap().parse::<u64>().unwrap();
+async fn open_shared(schema: &Path) -> Arc<dyn Protection> {
+    let options = PostgresOptions {
+        schema: schema.to_str().unwrap().to_owned(),
+        takeover_after: Duration::from_millis(100),
+        patience: Duration::from_secs(30),
+        ..PostgresOptions::new(std::env::var(NODE).unwrap())
+    };
+    let port = u16::try_from(number(PORT)).unwrap();
+    let store = PostgresProtection::open(&url(port), DOMAIN, options).await.unwrap();
+    println!("child: open");
+    Arc::new(store)
+}
+
+async fn sign_shared_silently(schema: &Path) {
+    let keys = RecordingKeys::telling();
+    keys.behave(0, Manner::Silent);
+    let signer = ValidatorSigner::owning(open_shared(schema).await, keys);
+    signer.start().unwrap();
+    let answer = signer.sign(attestation(0, 1), digest(1)).await;
+    panic!("the key answered: {answer:?}");
+}
+
+fn number(name: &str) -> u64 {
+    std::env::var(name).unwrap().parse().unwrap()
+}
+
+async fn sign_for_ever(store: Arc<dyn Protection>) {
     let ours = digest(u8::try_from(number(DIGEST)).unwrap());
     let keys = RecordingKeys::telling();
-    let signer = ValidatorSigner::owning(Arc::new(say_open(store)), keys);
+    let signer = ValidatorSigner::owning(store, keys);
     signer.start().unwrap();
     for slot in number(FROM).. {
         let mut wanted: Vec<_> = (0..8).map(|validator| (attestation(validator, slot), ours)).collect();

@@ -10,7 +10,7 @@ use fermata_validator_signer::{NotSafe, Sentinel, SignerError, SlashingProtectio
 use crate::children::{DIGEST, FROM, Role, Started};
 use crate::support::{Place, attestation, digest};
 
-const SIGKILL: i32 = 9;
+pub(crate) const SIGKILL: i32 = 9;
 /// Kills of each store, one process after the other.
 const KILLS_OF_A_STORE: u64 = 20;
 /// How many kills, instead of 200.
@@ -18,16 +18,16 @@ const KILLS: &str = "FERMATA_TEST_KILLS";
 
 /// What all processes over one store have said.
 #[derive(Default)]
-struct Told {
+pub(crate) struct Told {
     /// The digests each key was asked for, by slot and validator's index.
-    asked: BTreeMap<(u64, u8), B256>,
+    pub(crate) asked: BTreeMap<(u64, u8), B256>,
     /// The last slot that was answered in full.
-    answered: u64,
+    pub(crate) answered: u64,
 }
 
 impl Told {
     /// Panics when a key was asked for a second digest.
-    fn hear(&mut self, said: &str) {
+    pub(crate) fn hear(&mut self, said: &str) {
         let words: Vec<_> = said.split(' ').collect();
         match words[..] {
             ["signed", slot] => self.answered = self.answered.max(slot.parse().unwrap()),

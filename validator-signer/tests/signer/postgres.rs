@@ -1,6 +1,7 @@
 //! A store that several nodes share, on real servers.
 
 mod both;
+mod deaths;
 mod faults;
 mod marks;
 mod model;
