@@ -4,6 +4,7 @@ mod both;
 mod deaths;
 mod faults;
 mod marks;
+mod marks_model;
 mod model;
 mod nodes;
 mod opening;
