@@ -154,7 +154,7 @@ impl Settling<'_> {
         let seals: Vec<_> = batch.iter().map(|wanted| wanted.duty.seal().map(|seal| seal.key().to_vec())).collect();
         let (client, node, version) = (&self.session.client, &self.asker.node, &self.book.version);
         let rows = client.query(statement, &[&keys, &rooms, &digests, &attempts, &seals, node, version]).await?;
-        rows.iter().map(|row| attempt_of(row.try_get(0)?)).collect()
+        rows.iter().map(|row| attempt_of(row.try_get("attempt")?)).collect()
     }
 
     /// Gives the attempts that took a pin over, with its new fence.

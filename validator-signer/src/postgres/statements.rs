@@ -141,8 +141,8 @@ const LOCK_SEALS: &str = "SELECT pg_advisory_xact_lock(id) FROM (
     SELECT DISTINCT hashtextextended(encode(seal, 'hex'), 0) AS id FROM unnest($1::bytea[]) AS w (seal) ORDER BY id
 ) AS seals";
 
-/// Records what nobody has recorded, unless a mark has moved or the slot is sealed. It looks at the timeline by itself: a
-/// pooler may have led the connection to another server since it was made.
+/// Records what nobody has recorded, unless a mark has moved or the slot is sealed; answers with what it recorded. It looks
+/// at the timeline by itself: a pooler may have led the connection to another server since it was made.
 macro_rules! insert {
     () => {
         concat!(
@@ -161,8 +161,7 @@ macro_rules! insert {
     };
 }
 
-/// Answers with the attempts that it recorded.
-const INSERT: &str = concat!("WITH done AS (", insert!(), ") SELECT attempt FROM done");
+const INSERT: &str = insert!();
 
 /// The same for strict rooms that are held, whose highest pinned slots it raises.
 const INSERT_STRICT: &str = concat!(
