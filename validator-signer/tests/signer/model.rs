@@ -29,6 +29,8 @@ enum Step {
     Fail(Duty, B256),
     /// Reserved, and the reservation kept for later.
     Reserve(Duty, B256),
+    /// What one of the kept reservations is for is reserved once more.
+    ReserveHeld(usize),
     /// One of the kept reservations is taken back.
     Cancel(usize),
     /// One of the kept reservations goes to the key, whatever happened meanwhile.
@@ -84,6 +86,7 @@ fn any_step() -> impl Strategy<Value = Step> {
         4 => (payload(), any_digest()).prop_map(|((duty, one), other)| Step::Race(duty, one, other)),
         3 => payload().prop_map(|(duty, digest)| Step::Fail(duty, digest)),
         10 => payload().prop_map(|(duty, digest)| Step::Reserve(duty, digest)),
+        3 => any::<usize>().prop_map(Step::ReserveHeld),
         5 => any::<usize>().prop_map(Step::Cancel),
         4 => any::<usize>().prop_map(Step::Use),
         1 => any::<usize>().prop_map(Step::Drop),

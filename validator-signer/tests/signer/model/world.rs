@@ -77,6 +77,11 @@ impl World {
             Step::Race(duty, one, other) => self.race(node, duty, [one, other]).await,
             Step::Fail(duty, digest) => self.fail(node, duty, digest).await,
             Step::Reserve(duty, digest) => self.reserve(node, duty, digest).await,
+            Step::ReserveHeld(which) => {
+                let Some(at) = which.checked_rem(self.held.len()) else { return };
+                let (duty, digest) = (self.held[at].0.duty(), self.held[at].0.digest());
+                self.reserve(node, duty, digest).await;
+            }
             Step::Cancel(which) => self.cancel(node, which).await,
             Step::Use(which) => self.use_held(node, which).await,
             Step::Drop(which) => drop(self.take(which)),
