@@ -8,8 +8,9 @@ use fermata_primitives::{Clock as _, SystemClock};
 use fermata_validator_signer::{Scan, Sentinel, SlashingProtection, StoreOptions};
 
 use crate::Effort;
-use crate::cells::{DOMAIN, payload};
+use crate::cells::DOMAIN;
 use crate::figures::{Ratio, Target};
+use crate::samples::payload;
 
 /// First argument of the process that fills a store and is killed.
 pub(crate) const FILL: &str = "--fill";

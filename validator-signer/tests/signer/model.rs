@@ -16,7 +16,7 @@ use world::{Setting, World};
 /// How many random steps to take over each kind of store; a few seconds' worth where it is not set.
 const STEPS_ENV: &str = "FERMATA_RANDOM_STEPS";
 const STEPS_ON_DISK: u32 = 1_200;
-const STEPS_SHARED: u32 = 400;
+const STEPS_SHARED: u32 = 300;
 const STEPS_OF_A_CASE: usize = 120;
 
 #[derive(Clone, Debug)]
