@@ -32,6 +32,16 @@ fn blob_soon(label: &str) -> L1Request {
     L1Request { blobs: RequestBlobs::Prepared(blobs), ..soon(label) }
 }
 
+/// That many blocks leave the transaction out; it has expired then, and something else has gone out under its nonce.
+async fn passed_over(fake: &FakeL1, blocks: usize, sending: Sending) {
+    for _ in 0..blocks {
+        fake.mine_empty();
+        tokio::task::yield_now().await;
+    }
+    assert_eq!(sending.outcome().await, Outcome::Expired);
+    fake.until_called(SEND, 2).await;
+}
+
 #[tokio::test(start_paused = true)]
 async fn a_request_is_recorded_sent_once_and_answered_with_its_receipt() {
     let (fake, dir) = (FakeL1::new(), tempfile::tempdir().unwrap());
@@ -156,12 +166,7 @@ async fn an_expired_blob_transaction_is_cancelled_by_the_pools_rule_and_its_acco
     let manager = started(&fake, dir.path(), 1).await;
     let sending = Sending::begin(&manager, blob_soon("propose"));
     fake.until_called(SEND, 1).await;
-    for _ in 0..6 {
-        fake.mine_empty();
-        tokio::task::yield_now().await;
-    }
-    assert_eq!(sending.outcome().await, Outcome::Expired);
-    fake.until_called(SEND, 2).await;
+    passed_over(&fake, 6, sending).await;
     let (original, pooled) = (fake.broadcasts()[0].clone(), fake.pool());
     assert_eq!(pooled.len(), 1, "the cancel has not replaced the original");
     let cancel = &pooled[0].tx;
@@ -187,12 +192,7 @@ async fn the_next_blob_transaction_takes_the_nonce_of_one_that_expired_by_the_po
     let opens = L1Timestamp(GENESIS + 6 * ETHEREUM_SLOT);
     let next = L1Request { not_before: opens, deadline: L1Timestamp(opens.0 + 99), ..blob_soon("propose the next") };
     let next = Sending::begin(&manager, next);
-    for _ in 0..6 {
-        fake.mine_empty();
-        tokio::task::yield_now().await;
-    }
-    assert_eq!(sending.outcome().await, Outcome::Expired);
-    fake.until_called(SEND, 2).await;
+    passed_over(&fake, 6, sending).await;
     let (original, pooled) = (fake.broadcasts()[0].clone(), fake.pool());
     assert_eq!((pooled.len(), pooled[0].tx.nonce()), (1, 0), "it has not replaced the original");
     assert_ne!(pooled[0].hash(), original.hash());
@@ -210,12 +210,7 @@ async fn a_transaction_that_wins_against_its_cancel_is_recorded_as_included() {
     fake.until_called(SEND, 1).await;
     // The cancel is lost on its way, so the original stays in the pool.
     fake.on_send([OnSend::LoseAndHang]);
-    for _ in 0..2 {
-        fake.mine_empty();
-        tokio::task::yield_now().await;
-    }
-    assert_eq!(sending.outcome().await, Outcome::Expired);
-    fake.until_called(SEND, 2).await;
+    passed_over(&fake, 2, sending).await;
     fake.mine();
     let next = Sending::begin(&manager, request("next", GENESIS, fake.head().timestamp.0 + 99));
     fake.until_called(SEND, 3).await;

@@ -13,7 +13,7 @@ use crate::{Domain, Duty, DutyKind, EthPublicKey, Marks};
 /// What a file says, in the store's own terms.
 #[derive(Debug)]
 pub(crate) struct Contents {
-    /// The chain of the Ethereum keys; `None` where there are none and the file names no chain.
+    /// The chain of the Ethereum keys; `None` where the file tells of a rollup's keys alone and names no chain.
     pub(crate) genesis: Option<B256>,
     pub(crate) public_keys: BTreeMap<EthPublicKey, KeyHistory>,
     pub(crate) signers: BTreeMap<Address, SignerContents>,
@@ -42,7 +42,8 @@ impl Contents {
     /// [`InterchangeError`], but for those of the chain's root.
     pub(crate) fn of(file: &Interchange, wanted: Domain, extents: Extents) -> Result<Self, InterchangeError> {
         let root = B256::from(file.metadata.genesis_validators_root.0);
-        let genesis = (!file.data.is_empty() || !root.is_zero()).then_some(root);
+        let tells_of_a_chain = !file.data.is_empty() || !root.is_zero() || file.rollup_interchange.is_none();
+        let genesis = tells_of_a_chain.then_some(root);
         let mut public_keys: BTreeMap<_, KeyHistory> = BTreeMap::new();
         for entry in &file.data {
             let _ = public_keys.entry(entry.public_key()).or_default().join(&entry.history(extents.public_keys)?);

@@ -8,7 +8,8 @@ use crate::{Decimal, EthAttestation, EthBlock, EthDuty, EthPublicKey, Hex};
 
 /// One vector: steps that one store goes through.
 ///
-/// Unknown members are passed over, since the format has grown some and lost some.
+/// Unknown members are passed over, since the format has grown some and lost some. Before version 5.3 there was one
+/// expectation for all stores, the most careful one: of a file of those days a store of all records may sign more.
 #[derive(Clone, PartialEq, Eq, Debug, Deserialize)]
 pub struct VectorFile {
     /// The vector's name.
@@ -52,6 +53,8 @@ pub(super) struct AttestationSigning {
 struct Expected {
     signing_root: Option<Hex<32>>,
     should_succeed: bool,
+    /// Not there before version 5.3. What should succeed then is what is not slashable: a store that keeps the highest
+    /// values alone may refuse it.
     should_succeed_complete: Option<bool>,
 }
 
@@ -96,7 +99,7 @@ impl Expected {
             public_key: pubkey.0.into(),
             duty,
             root: self.signing_root.map_or(B256::ZERO, |root| root.0.into()),
-            minimal: self.should_succeed,
+            minimal: self.should_succeed && self.should_succeed_complete.is_some(),
             complete: self.should_succeed_complete.unwrap_or(self.should_succeed),
         }
     }
