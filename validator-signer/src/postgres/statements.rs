@@ -173,12 +173,14 @@ const INSERT_STRICT: &str = concat!(
 );
 
 /// What is on record, and the highest pinned slot of the rooms that are asked for; a statement of its own, so that it sees
-/// what the insert lost against. At least one key is asked for.
+/// what the insert lost against. At least one key is asked for; each is looked up by itself, so that no plan reads all
+/// records.
 const READ: &str = "
     SELECT (SELECT marks_version FROM store), d.key, d.digest, d.signature, d.owner, d.fence, d.attempt,
         GREATEST(extract(epoch FROM clock_timestamp() - d.pinned_at), 0)::float8,
         w.room, (SELECT m.max_signed FROM marks m WHERE m.room = w.room)
-    FROM unnest($1::bytea[], $2::bytea[]) AS w (key, room) LEFT JOIN duties d ON d.key = w.key";
+    FROM unnest($1::bytea[], $2::bytea[]) AS w (key, room)
+    LEFT JOIN LATERAL (SELECT * FROM duties WHERE key = w.key LIMIT 1) AS d ON true";
 
 /// Takes pins over that are this node's own or have grown old, if nothing about them has changed since they were read.
 const TAKE_OVER: &str = concat!(

@@ -240,3 +240,39 @@ async fn a_payload_that_a_node_has_pinned_is_found_by_another() {
     assert!(matches!(alive.reserve(proposal, digest(1)).await, Ok(Safe::Resume(_))));
     alive.close().await;
 }
+
+#[tokio::test]
+async fn a_hand_over_whose_answer_is_lost_holds_and_is_answered_when_asked_again() {
+    let place = SharedPlace::new().await;
+    let proxy = Proxy::start(shared().port()).await;
+    let store = PostgresProtection::open(&url(proxy.port), DOMAIN, place.options("a")).await.unwrap();
+    let validator = attestation(0, 0).validator;
+    for (from, cut, holds) in [(9, Cut::BeforeCommit, false), (8, Cut::AfterCommit, true)] {
+        proxy.cut(cut, 1);
+        let lost = store.hand_over(validator, Slot(from)).await;
+        assert!(matches!(lost, Err(SignerError::Unavailable { ambiguous: true, .. })), "{lost:?}");
+        let high = store.marks(validator, DutyKind::Attestation).await.unwrap().high;
+        assert_eq!(high.is_some(), holds, "{high:?}");
+    }
+    store.hand_over(validator, Slot(8)).await.unwrap();
+    let refused = store.reserve(attestation(0, 8), digest(1)).await;
+    assert!(matches!(refused, Err(SignerError::NotSafe(NotSafe::AtOrAboveHigh { high: Slot(8), .. }))), "{refused:?}");
+    store.close().await;
+}
+
+#[tokio::test]
+async fn a_payload_is_kept_with_a_pin_whose_commit_is_not_answered_and_with_none_that_was_not_made() {
+    let place = SharedPlace::new().await;
+    let proxy = Proxy::start(shared().port()).await;
+    let store = PostgresProtection::open(&url(proxy.port), DOMAIN, strict(&place, "a")).await.unwrap();
+    // In a strict room and in one that is not.
+    for duty in [vote(1), attestation(0, 1)] {
+        proxy.cut(Cut::AfterCommit, 1);
+        let granted = store.reserve_with_payload(duty, digest(1), b"one").await;
+        assert!(matches!(granted, Ok(Safe::Granted(_))), "{granted:?}");
+        assert!(store.reserve_with_payload(duty, digest(2), b"two").await.is_err());
+        assert_eq!(store.payload(duty).await.unwrap().as_deref(), Some(&b"one"[..]));
+    }
+    assert_eq!(place.sql("SELECT count(*) FROM payloads"), "2");
+    store.close().await;
+}
