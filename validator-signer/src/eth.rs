@@ -2,11 +2,15 @@
 //!
 //! Their rules differ from a rollup's: an attestation also conflicts with those that it surrounds or that surround it.
 
+mod asked;
 mod duty;
 pub(crate) mod history;
+pub(crate) mod judging;
 pub(crate) mod rules;
 mod safety;
 
+pub(crate) use asked::EthAsked;
+pub use asked::EthOptions;
 pub use duty::{EthAttestation, EthBlock, EthDuty, EthPublicKey};
 pub use safety::{EthNotSafe, EthPermit, EthReason, EthSafe};
 

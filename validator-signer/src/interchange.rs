@@ -6,24 +6,26 @@
 mod contents;
 mod error;
 mod ethereum;
+mod merge;
 mod rollup;
 mod text;
+mod told;
 
 use alloy::primitives::{Address, B256};
 use serde::{Deserialize, Serialize};
 
-pub(crate) use contents::{Contents, Extents, SignerContents, join};
+pub(crate) use contents::Contents;
 pub use error::InterchangeError;
-pub(crate) use ethereum::entry;
 pub use ethereum::{EthEntry, Metadata, SignedAttestation, SignedBlock};
-pub(crate) use rollup::VERSION as ROLLUP_VERSION;
+pub(crate) use merge::{Merged, OnRecord, Rewritten};
 pub use rollup::{DutyEntry, KindName, MarksEntry, RollupInterchange, Scope, SignerEntry, State};
 pub use text::{Decimal, Hex};
+pub(crate) use told::{Found, Origin};
 
 use crate::{Duty, EthDuty, EthPublicKey};
 
 /// Version of EIP-3076 that is read and written.
-pub(crate) const FORMAT_VERSION: &str = "5";
+const FORMAT_VERSION: &str = "5";
 
 /// An interchange file. Made by [`parse`](Self::parse) or by a store's export.
 #[derive(Clone, PartialEq, Eq, Debug, Serialize, Deserialize)]

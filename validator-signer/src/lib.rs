@@ -37,7 +37,9 @@ mod vectors;
 pub use both::Both;
 pub use duty::{DigestForm, Domain, Duty, DutyKind};
 pub use error::SignerError;
-pub use eth::{EthAttestation, EthBlock, EthDuty, EthNotSafe, EthPermit, EthPolicy, EthPublicKey, EthReason, EthSafe};
+pub use eth::{
+    EthAttestation, EthBlock, EthDuty, EthNotSafe, EthOptions, EthPermit, EthPolicy, EthPublicKey, EthReason, EthSafe,
+};
 pub use interchange::{
     Decimal, DutyEntry, EthEntry, ExportKeys, ExportOptions, Extent, Hex, ImportConflict, ImportOptions, ImportReport,
     Interchange, InterchangeError, KindName, MarksEntry, Metadata, RollupInterchange, Scope, SignedAttestation,
@@ -59,8 +61,8 @@ pub use protection::Protection;
 pub use remote::{ClientCertificate, RemoteError, RemoteKeys, RemoteSettings, RemoteUrl};
 pub use signer::ValidatorSigner;
 pub use store::{
-    EthOptions, EthSurvey, FarFutureGuard, Holder, KindSurvey, MarksSurvey, PAYLOAD_LIMIT, Scan, Sentinel,
-    SlashingProtection, StoreOptions, StoreSurvey, answer_scan,
+    EthSurvey, FarFutureGuard, Holder, KindSurvey, MarksSurvey, PAYLOAD_LIMIT, Scan, Sentinel, SlashingProtection,
+    StoreOptions, StoreSurvey, answer_scan,
 };
 pub use v3_file::{CreatedKey, create_keystore, import_keystore, import_private_key};
 pub use vectors::{

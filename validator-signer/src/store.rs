@@ -41,7 +41,6 @@ use alloy::primitives::{B256, FixedBytes};
 use fermata_primitives::{SharedClock, Slot, SlotTimes, SystemClock, UnixTime};
 use tokio::sync::{mpsc, oneshot, watch};
 
-pub use eth::EthOptions;
 use failure::Failure;
 use ledger::{KeyStates, Ledger, Wanted};
 pub use lock::Holder;
@@ -53,7 +52,7 @@ pub use scan::{EthSurvey, KindSurvey, MarksSurvey, StoreSurvey};
 pub use scan_child::{Scan, answer_scan};
 use writer::{Owned, Prune, Request, Reserve, Writer};
 
-use crate::{Domain, Duty, DutyKind, NotSafe, SignerError};
+use crate::{Domain, Duty, DutyKind, EthOptions, NotSafe, SignerError};
 
 /// Most bytes of a payload that is kept beside its pin.
 pub const PAYLOAD_LIMIT: usize = 1 << 20;

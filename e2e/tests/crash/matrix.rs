@@ -42,6 +42,9 @@ crash_matrix! {
     elsewhere {
         // Nodes that are processes of their own do not hear one another.
         "sequencer.after_evidence": "two_proposals_are_on_record_before_anything_else_is_heard";
+        // No node imports: its operator does, while it is stopped.
+        "signer.before_import": "an_import_that_is_cut_short_is_whole_or_not_there_and_again_is_fine";
+        "signer.after_import": "an_import_that_is_cut_short_is_whole_or_not_there_and_again_is_fine";
     }
 }
 

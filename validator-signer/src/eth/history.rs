@@ -165,32 +165,16 @@ mod tests {
 
     use super::*;
     use crate::eth::EthReason;
-    use crate::eth::rules::{EthVerdict, judge_attestation, judge_block};
+    use crate::eth::judging::EthKnown;
 
     const EPOCHS: u64 = 9;
     const ROOTS: [B256; 2] = [B256::repeat_byte(1), B256::repeat_byte(2)];
 
     impl KeyHistory {
-        fn judge(&self, duty: EthDuty, root: B256) -> Result<EthVerdict, EthReason> {
-            match duty {
-                EthDuty::Block(block) => judge_block(&self.marks, self.blocks.get(&block).copied(), block, root),
-                EthDuty::Attestation(asked) => {
-                    let from = attestation(0, asked.source.0);
-                    let near: Vec<_> = self.attestations.range(from..).map(|(&known, &root)| (known, root)).collect();
-                    judge_attestation(&self.marks, &near, asked, root)
-                }
-            }
-        }
-
         fn sign(&mut self, (duty, root): (EthDuty, B256), policy: EthPolicy) {
-            if self.judge(duty, root) == Ok(EthVerdict::Record) {
-                self.marks = marks_after(&self.marks, duty, policy);
-                match (policy, duty) {
-                    (EthPolicy::Watermark, _) => {}
-                    (EthPolicy::FullHistory, EthDuty::Block(block)) => drop(self.blocks.insert(block, root)),
-                    (EthPolicy::FullHistory, EthDuty::Attestation(vote)) => drop(self.attestations.insert(vote, root)),
-                }
-            }
+            let mut known = EthKnown { retired: false, history: std::mem::take(self) };
+            let _ = known.take(duty, root, policy);
+            *self = known.history;
         }
 
         /// Every duty of the small world that is refused.

@@ -3,6 +3,7 @@
 use alloy::primitives::B256;
 use fermata_primitives::{Epoch, Slot};
 
+use super::rules::EthVerdict;
 use super::{EthAttestation, EthDuty, EthPublicKey};
 
 /// Signing is safe.
@@ -16,6 +17,17 @@ pub enum EthSafe {
 }
 
 impl EthSafe {
+    pub(super) const fn after_commit(
+        verdict: EthVerdict,
+        (public_key, duty, root): (EthPublicKey, EthDuty, B256),
+    ) -> Self {
+        let permit = EthPermit { public_key, duty, root };
+        match verdict {
+            EthVerdict::Record => Self::New(permit),
+            EthVerdict::SameData => Self::SameData(permit),
+        }
+    }
+
     /// Leave to sign, whichever way it came.
     pub fn into_permit(self) -> EthPermit {
         match self {
@@ -34,10 +46,6 @@ pub struct EthPermit {
 }
 
 impl EthPermit {
-    pub(crate) const fn after_commit(public_key: EthPublicKey, duty: EthDuty, root: B256) -> Self {
-        Self { public_key, duty, root }
-    }
-
     /// The key that may sign.
     #[must_use]
     pub const fn public_key(&self) -> EthPublicKey {

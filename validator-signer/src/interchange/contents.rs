@@ -5,13 +5,13 @@ use std::collections::BTreeMap;
 use alloy::primitives::{Address, B256};
 
 use super::rollup::SignerEntry;
-use super::{Extent, Interchange, InterchangeError};
+use super::{Extent, ImportOptions, Interchange, InterchangeError};
 use crate::eth::history::KeyHistory;
 use crate::rules::Record;
-use crate::{Domain, Duty, DutyKind, EthPublicKey, Marks};
+use crate::{Domain, Duty, DutyKind, EthPolicy, EthPublicKey, Marks};
 
 /// What a file says, in the store's own terms.
-#[derive(Debug)]
+#[derive(Default, Debug)]
 pub(crate) struct Contents {
     /// The chain of the Ethereum keys; `None` where the file tells of a rollup's keys alone and names no chain.
     pub(crate) genesis: Option<B256>,
@@ -24,6 +24,17 @@ pub(crate) struct Contents {
 pub(crate) struct Extents {
     pub(crate) signers: Extent,
     pub(crate) public_keys: Extent,
+}
+
+impl ImportOptions {
+    /// How much a store of this policy takes of each kind of key.
+    pub(crate) const fn extents(&self, policy: EthPolicy) -> Extents {
+        let public_keys = match policy {
+            EthPolicy::FullHistory => self.extent,
+            EthPolicy::Watermark => Extent::Minified,
+        };
+        Extents { signers: self.extent, public_keys }
+    }
 }
 
 /// What a file says of a rollup's key.
@@ -72,9 +83,11 @@ impl SignerContents {
         }
         for entry in &entry.duties {
             let (duty, record) = entry.record(validator)?;
+            // A store that only goes forward asks the marks alone.
+            self.add_marks(duty.kind, Marks::signed(duty.slot));
             match extent {
                 Extent::Full => self.duties.push((duty, record)),
-                Extent::Minified => self.add_marks(duty.kind, Marks::signed(duty.slot)),
+                Extent::Minified => {}
             }
         }
         if extent == Extent::Minified {
@@ -85,7 +98,7 @@ impl SignerContents {
         Ok(())
     }
 
-    fn add_marks(&mut self, kind: DutyKind, marks: Marks) {
+    pub(super) fn add_marks(&mut self, kind: DutyKind, marks: Marks) {
         let known = self.marks.entry(kind.marked()).or_default();
         *known = known.merge(marks);
     }
@@ -93,7 +106,7 @@ impl SignerContents {
 
 /// What two stores know of one duty: the stronger state where they agree, and otherwise a digest that is not known, which
 /// refuses every payload.
-pub(crate) fn join(ours: Record, theirs: Record) -> Record {
+pub(super) fn join(ours: Record, theirs: Record) -> Record {
     if ours.digest == theirs.digest {
         Record { digest: ours.digest, signature: ours.signature.or(theirs.signature) }
     } else {

@@ -85,7 +85,7 @@ impl EthEntry {
 }
 
 /// What a file says of a key.
-pub(crate) fn entry(public_key: EthPublicKey, history: &KeyHistory) -> EthEntry {
+pub(super) fn entry(public_key: EthPublicKey, history: &KeyHistory) -> EthEntry {
     let told = history.records();
     let signed_blocks = told
         .blocks

@@ -11,7 +11,7 @@ use crate::rules::Record;
 use crate::{Domain, Duty, DutyKind, Marks};
 
 /// Version of this member.
-pub(crate) const VERSION: &str = "1";
+pub(super) const VERSION: &str = "1";
 
 /// What keys signed, scope by scope.
 #[derive(Clone, PartialEq, Eq, Debug, Serialize, Deserialize)]
@@ -167,7 +167,7 @@ impl KindName {
 impl RollupInterchange {
     /// Fills in the checksum.
     #[must_use]
-    pub(crate) fn summed(mut self) -> Self {
+    pub(super) fn summed(mut self) -> Self {
         self.sha256 = self.checksum();
         self
     }
@@ -206,7 +206,7 @@ impl Scope {
 }
 
 impl MarksEntry {
-    pub(crate) fn of(kind: DutyKind, marks: Marks) -> Self {
+    pub(super) fn of(kind: DutyKind, marks: Marks) -> Self {
         let Marks { low, high, max_signed } = marks;
         let [low, high, max_signed] = [low, high, max_signed].map(|mark| mark.map(|slot| Decimal(slot.0)));
         Self { kind: KindName::of(kind), low, high, max_signed }
@@ -221,7 +221,7 @@ impl MarksEntry {
 }
 
 impl DutyEntry {
-    pub(crate) fn of(duty: Duty, record: &Record) -> Self {
+    pub(super) fn of(duty: Duty, record: &Record) -> Self {
         let index = match duty.kind {
             DutyKind::BlockProposal { index } => u64::from(index),
             DutyKind::CheckpointProposal

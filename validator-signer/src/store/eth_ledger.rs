@@ -1,25 +1,14 @@
 //! Ethereum duties in the store: judged and recorded in one durable transaction, as a rollup's are.
 
-use alloy::primitives::B256;
 use fermata_primitives::{Epoch, Slot};
 use heed::RwTxn;
 
-use super::eth_tables::EthStanding;
 use super::failure::Failure;
 use super::ledger::Ledger;
-use crate::eth::history::marks_after;
-use crate::eth::rules::{EthVerdict, judge_attestation, judge_block};
-use crate::{EthDuty, EthPolicy, EthPublicKey, EthReason};
-
-/// Data asked for: leave to sign `root` for `duty`.
-#[derive(Clone, Copy, Debug)]
-pub(super) struct EthWanted {
-    pub(super) public_key: EthPublicKey,
-    pub(super) duty: EthDuty,
-    pub(super) root: B256,
-}
-
-pub(super) type EthJudgement = Result<EthVerdict, EthReason>;
+use crate::eth::history::KeyHistory;
+use crate::eth::judging::{EthJudgement, EthKnown, EthStanding, EthWanted};
+use crate::eth::rules::EthVerdict;
+use crate::{EthDuty, EthPolicy, EthPublicKey};
 
 impl Ledger {
     /// Judges and records `wanted` in one durable transaction, in the order asked.
@@ -42,19 +31,19 @@ impl Ledger {
         let EthWanted { public_key, duty, root } = wanted;
         let tables = self.store.eth;
         let standing = tables.standing(txn, public_key)?;
-        if standing.retired {
-            return Ok(Err(EthReason::Retired));
-        }
-        let judgement = match duty {
-            EthDuty::Block(block) => judge_block(&standing.marks, tables.block(txn, public_key, block)?, block, root),
-            EthDuty::Attestation(vote) => {
-                let near = tables.attestations_from(txn, public_key, vote.source)?;
-                judge_attestation(&standing.marks, &near, vote, root)
+        let mut history = KeyHistory { marks: standing.marks, ..KeyHistory::default() };
+        match duty {
+            EthDuty::Block(block) => {
+                history.blocks.extend(tables.block(txn, public_key, block)?.map(|root| (block, root)));
             }
-        };
+            EthDuty::Attestation(vote) => {
+                history.attestations.extend(tables.attestations_from(txn, public_key, vote.source)?);
+            }
+        }
+        let mut known = EthKnown { retired: standing.retired, history };
+        let judgement = known.take(duty, root, policy);
         if judgement == Ok(EthVerdict::Record) {
-            let marks = marks_after(&standing.marks, duty, policy);
-            tables.put_standing(txn, public_key, EthStanding { marks, ..standing })?;
+            tables.put_standing(txn, public_key, EthStanding { marks: known.history.marks, ..standing })?;
             match (policy, duty) {
                 (EthPolicy::Watermark, EthDuty::Block(_) | EthDuty::Attestation(_)) => {}
                 (EthPolicy::FullHistory, EthDuty::Block(block)) => tables.put_block(txn, public_key, (block, root))?,

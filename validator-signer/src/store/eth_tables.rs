@@ -12,6 +12,7 @@ use super::environment::Table;
 use super::failure::Failure;
 use super::record::{CHECKSUM_LEN, check, seal};
 use crate::eth::history::KeyHistory;
+use crate::eth::judging::EthStanding;
 use crate::eth::rules::EthMarks;
 use crate::{EthAttestation, EthBlock, EthPublicKey};
 
@@ -28,14 +29,6 @@ const STANDING_LEN: usize = 1 + 3 * 8 + CHECKSUM_LEN;
 const HAS_BLOCK: u8 = 1;
 const HAS_ATTESTATION: u8 = 2;
 const IS_RETIRED: u8 = 4;
-
-/// What is known of a key beside its records.
-#[derive(Clone, Copy, PartialEq, Eq, Default, Debug)]
-pub(super) struct EthStanding {
-    pub(super) marks: EthMarks,
-    /// The key was handed over: nothing is signed with it here any more.
-    pub(super) retired: bool,
-}
 
 /// The tables of Ethereum's keys.
 #[derive(Clone, Copy)]

@@ -1,31 +1,20 @@
 //! Records in and out of the store, whole files at a time.
 
-use std::collections::{BTreeMap, BTreeSet};
-
 use alloy::primitives::{Address, B256};
-use fermata_primitives::UnixTime;
+use fermata_primitives::{UnixTime, crash_point};
 use heed::{RoTxn, RwTxn};
 
 use super::SlashingProtection;
 use super::failure::Failure;
 use super::ledger::Ledger;
 use super::record::{Record, from_marks_key, marks_key};
-use crate::eth::history::{Disagreement, KeyHistory};
 use crate::interchange::{
-    Contents, Decimal, DutyEntry, ExportKeys, ExportOptions, Extent, Extents, FORMAT_VERSION, Hex, ImportConflict,
-    ImportOptions, ImportReport, Interchange, InterchangeError, MarksEntry, Metadata, ROLLUP_VERSION,
-    RollupInterchange, Scope, SignerContents, SignerEntry, entry, join,
+    Contents, ExportKeys, ExportOptions, Found, ImportOptions, ImportReport, Interchange, InterchangeError, Merged,
+    OnRecord, Origin, Rewritten,
 };
-use crate::{Duty, DutyKind, EthPolicy, EthPublicKey, Marks, SignerError};
+use crate::{Duty, Marks, SignerError};
 
 const GENESIS_KEY: &[u8] = b"genesis-validators-root";
-
-/// What is exported, in the store's own terms.
-struct Found {
-    genesis: Option<B256>,
-    public_keys: BTreeMap<EthPublicKey, KeyHistory>,
-    signers: BTreeMap<Address, SignerContents>,
-}
 
 impl SlashingProtection {
     /// Takes in all of `file`, in one durable transaction: afterwards the store refuses whatever it or the file refused.
@@ -40,13 +29,9 @@ impl SlashingProtection {
     /// # Cancel safety
     /// Dropped: the import happens whole or not at all.
     pub async fn import(&self, file: &Interchange, options: ImportOptions) -> Result<ImportReport, SignerError> {
-        let ImportOptions { extent, genesis_validators_root } = options;
-        let public_keys = match self.eth.policy {
-            EthPolicy::FullHistory => extent,
-            EthPolicy::Watermark => Extent::Minified,
-        };
-        let contents = Contents::of(file, self.domain, Extents { signers: extent, public_keys })?;
-        Ok(self.on_ledger(move |ledger| ledger.import(&contents, genesis_validators_root)).await??)
+        let contents = Contents::of(file, self.domain, options.extents(self.eth.policy))?;
+        let given = options.genesis_validators_root;
+        Ok(self.on_ledger(move |ledger| ledger.import(&contents, given)).await??)
     }
 
     /// Tells the store, once and for all, which chain its Ethereum keys sign for. The same again is no change.
@@ -58,7 +43,7 @@ impl SlashingProtection {
     /// # Cancel safety
     /// Dropped: the chain is told all the same.
     pub async fn bind_chain(&self, genesis_validators_root: B256) -> Result<(), SignerError> {
-        let nothing = Contents { genesis: None, public_keys: BTreeMap::new(), signers: BTreeMap::new() };
+        let nothing = Contents::default();
         let bound = self.on_ledger(move |ledger| ledger.import(&nothing, Some(genesis_validators_root))).await?;
         Ok(bound.map(drop)?)
     }
@@ -74,57 +59,16 @@ impl SlashingProtection {
     /// # Cancel safety
     /// Dropped: nothing has happened.
     pub async fn export(&self, options: ExportOptions, exported_at: UnixTime) -> Result<Interchange, SignerError> {
-        let ExportOptions { keys, extent } = options;
-        let complete = extent == Extent::Full && keys == ExportKeys::All;
+        let keys = options.keys.clone();
         let found = self
             .on_thread(move |writer| {
                 writer.write_signatures()?;
                 writer.on_ledger(|ledger| ledger.export(&keys))
             })
             .await?;
-        if found.genesis.is_none() && !found.public_keys.is_empty() {
-            return Err(InterchangeError::NoGenesis.into());
-        }
-        let data = found.public_keys.iter().map(|(&public_key, history)| match extent {
-            Extent::Full => entry(public_key, history),
-            Extent::Minified => entry(public_key, &history.minified()),
-        });
-        let signers = found.signers.iter().map(|(&signer, contents)| signer_entry(signer, contents, extent)).collect();
-        let scope = Scope {
-            l1_chain_id: Decimal(self.domain.l1_chain_id),
-            rollup_address: Hex(self.domain.rollup.into()),
-            rollup_version: None,
-            signers,
-        };
-        let rollup = RollupInterchange {
-            version: ROLLUP_VERSION.to_owned(),
-            store_id: Hex(self.store_id.0),
-            exported_at: Decimal(exported_at.0.as_secs()),
-            complete,
-            scopes: vec![scope],
-            sha256: Hex([0; 32]),
-        };
-        Ok(Interchange {
-            metadata: Metadata {
-                interchange_format_version: FORMAT_VERSION.to_owned(),
-                genesis_validators_root: Hex(found.genesis.unwrap_or_default().0),
-            },
-            data: data.collect(),
-            rollup_interchange: Some(rollup.summed()),
-        })
+        let from = Origin { domain: self.domain, store_id: self.store_id };
+        Ok(found.file(&options, from, exported_at)?)
     }
-}
-
-fn signer_entry(signer: Address, contents: &SignerContents, extent: Extent) -> SignerEntry {
-    let marks = contents.marks.iter().map(|(&kind, &marks)| match extent {
-        Extent::Full => MarksEntry::of(kind, marks),
-        Extent::Minified => MarksEntry::of(kind, Marks { low: marks.low.max(marks.max_signed), ..marks }),
-    });
-    let duties = match extent {
-        Extent::Full => contents.duties.iter().map(|(duty, record)| DutyEntry::of(*duty, record)).collect(),
-        Extent::Minified => Vec::new(),
-    };
-    SignerEntry { signer: Hex(signer.into()), retired: contents.retired, marks: marks.collect(), duties }
 }
 
 impl Ledger {
@@ -134,130 +78,83 @@ impl Ledger {
         given: Option<B256>,
     ) -> Result<Result<ImportReport, InterchangeError>, Failure> {
         let mut txn = self.begin()?;
-        let known = self.genesis(&txn)?;
-        let genesis = match chain_of(known, given, contents.genesis) {
-            Ok(genesis) => genesis,
+        let merged = match contents.merge(&self.on_record(&txn, contents)?, given) {
+            Ok(merged) => merged,
             Err(refusal) => return Ok(Err(refusal)),
         };
-        if let Some(genesis) = genesis.filter(|genesis| known != Some(*genesis)) {
-            self.store.identity.put(&mut txn, GENESIS_KEY, genesis.as_slice())?;
-        }
-        let (mut report, mut shared) = (ImportReport::default(), Vec::new());
-        for (&public_key, history) in &contents.public_keys {
-            self.import_public_key(&mut txn, (public_key, history), &mut report)?;
+        self.write_merged(&mut txn, &merged)?;
+        crash_point!("signer.before_import", |error| Failure::from(heed::Error::Io(error)));
+        self.commit(txn)?;
+        crash_point!("signer.after_import");
+        self.resumed.extend(merged.shared);
+        Ok(Ok(merged.report))
+    }
+
+    /// What is known of all that a file speaks of.
+    fn on_record(&self, txn: &RoTxn<'_>, contents: &Contents) -> Result<OnRecord, Failure> {
+        let mut known = OnRecord { genesis: self.genesis(txn)?, ..OnRecord::default() };
+        for &public_key in contents.public_keys.keys() {
+            known.public_keys.insert(public_key, self.store.eth.history(txn, public_key)?);
         }
         for (&signer, told) in &contents.signers {
-            shared.extend(self.import_signer(&mut txn, (signer, told), &mut report)?);
+            for &kind in told.marks.keys() {
+                known.marks.insert((signer, kind), self.marks(txn, &marks_key(signer, kind))?);
+            }
+            for &(duty, _) in &told.duties {
+                known.duties.extend(self.record(txn, duty)?.map(|record| (duty, record)));
+            }
         }
-        self.commit(txn)?;
-        // Another store gave leave for them too: a reservation of this one can be cancelled no more.
-        self.resumed.extend(shared);
-        Ok(Ok(report))
+        Ok(known)
     }
 
-    fn import_public_key(
-        &self,
-        txn: &mut RwTxn<'_>,
-        (public_key, theirs): (EthPublicKey, &KeyHistory),
-        report: &mut ImportReport,
-    ) -> Result<(), Failure> {
-        let ours = self.store.eth.history(txn, public_key)?;
-        let mut both = ours.clone();
-        for Disagreement { duty, ours, theirs } in both.join(theirs) {
-            report.conflicts.push(ImportConflict::Ethereum { public_key, duty, ours, theirs });
+    fn write_merged(&self, txn: &mut RwTxn<'_>, merged: &Merged) -> Result<(), Failure> {
+        if let Some(genesis) = merged.genesis {
+            self.store.identity.put(txn, GENESIS_KEY, genesis.as_slice())?;
         }
-        self.store.eth.replace(txn, public_key, (&ours, &both))?;
-        report.public_keys += 1;
-        report.added += both.blocks.keys().filter(|block| !ours.blocks.contains_key(block)).count();
-        report.added += both.attestations.keys().filter(|vote| !ours.attestations.contains_key(vote)).count();
-        Ok(())
-    }
-
-    /// Gives the duties of which the file has the payload that is pinned here too.
-    fn import_signer(
-        &self,
-        txn: &mut RwTxn<'_>,
-        (signer, told): (Address, &SignerContents),
-        report: &mut ImportReport,
-    ) -> Result<Vec<Duty>, Failure> {
-        let mut shared = Vec::new();
-        for (&kind, &marks) in &told.marks {
+        for Rewritten { public_key, before, after } in &merged.public_keys {
+            self.store.eth.replace(txn, *public_key, (before, after))?;
+        }
+        for (&(signer, kind), &marks) in &merged.marks {
             self.add_marks(txn, &marks_key(signer, kind), marks)?;
         }
-        for &(duty, theirs) in &told.duties {
-            let Some(ours) = self.record(txn, duty)? else {
-                report.added += 1;
-                self.put(txn, duty, theirs)?;
-                continue;
-            };
-            if ours.digest == theirs.digest {
-                shared.push(duty);
-            } else if !ours.digest.is_zero() && !theirs.digest.is_zero() {
-                let (ours, theirs) = (ours.digest, theirs.digest);
-                report.conflicts.push(ImportConflict::Rollup { duty, ours, theirs });
-            }
-            self.put(txn, duty, join(ours, theirs))?;
+        for &(duty, record) in merged.duties.values() {
+            self.put(txn, duty, record)?;
         }
-        report.signers += 1;
-        let tell = if told.retired { &mut report.handed_over } else { &mut report.still_active };
-        tell.push(signer);
-        Ok(shared)
+        Ok(())
     }
 
     fn export(&self, keys: &ExportKeys) -> Result<Found, Failure> {
         let txn = self.store.env.read_txn()?;
-        let (mut signers, public_keys) = match keys {
-            ExportKeys::All => (self.signers(&txn, None)?, self.store.eth.public_keys(&txn)?),
-            ExportKeys::Chosen { signers, public_keys } => {
-                let chosen = signers.iter().copied().collect();
-                (self.signers(&txn, Some(&chosen))?, public_keys.clone())
-            }
+        let mut found = Found::new(keys);
+        self.find_signers(&txn, &mut found)?;
+        let public_keys = match keys {
+            ExportKeys::All => self.store.eth.public_keys(&txn)?,
+            ExportKeys::Chosen { public_keys, .. } => public_keys.clone(),
         };
-        for (signer, contents) in &mut signers {
-            contents.retired = self.keys.borrow().get(signer).is_some_and(|state| state.retired);
-            if let Some(floor) = self.store.floor {
-                for kind in DutyKind::MARKED {
-                    let marks = contents.marks.entry(kind).or_default();
-                    *marks = marks.merge(Marks::below(floor));
-                }
-            }
-            for (duty, _) in &contents.duties {
-                let marks = contents.marks.entry(duty.kind.marked()).or_default();
-                *marks = marks.merge(Marks::signed(duty.slot));
-            }
+        for public_key in public_keys {
+            found.public_keys.insert(public_key, self.store.eth.history(&txn, public_key)?);
         }
-        let histories = public_keys.into_iter().map(|key| Ok((key, self.store.eth.history(&txn, key)?)));
-        let public_keys = histories.collect::<Result<_, Failure>>()?;
-        Ok(Found { genesis: self.genesis(&txn)?, public_keys, signers })
+        found.genesis = self.genesis(&txn)?;
+        let states = self.keys.borrow();
+        let is_retired = |signer: Address| states.get(&signer).is_some_and(|state| state.retired);
+        found.finish(self.store.floor, is_retired);
+        Ok(found)
     }
 
-    /// What is known of each key, or of the chosen ones.
-    fn signers(
-        &self,
-        txn: &RoTxn<'_>,
-        chosen: Option<&BTreeSet<Address>>,
-    ) -> Result<BTreeMap<Address, SignerContents>, Failure> {
-        let wanted = |signer: &Address| chosen.is_none_or(|chosen| chosen.contains(signer));
-        let named = chosen.into_iter().flatten().map(|&signer| (signer, SignerContents::default()));
-        let mut signers: BTreeMap<_, SignerContents> = named.collect();
+    /// What is known of the rollup's keys.
+    fn find_signers(&self, txn: &RoTxn<'_>, found: &mut Found) -> Result<(), Failure> {
         for row in self.store.marks.iter(txn)? {
             let (key, bytes) = row?;
             let (signer, kind) =
                 from_marks_key(key).ok_or_else(|| Failure::damage("marks have a key that none have"))?;
-            if wanted(&signer) {
-                let marks = Marks::decode(key, bytes).map_err(Failure::damage)?;
-                signers.entry(signer).or_default().marks.insert(kind, marks);
-            }
+            found.add_marks(signer, kind, Marks::decode(key, bytes).map_err(Failure::damage)?);
         }
         for row in self.store.duties.iter(txn)? {
             let (key, bytes) = row?;
             let duty = Duty::from_key(key).ok_or_else(|| Failure::damage("a record has a key that no duty has"))?;
-            if wanted(&duty.validator) {
-                let record = Record::decode(key, bytes).map_err(Failure::damage)?;
-                signers.entry(duty.validator).or_default().duties.push((duty, record));
-            }
+            found.add_duty(duty, Record::decode(key, bytes).map_err(Failure::damage)?);
         }
-        Ok(signers)
+        Ok(())
     }
 
     fn genesis(&self, txn: &RoTxn<'_>) -> Result<Option<B256>, Failure> {
@@ -265,17 +162,5 @@ impl Ledger {
         bytes
             .map(|bytes| B256::try_from(bytes).map_err(|_| Failure::damage("the root of the chain has a wrong length")))
             .transpose()
-    }
-}
-
-/// The chain of the store's Ethereum keys after the import of a file for the chain `found`.
-fn chain_of(known: Option<B256>, given: Option<B256>, found: Option<B256>) -> Result<Option<B256>, InterchangeError> {
-    match (known.or(given), found) {
-        (None, None) => Ok(None),
-        (None, Some(found)) => Err(InterchangeError::UnknownGenesis { found }),
-        (Some(wanted), _) => match [given, found].into_iter().flatten().find(|root| *root != wanted) {
-            Some(found) => Err(InterchangeError::OtherGenesis { found, wanted }),
-            None => Ok(Some(wanted)),
-        },
     }
 }

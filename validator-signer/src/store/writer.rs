@@ -7,13 +7,13 @@ use fermata_primitives::{Clock as _, SharedClock, Slot, SystemClock, UnixTime, c
 use tokio::sync::{mpsc, oneshot, watch};
 use tracing::{debug, error, warn};
 
-use super::eth_ledger::{EthJudgement, EthWanted};
 use super::failure::Failure;
 use super::keeper::Keeper;
 use super::ledger::{Ledger, Wanted};
 use super::linger::Linger;
 use super::lock::OwnerLock;
 use super::record::Record;
+use crate::eth::judging::{EthJudgement, EthWanted};
 use crate::permit::{Attempt, Reservation, Safe, SigningPermit};
 use crate::rules::Verdict;
 use crate::{Duty, EthPolicy, SignerError};

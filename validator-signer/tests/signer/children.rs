@@ -7,8 +7,8 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use fermata_validator_signer::{
-    NotSafe, PostgresOptions, PostgresProtection, Protection, Safe, Scan, Sentinel, SignerError, SlashingProtection,
-    StoreOptions, ValidatorSigner, answer_scan,
+    Interchange, NotSafe, PostgresOptions, PostgresProtection, Protection, Safe, Scan, Sentinel, SignerError,
+    SlashingProtection, StoreOptions, ValidatorSigner, answer_scan,
 };
 
 use crate::postgres::server::url;
@@ -48,10 +48,12 @@ pub(crate) enum Role {
     FillTheDisk,
     /// Use a store whose file system was made read-only.
     ReadOnly,
+    /// Import the file beside the store, and say so, or what to do about the failure.
+    Import,
 }
 
 impl Role {
-    const ALL: [Self; 9] = [
+    const ALL: [Self; 10] = [
         Self::SignOnce,
         Self::SignForEver,
         Self::SignForEverShared,
@@ -61,6 +63,7 @@ impl Role {
         Self::GoOnAfterFailures,
         Self::FillTheDisk,
         Self::ReadOnly,
+        Self::Import,
     ];
 }
 
@@ -137,6 +140,11 @@ pub(crate) fn anchored(store: &Path) -> StoreOptions {
     StoreOptions { sentinel: Sentinel { anchor: Some(anchor_of(store)), ..Sentinel::default() }, ..small() }
 }
 
+/// The file that a child imports into `store`.
+pub(crate) fn file_for(store: &Path) -> PathBuf {
+    store.with_extension("json")
+}
+
 pub(crate) fn anchor_of(store: &Path) -> PathBuf {
     store.with_extension("anchor")
 }
@@ -172,6 +180,7 @@ async fn the_body_of_a_child() {
         Role::GoOnAfterFailures => go_on_after_failures(&store).await,
         Role::FillTheDisk => crate::full_disk::fill_the_disk(&store).await,
         Role::ReadOnly => crate::full_disk::open_read_only(&store),
+        Role::Import => import(&store).await,
     }
 }
 
@@ -250,6 +259,16 @@ async fn pin_anchored(store: &Path) {
         assert!(matches!(store.reserve(attestation(0, slot), digest(1)).await, Ok(Safe::Granted(_))));
         println!("child: {slot}");
     }
+}
+
+async fn import(dir: &Path) {
+    let store = say_open(dir);
+    let file = Interchange::parse(&std::fs::read(file_for(dir)).unwrap()).unwrap();
+    match store.import(&file, crate::interchange::IMPORT).await {
+        Ok(_) => println!("child: imported"),
+        Err(error) => println!("child: failed, {:?}", error.next_step()),
+    }
+    store.close().await;
 }
 
 async fn go_on_after_failures(dir: &Path) {

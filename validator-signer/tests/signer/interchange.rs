@@ -1,6 +1,7 @@
 //! Files that carry what keys signed from store to store.
 
 mod bad_files;
+mod cut_short;
 mod laws;
 mod other_clients;
 

@@ -86,6 +86,9 @@ pub const CRASH_POINTS: &[CrashPoint] = &[
     point("execution.after_step_back", "the heads, further back than before", "the transactions' return, in memory"),
     // Other nodes.
     point("sequencer.after_evidence", "two proposals for one duty", "what else is heard"),
+    // An import.
+    point("signer.before_import", "what was before", "all of an interchange file").fallible(),
+    point("signer.after_import", "all of an interchange file", "word that it was imported"),
     // A stop, and a close.
     point("sequencer.after_drain", "all that a run has done", "the answer to a stop, or what a close does"),
     point("signer.after_last_signatures", "the signatures that were not yet in the store", "the store closed"),
