@@ -1,6 +1,7 @@
 //! Leave to sign: made by a store alone, once the duty is durable on record.
 
 use alloy::primitives::{B256, Signature};
+use alloy::signers::k256::elliptic_curve::rand_core::{OsRng, RngCore as _};
 
 use crate::Duty;
 
@@ -20,6 +21,15 @@ pub enum Safe {
 /// Which `reserve` made a pin. A store tells by it whether a reservation is still the only one for its duty.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub(crate) struct Attempt(pub(crate) u128);
+
+impl Attempt {
+    /// One that nobody else makes.
+    pub(crate) fn new() -> Self {
+        let mut bytes = [0; 16];
+        OsRng.fill_bytes(&mut bytes);
+        Self(u128::from_be_bytes(bytes))
+    }
+}
 
 /// A duty that this very call has put on record, and whose key was not asked yet.
 ///

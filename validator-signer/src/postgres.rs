@@ -19,6 +19,10 @@ mod anchor;
 mod asking;
 mod book;
 mod errands;
+mod eth;
+mod eth_ledger;
+mod eth_rows;
+mod eth_serving;
 mod judge;
 mod key_marks;
 mod layout;
@@ -42,7 +46,7 @@ use fermata_primitives::{Clock as _, Slot, SystemClock};
 use tokio::sync::{mpsc, watch};
 use tokio_util::task::TaskTracker;
 
-use crate::{Domain, FarFutureGuard, KeyState, SignerError};
+use crate::{Domain, EthOptions, FarFutureGuard, KeyState, SignerError};
 use judge::Asker;
 use link::{Link, Trouble};
 pub use options::{DatabaseUrl, PostgresOptions};
@@ -60,6 +64,7 @@ pub struct PostgresProtection {
     domain: Domain,
     keep_slots: u64,
     far_future: Option<FarFutureGuard>,
+    eth: EthOptions,
     patience: Duration,
     busy_patience: Duration,
     queue: mpsc::Sender<Request>,
@@ -115,6 +120,8 @@ impl PostgresProtection {
             batch_duties: options.batch_duties.max(1),
             patience: options.patience,
             clock: options.clock,
+            eth_policy: options.eth.policy,
+            eth: Vec::new(),
             unwritten: Vec::new(),
             errands: Vec::new(),
             prunes: VecDeque::new(),
@@ -122,8 +129,20 @@ impl PostgresProtection {
         };
         let tasks = TaskTracker::new();
         tasks.spawn(owner.run());
-        let PostgresOptions { keep_slots, far_future, patience, busy_patience, .. } = options;
-        Ok(Self { name, domain, keep_slots, far_future, patience, busy_patience, queue, keys, closed, _tasks: tasks })
+        let PostgresOptions { keep_slots, far_future, eth, patience, busy_patience, .. } = options;
+        Ok(Self {
+            name,
+            domain,
+            keep_slots,
+            far_future,
+            eth,
+            patience,
+            busy_patience,
+            queue,
+            keys,
+            closed,
+            _tasks: tasks,
+        })
     }
 
     /// Accepts the server as it is, after it was restored or replaced: refuses every slot up to `refuse_through` to

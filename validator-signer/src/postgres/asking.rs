@@ -5,7 +5,6 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use alloy::primitives::{Address, B256, Signature};
-use alloy::signers::k256::elliptic_curve::rand_core::{OsRng, RngCore as _};
 use fermata_primitives::{Clock as _, Slot, SystemClock, UnixTime};
 use futures::future::BoxFuture;
 use tokio::sync::oneshot;
@@ -79,12 +78,13 @@ impl PostgresProtection {
             Unanswered::Closed => SignerError::Closed,
             Unanswered::Fault(fault) => fault.of_store(&self.name),
             Unanswered::TooLate { by } => SignerError::DeadlinePassed { duty, by: *by },
-            Unanswered::TooSlow { ambiguous } => SignerError::Unavailable {
-                server: self.name.clone(),
-                ambiguous: *ambiguous,
-                reason: "it has not answered in time".to_owned(),
-            },
+            Unanswered::TooSlow { ambiguous } => self.too_slow(*ambiguous),
         }
+    }
+
+    pub(super) fn too_slow(&self, ambiguous: bool) -> SignerError {
+        let reason = "it has not answered in time".to_owned();
+        SignerError::Unavailable { server: self.name.clone(), ambiguous, reason }
     }
 
     /// Has something done on its own, once.
@@ -233,9 +233,7 @@ impl Protection for PostgresProtection {
 
 /// A payload that leave is asked for, by an attempt of its own.
 fn wanted(duty: Duty, digest: B256) -> Wanted {
-    let mut bytes = [0; 16];
-    OsRng.fill_bytes(&mut bytes);
-    Wanted { duty, digest, attempt: Attempt(u128::from_be_bytes(bytes)), payload: None }
+    Wanted { duty, digest, attempt: Attempt::new(), payload: None }
 }
 
 /// Leave to sign is given here and nowhere else: what the verdict was found from is committed.

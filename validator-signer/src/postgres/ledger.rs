@@ -227,7 +227,7 @@ fn seal_of(duty: Duty) -> Option<Vec<u8>> {
     Some(seal.key().to_vec())
 }
 
-fn attempt_of(bytes: &[u8]) -> Result<Attempt, ServerError> {
+pub(super) fn attempt_of(bytes: &[u8]) -> Result<Attempt, ServerError> {
     let bytes = bytes.try_into().map_err(|_| damage("an attempt has a wrong length"))?;
     Ok(Attempt(u128::from_be_bytes(bytes)))
 }

@@ -10,7 +10,7 @@ use std::time::Duration;
 use fermata_primitives::{SharedClock, SystemClock};
 use tokio_postgres::config::{Host, TargetSessionAttrs};
 
-use crate::{DutyKind, FarFutureGuard, SignerError};
+use crate::{DutyKind, EthOptions, FarFutureGuard, SignerError};
 
 /// Longest name that PostgreSQL keeps whole.
 const LONGEST_NAME: usize = 63;
@@ -105,6 +105,8 @@ pub struct PostgresOptions {
     /// Kinds of [`DutyKind::MARKED`] that only go forward: what does not lie above every slot that was ever pinned is
     /// refused, record or no record. A kind that one node has opened the store with is strict to all of them, and stays so.
     pub strict: BTreeSet<DutyKind>,
+    /// How Ethereum duties are treated; alike at each node that shares the store.
+    pub eth: EthOptions,
     /// Tells whether a deadline has passed.
     pub clock: SharedClock,
     /// Longest wait for one answer of the server, with all that is tried anew meanwhile.
@@ -130,6 +132,7 @@ impl PostgresOptions {
             keep_slots: 16_384,
             far_future: None,
             strict: BTreeSet::new(),
+            eth: EthOptions::default(),
             clock: Arc::new(SystemClock),
             patience: Duration::from_secs(3),
             takeover_after: Duration::from_secs(3),

@@ -14,8 +14,9 @@ use super::judge::Asker;
 use super::ledger::{Settling, Signed};
 use super::link::{Link, Trouble, trouble};
 use super::pruning::{delete_below, raise_marks};
-use super::request::{Errand, Prune, Request, Reserve};
+use super::request::{Errand, EthReserve, Prune, Request, Reserve};
 use super::session::ServerError;
+use crate::EthPolicy;
 
 /// Signatures kept in memory while the server is away. Losing one costs a repeat of the same signature.
 const UNWRITTEN_SIGNATURES: usize = 4096;
@@ -44,6 +45,9 @@ pub(super) struct Owner {
     pub(super) patience: Duration,
     /// Tells whether a deadline has passed.
     pub(super) clock: SharedClock,
+    /// How much of what Ethereum's keys signed is kept.
+    pub(super) eth_policy: EthPolicy,
+    pub(super) eth: Vec<EthReserve>,
     pub(super) unwritten: Vec<Signed>,
     pub(super) errands: Vec<Errand>,
     pub(super) prunes: VecDeque<Prune>,
@@ -57,6 +61,8 @@ impl Owner {
             if !batch.is_empty() || !self.unwritten.is_empty() {
                 self.serve(batch).await;
             }
+            let eth = std::mem::take(&mut self.eth);
+            self.serve_eth(eth).await;
             for errand in std::mem::take(&mut self.errands) {
                 errand(&mut self).await;
             }
@@ -83,6 +89,10 @@ impl Owner {
                 Request::Reserve(reserve) => {
                     duties += reserve.wanted.len();
                     batch.push(reserve);
+                }
+                Request::ReserveEth(reserve) => {
+                    duties += reserve.wanted.len();
+                    self.eth.push(reserve);
                 }
                 Request::Signed(signed) if self.unwritten.len() < UNWRITTEN_SIGNATURES => self.unwritten.push(signed),
                 Request::Signed(signed) => warn!(duty = %signed.duty, "a signature is not kept: the server is away"),
@@ -177,6 +187,6 @@ impl Owner {
     }
 }
 
-fn too_long() -> Trouble {
+pub(super) fn too_long() -> Trouble {
     Trouble::Passing("it took too long".to_owned())
 }

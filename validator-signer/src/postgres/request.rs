@@ -11,11 +11,14 @@ use super::judge::{Verdict, Wanted};
 use super::ledger::Signed;
 use super::link::{Fault, Trouble};
 use super::owner::Owner;
+use crate::eth::judging::{EthJudgement, EthWanted};
 
 /// What the task is asked for.
 pub(super) enum Request {
     /// Leave to sign, each payload answered on its own.
     Reserve(Reserve),
+    /// Leave to sign for Ethereum's keys, each payload answered on its own.
+    ReserveEth(EthReserve),
     /// A signature that was made.
     Signed(Signed),
     /// Something that is done on its own, between two batches.
@@ -50,6 +53,13 @@ pub(super) struct Reserve {
     pub(super) by: Option<UnixTime>,
     pub(super) stage: Arc<Stage>,
     pub(super) reply: oneshot::Sender<Result<Vec<Verdict>, Unanswered>>,
+}
+
+/// Unanswered by the task, its caller was too slow or the store is closed.
+pub(super) struct EthReserve {
+    pub(super) wanted: Vec<EthWanted>,
+    pub(super) stage: Arc<Stage>,
+    pub(super) reply: oneshot::Sender<Result<Vec<EthJudgement>, Fault>>,
 }
 
 pub(super) struct Prune {

@@ -16,11 +16,16 @@ use super::request::{Reserve, Unanswered, answer, refuse, refuse_late};
 const FIRST_RETRY: Duration = Duration::from_millis(20);
 const LAST_RETRY: Duration = Duration::from_millis(500);
 
+/// Waits between two tries.
+pub(super) fn retries() -> Backoff {
+    Backoff::new(FIRST_RETRY, LAST_RETRY)
+}
+
 impl Owner {
     /// Settles a batch, and tries again under the same tokens for as long as anybody waits for it. Signatures alone are
     /// tried once, and ride with the next batch if that fails.
     pub(super) async fn serve(&mut self, mut batch: Vec<Reserve>) {
-        let mut backoff = Backoff::new(FIRST_RETRY, LAST_RETRY);
+        let mut backoff = retries();
         loop {
             batch = refuse_late(batch, self.clock.now());
             // Whoever stopped waiting before the first try has nothing recorded.

@@ -9,9 +9,18 @@
 //! The highest pinned slot of a strict room moves with each pin, which the version does not count; there the row of marks
 //! itself is held from before the look at it until the commit (`statements/marks.rs`).
 
+/// The timeline that the server writes: what the names of its log's files begin with.
+macro_rules! timeline {
+    () => {
+        "('x' || substring(pg_walfile_name(pg_current_wal_insert_lsn()) FOR 8))::bit(32)::bigint"
+    };
+}
+
+pub(super) mod eth;
 mod marks;
 mod payloads;
 
+use eth::EthStatements;
 pub(super) use marks::MarkStatements;
 pub(super) use payloads::PayloadStatements;
 use tokio_postgres::{Client, Error, Statement};
@@ -35,6 +44,7 @@ pub(super) fn create(name: &str) -> String {
             floor bytea CHECK (octet_length(floor) = 8),
             listen_only_until bytea CHECK (octet_length(listen_only_until) = 8),
             strict bytea NOT NULL DEFAULT '',
+            genesis_validators_root bytea CHECK (octet_length(genesis_validators_root) = 32),
             created_at timestamptz NOT NULL DEFAULT clock_timestamp()
         );
         CREATE TABLE {name}.marks (
@@ -65,7 +75,9 @@ pub(super) fn create(name: &str) -> String {
         CREATE TABLE {name}.payloads (
             key bytea PRIMARY KEY,
             payload bytea NOT NULL
-        );"
+        );
+        {}",
+        eth::create(name)
     )
 }
 
@@ -84,13 +96,6 @@ pub(super) const SETTINGS: &str = "
 
 /// Whether the server keeps what it confirms.
 pub(super) const DURABILITY: &str = "SELECT current_setting('fsync') = 'on', pg_is_in_recovery()";
-
-/// The timeline that the server writes: what the names of its log's files begin with.
-macro_rules! timeline {
-    () => {
-        "('x' || substring(pg_walfile_name(pg_current_wal_insert_lsn()) FOR 8))::bit(32)::bigint"
-    };
-}
 
 /// Who the server is, the timeline it writes, and how far its log is on disk.
 pub(super) const IDENTITY: &str = concat!(
@@ -240,6 +245,7 @@ pub(super) struct Statements {
     pub(super) raise_marks: Statement,
     pub(super) next_marks_version: Statement,
     pub(super) delete: Statement,
+    pub(super) eth: EthStatements,
 }
 
 impl Statements {
@@ -262,6 +268,7 @@ impl Statements {
             raise_marks: client.prepare(RAISE_MARKS).await?,
             next_marks_version: client.prepare(NEXT_MARKS_VERSION).await?,
             delete: client.prepare(DELETE).await?,
+            eth: EthStatements::prepare(client).await?,
         })
     }
 }

@@ -4,7 +4,6 @@ use std::collections::{BTreeMap, BTreeSet, HashSet};
 use std::sync::Arc;
 
 use alloy::primitives::{Address, B256};
-use alloy::signers::k256::elliptic_curve::rand_core::{OsRng, RngCore};
 use fermata_primitives::{Slot, crash_point};
 use heed::{RoTxn, RwTxn};
 use tokio::sync::watch;
@@ -48,14 +47,12 @@ impl Ledger {
     /// # Errors
     /// [`Failure`].
     pub(super) fn open(store: Environment, strict: BTreeSet<DutyKind>) -> Result<Self, Failure> {
-        let mut bytes = [0; 16];
-        OsRng.fill_bytes(&mut bytes);
         let mut ledger = Self {
             store,
             strict,
             keys: watch::Sender::default(),
             listen_only_until: None,
-            attempt: Attempt(u128::from_be_bytes(bytes)),
+            attempt: Attempt::new(),
             resumed: HashSet::new(),
         };
         ledger.load_keys()?;
