@@ -6,12 +6,14 @@ mod asked;
 mod duty;
 pub(crate) mod history;
 pub(crate) mod judging;
+mod protection;
 pub(crate) mod rules;
 mod safety;
 
 pub(crate) use asked::EthAsked;
 pub use asked::EthOptions;
 pub use duty::{EthAttestation, EthBlock, EthDuty, EthPublicKey};
+pub use protection::EthProtection;
 pub use safety::{EthNotSafe, EthPermit, EthReason, EthSafe};
 
 /// How much of what an Ethereum key signed is kept.

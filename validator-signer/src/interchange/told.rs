@@ -53,7 +53,8 @@ impl Found {
 
     /// Adds the marks of a key and kind, if the key is asked for.
     pub(crate) fn add_marks(&mut self, signer: Address, kind: DutyKind, marks: Marks) {
-        if self.is_asked_for(signer) {
+        // Marks that refuse nothing may stand for a room that something waits for.
+        if marks != Marks::default() && self.is_asked_for(signer) {
             self.signers.entry(signer).or_default().add_marks(kind, marks);
         }
     }

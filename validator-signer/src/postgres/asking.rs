@@ -95,11 +95,20 @@ impl PostgresProtection {
     /// # Cancel safety
     /// Dropped after its first wait: it is done all the same.
     pub(super) async fn once<T: Send + 'static>(&self, work: impl SettlingWork<T> + 'static) -> Result<T, SignerError> {
+        self.once_within(self.patience, work).await
+    }
+
+    /// The same, for work that may take longer.
+    pub(super) async fn once_within<T: Send + 'static>(
+        &self,
+        patience: Duration,
+        work: impl SettlingWork<T> + 'static,
+    ) -> Result<T, SignerError> {
         let (reply, answer) = oneshot::channel();
         let errand: Errand = Box::new(move |owner| {
             Box::pin(async move {
                 // Nobody may be waiting any more; it is done.
-                let _ = reply.send(owner.once(work).await);
+                let _ = reply.send(owner.once(patience, work).await);
             })
         });
         self.queue.send(Request::Errand(errand)).await.map_err(|_| SignerError::Closed)?;

@@ -113,7 +113,7 @@ impl Settling<'_> {
             self.session.client.batch_execute(ROLLBACK).await?;
             return Ok(0);
         }
-        let removed = rewrite(self.session, &Rewritten { public_key, before, after }).await?;
+        let removed = rewrite(self.session, &[Rewritten { public_key, before, after }]).await?;
         self.commit_eth().await?;
         Ok(removed)
     }
@@ -170,7 +170,11 @@ impl Settling<'_> {
     }
 }
 
-fn check_timeline(last: &Row) -> Result<(), ServerError> {
+/// Whether a row begins with word that the server is the one that the store was accepted on.
+///
+/// # Errors
+/// [`ServerError::Passing`]; the next connection is told what an operator must do.
+pub(super) fn check_timeline(last: &Row) -> Result<(), ServerError> {
     if last.try_get(0)? {
         return Ok(());
     }

@@ -137,26 +137,32 @@ pub(super) async fn add_records(session: &Session, new: &[EthWanted]) -> Result<
     blocks.and(votes).map(drop)
 }
 
-/// Writes what changed of a key's history; gives the number of records removed.
+/// Writes what changed of histories; gives the number of records removed.
 ///
 /// # Errors
 /// [`ServerError`].
-pub(super) async fn rewrite(session: &Session, change: &Rewritten) -> Result<u64, ServerError> {
-    let Rewritten { public_key, before, after } = change;
-    let key = *public_key;
-    let gone = before.blocks.iter().filter(|(block, _)| !after.blocks.contains_key(block));
-    let gone: Vec<_> = gone.map(|(block, _)| [key.to_vec(), bytes(block.slot.0)]).collect();
-    let mut removed = send_in_pieces(session, DROP_BLOCKS, &gone).await?;
-    let gone = before.attestations.keys().filter(|vote| !after.attestations.contains_key(vote));
-    let gone: Vec<_> = gone.map(|vote| [key.to_vec(), bytes(vote.target.0), bytes(vote.source.0)]).collect();
-    removed += send_in_pieces(session, DROP_ATTESTATIONS, &gone).await?;
-    let new = after.blocks.iter().filter(|(block, root)| before.blocks.get(block) != Some(root));
-    let new: Vec<_> = new.map(|(block, root)| block_row(key, *block, *root)).collect();
-    send_in_pieces(session, PUT_BLOCKS, &new).await?;
-    let new = after.attestations.iter().filter(|(vote, root)| before.attestations.get(vote) != Some(root));
-    let new: Vec<_> = new.map(|(vote, root)| vote_row(key, *vote, *root)).collect();
-    send_in_pieces(session, PUT_ATTESTATIONS, &new).await?;
-    put_standings(session, &[(key, EthStanding { marks: after.marks, retired: false })]).await?;
+pub(super) async fn rewrite(session: &Session, changes: &[Rewritten]) -> Result<u64, ServerError> {
+    let (mut dropped, mut put) = ((Vec::new(), Vec::new()), (Vec::new(), Vec::new()));
+    for Rewritten { public_key, before, after } in changes {
+        let key = *public_key;
+        let gone = before.blocks.keys().filter(|block| !after.blocks.contains_key(block));
+        dropped.0.extend(gone.map(|block| [key.to_vec(), bytes(block.slot.0)]));
+        let gone = before.attestations.keys().filter(|vote| !after.attestations.contains_key(vote));
+        dropped.1.extend(gone.map(|vote| [key.to_vec(), bytes(vote.target.0), bytes(vote.source.0)]));
+        let new = after.blocks.iter().filter(|(block, root)| before.blocks.get(block) != Some(root));
+        put.0.extend(new.map(|(block, root)| block_row(key, *block, *root)));
+        let new = after.attestations.iter().filter(|(vote, root)| before.attestations.get(vote) != Some(root));
+        put.1.extend(new.map(|(vote, root)| vote_row(key, *vote, *root)));
+    }
+    let removed = send_in_pieces(session, DROP_BLOCKS, &dropped.0).await?
+        + send_in_pieces(session, DROP_ATTESTATIONS, &dropped.1).await?;
+    send_in_pieces(session, PUT_BLOCKS, &put.0).await?;
+    send_in_pieces(session, PUT_ATTESTATIONS, &put.1).await?;
+    let standing = |marks| EthStanding { marks, retired: false };
+    let standings: Vec<_> = changes.iter().map(|change| (change.public_key, standing(change.after.marks))).collect();
+    for piece in standings.chunks(PIECE) {
+        put_standings(session, piece).await?;
+    }
     Ok(removed)
 }
 

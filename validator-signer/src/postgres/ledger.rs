@@ -232,14 +232,20 @@ pub(super) fn attempt_of(bytes: &[u8]) -> Result<Attempt, ServerError> {
     Ok(Attempt(u128::from_be_bytes(bytes)))
 }
 
+/// # Errors
+/// [`ServerError::Lasting`]: it is no record.
+pub(super) fn record_of(digest: &[u8], signature: Option<&[u8]>) -> Result<Record, ServerError> {
+    let digest = B256::try_from(digest).map_err(|_| damage("a digest has a wrong length"))?;
+    let signature = signature.map(Signature::from_raw).transpose();
+    let signature = signature.map_err(|_| damage("a record holds no signature where there should be one"))?;
+    Ok(Record { digest, signature })
+}
+
 /// The record in a row of the reading statement.
 fn decode(row: &tokio_postgres::Row) -> Result<Row, ServerError> {
-    let digest = B256::try_from(row.try_get::<_, &[u8]>(2)?).map_err(|_| damage("a digest has a wrong length"))?;
-    let signature = row.try_get::<_, Option<&[u8]>>(3)?.map(Signature::from_raw).transpose();
-    let signature = signature.map_err(|_| damage("a record holds no signature where there should be one"))?;
     let age: f64 = row.try_get(7)?;
     Ok(Row {
-        record: Record { digest, signature },
+        record: record_of(row.try_get(2)?, row.try_get(3)?)?,
         owner: row.try_get(4)?,
         fence: row.try_get(5)?,
         attempt: attempt_of(row.try_get(6)?)?,

@@ -96,6 +96,14 @@ impl Link {
         Ok((self.session.insert(session), &mut self.book, &mut self.memory))
     }
 
+    /// A session beside the open one.
+    ///
+    /// # Errors
+    /// [`Trouble`].
+    pub(super) async fn another_session(&mut self) -> Result<Session, Trouble> {
+        self.establish().await
+    }
+
     /// Connects, and takes the server for granted once it is the one it was.
     async fn establish(&mut self) -> Result<Session, Trouble> {
         let (client, server) = self.connect().await?;

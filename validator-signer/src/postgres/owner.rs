@@ -15,7 +15,7 @@ use super::ledger::{Settling, Signed};
 use super::link::{Link, Trouble, trouble};
 use super::pruning::{delete_below, raise_marks};
 use super::request::{Errand, EthReserve, Prune, Request, Reserve};
-use super::session::ServerError;
+use super::session::{ServerError, Session};
 use crate::EthPolicy;
 
 /// Signatures kept in memory while the server is away. Losing one costs a repeat of the same signature.
@@ -116,13 +116,23 @@ impl Owner {
     ///
     /// # Errors
     /// [`Trouble`]; it may be done.
-    pub(super) async fn once<T>(&mut self, work: impl SettlingWork<T>) -> Result<T, Trouble> {
-        let patience = self.patience;
+    pub(super) async fn once<T>(&mut self, patience: Duration, work: impl SettlingWork<T>) -> Result<T, Trouble> {
         let mut settling = self.settling().await?;
         let outcome = timeout(patience, work(&mut settling)).await;
         let outcome = self.outcome(outcome);
         self.link.tell_of_keys();
         outcome
+    }
+
+    /// A session for work that takes its time beside this task, once the signatures that came in are written.
+    ///
+    /// # Errors
+    /// [`Trouble`].
+    pub(super) async fn lend(&mut self) -> Result<Session, Trouble> {
+        if !self.unwritten.is_empty() {
+            self.serve(Vec::new()).await;
+        }
+        timeout(self.patience, self.link.another_session()).await.unwrap_or_else(|_| Err(too_long()))
     }
 
     /// After a failure the connection is dropped: what is left of a transaction on it must not reach the next.

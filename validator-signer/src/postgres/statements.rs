@@ -17,6 +17,7 @@ macro_rules! timeline {
 }
 
 pub(super) mod eth;
+pub(super) mod exchange;
 mod marks;
 mod payloads;
 
