@@ -66,6 +66,8 @@ pub use store::{
     StoreOptions, StoreSurvey, answer_scan,
 };
 pub use v3_file::{CreatedKey, create_keystore, import_keystore, import_private_key};
+#[cfg(feature = "postgres")]
+pub use vectors::PostgresBackend;
 pub use vectors::{
     Course, LmdbBackend, Passage, Treatment, VectorBackend, VectorFile, VectorOutcome, VectorStore, run_vectors,
 };

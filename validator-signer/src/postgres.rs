@@ -49,7 +49,7 @@ use fermata_primitives::{Clock as _, Slot, SystemClock};
 use tokio::sync::{mpsc, watch};
 use tokio_util::task::TaskTracker;
 
-use crate::{Domain, EthOptions, FarFutureGuard, KeyState, SignerError};
+use crate::{Domain, EthOptions, FarFutureGuard, KeyState, Protection as _, SignerError};
 use judge::Asker;
 use link::{Link, Trouble};
 pub use options::{DatabaseUrl, PostgresOptions};
@@ -146,6 +146,20 @@ impl PostgresProtection {
             closed,
             _tasks: tasks,
         })
+    }
+
+    /// Closes the store and drops it with all that it knows. For one that was made to be thrown away: whoever makes another
+    /// afterwards signs anything.
+    ///
+    /// # Errors
+    /// [`SignerError::Unavailable`]: the store may be dropped; what an operator must see to. It is closed.
+    pub(crate) async fn discard(self, schema: &str) -> Result<(), SignerError> {
+        let drop = statements::drop(schema);
+        let dropped = self
+            .once(move |settling| Box::pin(async move { Ok(settling.session.client.batch_execute(&drop).await?) }))
+            .await;
+        self.close().await;
+        dropped
     }
 
     /// Accepts the server as it is, after it was restored or replaced: refuses every slot up to `refuse_through` to

@@ -7,15 +7,21 @@
 mod backend;
 mod course;
 mod format;
+mod lmdb;
+#[cfg(feature = "postgres")]
+mod postgres;
 mod run;
 
 use std::path::{Path, PathBuf};
 
 use serde::Serialize;
 
-pub use backend::{LmdbBackend, VectorBackend, VectorStore};
+pub use backend::{VectorBackend, VectorStore};
 pub use course::{Course, Passage, Treatment};
 pub use format::VectorFile;
+pub use lmdb::LmdbBackend;
+#[cfg(feature = "postgres")]
+pub use postgres::PostgresBackend;
 
 use crate::SignerError;
 

@@ -2,6 +2,7 @@
 
 mod exchange;
 mod keys;
+mod scratch;
 mod shared;
 #[cfg(test)]
 mod tests;
@@ -32,6 +33,7 @@ use crate::config::{NodeConfig, RollupLocation};
 use crate::data_dir::{DataDir, signer_anchor, signer_dir};
 use crate::error::SequencerError;
 use shared::{AcceptSharedArgs, InitSharedArgs};
+use working::EitherArgs;
 
 /// What to do with a signing store.
 #[derive(Subcommand, Clone, Debug)]
@@ -164,7 +166,7 @@ pub struct LiftHaltArgs {
     #[arg(value_name = "ADDRESS")]
     validator: Address,
     #[command(flatten)]
-    at: StoreArgs,
+    at: EitherArgs,
 }
 
 impl ProtectionCommand {
@@ -323,14 +325,12 @@ impl VerifyArgs {
 
 impl LiftHaltArgs {
     fn run(&self, console: &mut Console, scan: &Scan) -> Result<(), Failure> {
-        let (store, validator) = (self.at.place()?.open(scan)?, self.validator);
-        let halt = store.key_states().borrow().get(&validator).and_then(|state| state.halt);
-        let lifted = futures::executor::block_on(async {
-            let lifted = store.change_key(validator, KeyChange::LiftHalt).await;
-            store.close().await;
-            lifted
-        });
-        lifted.map_err(failure)?;
+        let validator = self.validator;
+        let halt = self.at.with_store(scan, async |store| {
+            let halt = store.key_states().get(&validator).and_then(|state| state.halt);
+            store.change_key(validator, KeyChange::LiftHalt).await?;
+            Ok(halt)
+        })?;
         let seen = halt.map(|halt| halt.to_string());
         tell(console, self.at.form(), &json!({ "validator": validator, "lifted": seen }), |_| match &seen {
             Some(seen) => format!("{validator} may sign again ({seen})"),

@@ -24,6 +24,8 @@ use crate::{
 
 /// Duties of one queued request; longer lists become several.
 const REQUEST_DUTIES: usize = 1024;
+/// What a caller is told whose patience has ended.
+pub(super) const TOO_SLOW: &str = "it has not answered in time";
 /// How often a duty that another node holds is looked at again.
 const BUSY_POLL: Duration = Duration::from_millis(25);
 
@@ -78,13 +80,12 @@ impl PostgresProtection {
             Unanswered::Closed => SignerError::Closed,
             Unanswered::Fault(fault) => fault.of_store(&self.name),
             Unanswered::TooLate { by } => SignerError::DeadlinePassed { duty, by: *by },
-            Unanswered::TooSlow { ambiguous } => self.too_slow(*ambiguous),
+            Unanswered::TooSlow { ambiguous } => SignerError::Unavailable {
+                server: self.name.clone(),
+                ambiguous: *ambiguous,
+                reason: TOO_SLOW.to_owned(),
+            },
         }
-    }
-
-    pub(super) fn too_slow(&self, ambiguous: bool) -> SignerError {
-        let reason = "it has not answered in time".to_owned();
-        SignerError::Unavailable { server: self.name.clone(), ambiguous, reason }
     }
 
     /// Has something done on its own, once.

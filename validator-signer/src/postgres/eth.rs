@@ -8,6 +8,7 @@ use tokio::sync::oneshot;
 use tokio::time::timeout;
 
 use super::PostgresProtection;
+use super::asking::TOO_SLOW;
 use super::eth_rows::public_keys;
 use super::link::Fault;
 use super::request::{EthReserve, Request, Stage};
@@ -109,7 +110,11 @@ impl PostgresProtection {
         match failure {
             Unjudged::Closed => SignerError::Closed,
             Unjudged::Fault(fault) => fault.of_store(&self.name),
-            Unjudged::TooSlow { ambiguous } => self.too_slow(*ambiguous),
+            Unjudged::TooSlow { ambiguous } => SignerError::Unavailable {
+                server: self.name.clone(),
+                ambiguous: *ambiguous,
+                reason: TOO_SLOW.to_owned(),
+            },
         }
     }
 }

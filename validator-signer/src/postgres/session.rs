@@ -1,6 +1,6 @@
 //! One connection to the server, made as it must be and checked to be so.
 
-use std::sync::Arc;
+use std::sync::{Arc, LazyLock};
 
 use rustls::pki_types::CertificateDer;
 use rustls::pki_types::pem::PemObject as _;
@@ -58,6 +58,14 @@ pub(super) struct Session {
     pub(super) client: Client,
     pub(super) statements: Statements,
 }
+
+/// Whom the machine trusts, read once. A machine without certificates trusts nobody; a connection that needs one then says
+/// so.
+static OF_MACHINE: LazyLock<RootCertStore> = LazyLock::new(|| {
+    let mut roots = RootCertStore::empty();
+    roots.add_parsable_certificates(rustls_native_certs::load_native_certs().certs);
+    roots
+});
 
 /// What connections are made from.
 #[derive(Clone)]
@@ -131,12 +139,8 @@ fn tls_config(options: &PostgresOptions) -> Result<ClientConfig, String> {
 }
 
 fn trusted(options: &PostgresOptions) -> Result<RootCertStore, String> {
+    let Some(file) = &options.ca_file else { return Ok(OF_MACHINE.clone()) };
     let mut roots = RootCertStore::empty();
-    let Some(file) = &options.ca_file else {
-        // A machine without certificates trusts nobody; a connection that needs one then says so.
-        roots.add_parsable_certificates(rustls_native_certs::load_native_certs().certs);
-        return Ok(roots);
-    };
     let unreadable = |error: &dyn std::fmt::Display| format!("{} holds no certificates: {error}", file.display());
     let certificates = CertificateDer::pem_file_iter(file).map_err(|error| unreadable(&error))?;
     for certificate in certificates {

@@ -82,6 +82,11 @@ pub(super) fn create(name: &str) -> String {
     )
 }
 
+/// Removes the schema `name` and all that is in it.
+pub(super) fn drop(name: &str) -> String {
+    format!("DROP SCHEMA {name} CASCADE")
+}
+
 /// The settings of a session, and what it must not run without. `synchronous_commit` is raised, never lowered. A plan made
 /// while the tables were empty would read all of them later, hence no sequential scans; where there is no other way they
 /// count as endless work, hence no compiling of plans.

@@ -3,12 +3,13 @@
 use std::collections::BTreeSet;
 
 use alloy::primitives::B256;
+use fermata_primitives::{L1Timestamp, UnixTime};
 
 use super::backend::{VectorBackend, VectorStore};
 use super::course::{Passage, Treatment};
 use super::format::{Signing, Step};
 use super::{VectorFile, VectorOutcome};
-use crate::{EthNotSafe, EthPublicKey, EthReason, Extent, ImportOptions, Interchange, SignerError};
+use crate::{EthNotSafe, EthPublicKey, EthReason, ExportOptions, Extent, ImportOptions, Interchange, SignerError};
 
 /// Goes through all steps, and notes what is not as the file expects.
 pub(super) async fn run(file: &VectorFile, backend: &dyn VectorBackend, outcome: VectorOutcome) -> VectorOutcome {
@@ -62,7 +63,7 @@ impl Run {
         let done = match Interchange::parse(text.as_bytes()) {
             Ok(file) => {
                 self.note(&file, step);
-                store.import(&file, options).await
+                store.protection().import(&file, options).await.map(drop)
             }
             Err(refusal) => Err(refusal.into()),
         };
@@ -94,8 +95,8 @@ impl Run {
 
     async fn sign(&mut self, store: &dyn VectorStore, number: usize, step: &Step) -> Result<(), SignerError> {
         for signing in step.signings() {
-            let answer = match store.reserve(signing.public_key, signing.duty, signing.root).await {
-                Ok(()) => Ok(()),
+            let answer = match store.protection().reserve_eth(signing.public_key, signing.duty, signing.root).await {
+                Ok(_) => Ok(()),
                 Err(SignerError::EthNotSafe(refusal)) => Err(*refusal),
                 Err(error) => return Err(error),
             };
@@ -125,12 +126,14 @@ impl Run {
         store: Box<dyn VectorStore>,
         backend: &dyn VectorBackend,
     ) -> Result<Box<dyn VectorStore>, SignerError> {
-        let text = store.export().await?.to_text();
+        // No vector looks at the time of an export.
+        let exported_at = UnixTime::from(L1Timestamp(0));
+        let text = store.protection().export(ExportOptions::default(), exported_at).await?.to_text();
         store.discard().await;
         let file = Interchange::parse(text.as_bytes())?;
         let next = backend.fresh(self.outcome.course.treatment.policy()).await?;
         let options = ImportOptions { extent: Extent::Full, genesis_validators_root: Some(self.root) };
-        next.import(&file, options).await?;
+        next.protection().import(&file, options).await?;
         Ok(next)
     }
 

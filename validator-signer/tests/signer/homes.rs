@@ -6,8 +6,8 @@ use std::time::Duration;
 
 use fermata_primitives::{SharedClock, SystemClock};
 use fermata_validator_signer::{
-    Both, DutyKind, FarFutureGuard, PostgresOptions, PostgresProtection, Protection, SlashingProtection, StoreOptions,
-    ValidatorSigner,
+    Both, DutyKind, EthOptions, EthProtection, EthSurvey, FarFutureGuard, PostgresOptions, PostgresProtection,
+    Protection, Sentinel, SlashingProtection, StoreOptions, ValidatorSigner,
 };
 
 use crate::postgres::server::SharedPlace;
@@ -24,6 +24,8 @@ pub(crate) enum Make {
 
 impl Make {
     pub(crate) const ALL: [Self; 3] = [Self::OnDisk, Self::Shared, Self::Both];
+    /// Those that keep records themselves.
+    pub(crate) const KEEPERS: [Self; 2] = [Self::OnDisk, Self::Shared];
 
     /// Records that there are of one duty.
     pub(crate) fn records(self) -> u64 {
@@ -100,6 +102,41 @@ impl Home {
         let forget = "TRUNCATE duties, marks, keys, payloads;
             UPDATE store SET marks_version = 1, listen_only_until = NULL, strict = ''";
         self.shared.as_ref().unwrap().sql(forget);
+    }
+
+    /// The keeper of the records itself.
+    pub(crate) async fn keeper(&self) -> Arc<dyn EthProtection> {
+        self.keeper_with(EthOptions::default()).await
+    }
+
+    pub(crate) async fn keeper_with(&self, eth: EthOptions) -> Arc<dyn EthProtection> {
+        match (self.places.first(), &self.shared) {
+            (Some(place), None) => {
+                Arc::new(SlashingProtection::open(&place.store, DOMAIN, StoreOptions { eth, ..small() }).unwrap())
+            }
+            (None, Some(shared)) => {
+                let options = PostgresOptions { eth, patience: Duration::from_secs(30), ..shared.options("node-0") };
+                Arc::new(PostgresProtection::open(&shared.url, DOMAIN, options).await.unwrap())
+            }
+            (Some(_), Some(_)) | (None, None) => panic!("two stores that must agree keep no records of their own"),
+        }
+    }
+
+    /// The same records in another place. The store is closed.
+    pub(crate) fn copy(&self) -> Self {
+        let places = self.places.iter().map(Place::copy).collect();
+        Self { places, shared: self.shared.as_ref().map(SharedPlace::copy), takeover_after: self.takeover_after }
+    }
+
+    /// Ethereum's keys, blocks and attestations on record. The store is closed.
+    pub(crate) fn ethereum(&self) -> [u64; 3] {
+        if let Some(shared) = &self.shared {
+            let count = |table| shared.sql(&format!("SELECT count(*) FROM {table}")).parse().unwrap();
+            return ["eth_keys", "eth_blocks", "eth_attestations"].map(count);
+        }
+        let survey = SlashingProtection::verify(&self.places[0].store, &Sentinel::default()).unwrap();
+        let EthSurvey { public_keys, blocks, attestations } = survey.ethereum;
+        [public_keys, blocks, attestations]
     }
 
     /// A started signer that owns the store.

@@ -2,6 +2,8 @@
 
 mod both;
 mod deaths;
+mod ethereum;
+mod exchange;
 mod faults;
 mod marks;
 mod marks_model;

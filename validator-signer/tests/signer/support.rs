@@ -39,6 +39,17 @@ impl Place {
         self.store.join("STORE.json")
     }
 
+    /// The same records in another place. The store is closed.
+    pub(crate) fn copy(&self) -> Self {
+        let dir = tempfile::tempdir().unwrap();
+        let store = dir.path().join("signing");
+        std::fs::create_dir(&store).unwrap();
+        for file in [self.data_file(), self.manifest()] {
+            std::fs::copy(&file, store.join(file.file_name().unwrap())).unwrap();
+        }
+        Self { _dir: dir, store }
+    }
+
     pub(crate) fn open(&self) -> SlashingProtection {
         open(&self.store).unwrap()
     }

@@ -5,17 +5,38 @@ mod strategies;
 
 use std::collections::BTreeSet;
 use std::fs;
-use std::path::Path;
+use std::ops::Range;
+use std::path::{Path, PathBuf};
+use std::sync::atomic::{AtomicU32, Ordering};
 
-use fermata_validator_signer::{LmdbBackend, SignerError, VectorOutcome, run_vectors};
+use fermata_validator_signer::{
+    LmdbBackend, PostgresBackend, PostgresOptions, SignerError, VectorBackend, VectorOutcome, run_vectors,
+};
 use serde_json::Value;
+use tempfile::TempDir;
+
+use crate::postgres::server::shared;
 
 async fn outcomes(dir: &Path) -> Vec<VectorOutcome> {
     let scratch = tempfile::tempdir().unwrap();
-    let backend = LmdbBackend::new(scratch.path().to_owned());
-    let mut outcomes = Vec::new();
-    run_vectors(dir, &backend, |outcome| outcomes.push(outcome)).await.unwrap();
+    let outcomes = outcomes_of(dir, &LmdbBackend::new(scratch.path().to_owned())).await;
     assert_eq!(fs::read_dir(scratch.path()).unwrap().count(), 0, "every store was discarded");
+    outcomes
+}
+
+async fn shared_outcomes(dir: &Path) -> Vec<VectorOutcome> {
+    static RUNS: AtomicU32 = AtomicU32::new(0);
+    let schema = format!("vectors_{}", RUNS.fetch_add(1, Ordering::Relaxed));
+    let options = PostgresOptions { schema: schema.clone(), ..PostgresOptions::new("a") };
+    let outcomes = outcomes_of(dir, &PostgresBackend::new(shared().url(), options)).await;
+    let left = format!("SELECT count(*) FROM pg_namespace WHERE starts_with(nspname, '{schema}_')");
+    assert_eq!(shared().sql(&left), "0", "every store was discarded");
+    outcomes
+}
+
+async fn outcomes_of(dir: &Path, backend: &dyn VectorBackend) -> Vec<VectorOutcome> {
+    let mut outcomes = Vec::new();
+    run_vectors(dir, backend, |outcome| outcomes.push(outcome)).await.unwrap();
     outcomes
 }
 
@@ -28,31 +49,57 @@ fn own() -> &'static Path {
     Path::new(concat!(env!("CARGO_MANIFEST_DIR"), "/tests/vectors"))
 }
 
-/// The public files have no licence and are not kept here: name their directory in `FERMATA_EIP3076_VECTORS` to run them
-/// too.
-#[tokio::test]
-async fn every_vector_passes_in_every_course() {
-    let mut outcomes = outcomes(own()).await;
+fn assert_own_passed(outcomes: &[VectorOutcome]) {
     assert!(outcomes.iter().map(|outcome| outcome.signings).sum::<usize>() > 600, "the files have signings");
     assert!(outcomes.iter().any(|outcome| outcome.refused_on_purpose > 0));
     assert!(outcomes.iter().any(|outcome| outcome.cut_short));
-    if let Some(public) = std::env::var_os("FERMATA_EIP3076_VECTORS") {
-        outcomes.extend(self::outcomes(Path::new(&public)).await);
-    }
     let files: BTreeSet<_> = outcomes.iter().map(|outcome| &outcome.file).collect();
     assert_eq!(outcomes.len(), files.len() * 6);
-    assert_all_passed(&outcomes);
+    assert_all_passed(outcomes);
+}
+
+/// The public files have no licence and are not kept here: name their directory in `FERMATA_EIP3076_VECTORS` to run them
+/// too.
+fn public() -> Option<PathBuf> {
+    std::env::var_os("FERMATA_EIP3076_VECTORS").map(PathBuf::from)
+}
+
+#[tokio::test]
+async fn every_vector_passes_in_every_course() {
+    assert_own_passed(&outcomes(own()).await);
+    if let Some(public) = public() {
+        assert_all_passed(&outcomes(&public).await);
+    }
+}
+
+#[tokio::test]
+async fn every_vector_passes_in_every_course_in_a_database() {
+    assert_own_passed(&shared_outcomes(own()).await);
+    if let Some(public) = public() {
+        assert_all_passed(&shared_outcomes(&public).await);
+    }
+}
+
+fn drawn(seeds: Range<u64>) -> TempDir {
+    let dir = tempfile::tempdir().unwrap();
+    for seed in seeds {
+        let file = dir.path().join(format!("drawn-{seed:02}.json"));
+        fs::write(file, drawn::vector(seed).to_string()).unwrap();
+    }
+    dir
 }
 
 #[tokio::test]
 async fn drawn_vectors_pass_in_every_course() {
-    let dir = tempfile::tempdir().unwrap();
-    for seed in 0..12 {
-        let file = dir.path().join(format!("drawn-{seed:02}.json"));
-        fs::write(file, drawn::vector(seed).to_string()).unwrap();
-    }
-    let outcomes = outcomes(dir.path()).await;
+    let outcomes = outcomes(drawn(0..12).path()).await;
     assert_eq!(outcomes.len(), 12 * 6);
+    assert_all_passed(&outcomes);
+}
+
+#[tokio::test]
+async fn drawn_vectors_pass_in_every_course_in_a_database() {
+    let outcomes = shared_outcomes(drawn(12..15).path()).await;
+    assert_eq!(outcomes.len(), 3 * 6);
     assert_all_passed(&outcomes);
 }
 

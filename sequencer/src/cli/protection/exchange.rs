@@ -10,13 +10,14 @@ use alloy::primitives::B256;
 use clap::Args;
 use fermata_primitives::{Clock as _, SystemClock};
 use fermata_validator_signer::{
-    ExportKeys, ExportOptions, Extent, ImportOptions, ImportReport, Interchange, KeyChange, Scan, SignerError,
-    SlashingProtection,
+    EthProtection, ExportKeys, ExportOptions, Extent, ImportOptions, ImportReport, Interchange, KeyChange, Scan,
+    SignerError,
 };
 use serde_json::{Value, json};
 
+use super::failure;
 use super::keys::{Key, split};
-use super::{StoreArgs, failure};
+use super::working::EitherArgs;
 use crate::catalogue::Reason;
 use crate::cli::verbs::tell;
 use crate::cli::{Console, Failure};
@@ -34,7 +35,7 @@ pub struct ImportArgs {
     #[arg(long, value_name = "ROOT")]
     genesis_validators_root: Option<B256>,
     #[command(flatten)]
-    pub(super) at: StoreArgs,
+    pub(super) at: EitherArgs,
 }
 
 /// What to export, and from which signing store.
@@ -56,7 +57,7 @@ pub struct ExportArgs {
     #[arg(long)]
     overwrite: bool,
     #[command(flatten)]
-    pub(super) at: StoreArgs,
+    pub(super) at: EitherArgs,
 }
 
 impl ImportArgs {
@@ -97,7 +98,7 @@ impl ExportArgs {
         tell(console, self.at.form(), &self.told(&file), |_| exported(&self.file, &file))
     }
 
-    async fn export(&self, store: &SlashingProtection) -> Result<Interchange, SignerError> {
+    async fn export(&self, store: &dyn EthProtection) -> Result<Interchange, SignerError> {
         let (signers, public_keys) = split(&self.keys);
         if self.retire {
             for signer in &signers {

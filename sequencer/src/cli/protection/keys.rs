@@ -8,8 +8,7 @@ use fermata_primitives::{Epoch, Slot};
 use fermata_validator_signer::{EthPublicKey, KeyChange, Scan};
 use serde_json::json;
 
-use super::StoreArgs;
-use super::working::finish;
+use super::working::EitherArgs;
 use crate::cli::verbs::tell;
 use crate::cli::{Console, Failure};
 
@@ -55,7 +54,7 @@ pub struct RetireArgs {
     #[arg(value_name = "KEY", required = true)]
     keys: Vec<Key>,
     #[command(flatten)]
-    pub(super) at: StoreArgs,
+    pub(super) at: EitherArgs,
 }
 
 /// How much to forget.
@@ -74,7 +73,7 @@ pub struct PruneArgs {
     #[arg(long, value_name = "EPOCH", requires = "eth_slot")]
     eth_target: Option<u64>,
     #[command(flatten)]
-    pub(super) at: StoreArgs,
+    pub(super) at: EitherArgs,
 }
 
 impl RetireArgs {
@@ -95,8 +94,7 @@ impl RetireArgs {
 impl PruneArgs {
     pub(super) fn run(&self, console: &mut Console, scan: &Scan) -> Result<(), Failure> {
         console.progress("reading the store, then pruning …");
-        let store = self.at.place()?.open_keeping(scan, self.keep_slots)?;
-        let done = finish(&store, async |store| {
+        let done = self.at.with_store_keeping(self.keep_slots, scan, async |store| {
             let mut removed = 0;
             if let Some(finalized) = self.finalized_slot {
                 removed += store.prune(Slot(finalized)).await?;

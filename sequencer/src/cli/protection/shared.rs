@@ -1,13 +1,14 @@
 //! What is done to the signing store that nodes with the same keys share.
 
-use std::future::Future;
+use std::path::PathBuf;
 
 use clap::Args;
 use fermata_primitives::Slot;
-use fermata_validator_signer::{Domain, PostgresProtection, SignerError};
+use fermata_validator_signer::{Domain, PostgresOptions, PostgresProtection};
 use serde_json::json;
 
-use super::{configured_domain, failure};
+use super::configured_domain;
+use super::working::wait_for;
 use crate::catalogue::Reason;
 use crate::cli::failure::Form;
 use crate::cli::verbs::tell;
@@ -44,10 +45,10 @@ impl InitSharedArgs {
     }
 
     pub(super) fn run(&self, console: &mut Console) -> Result<(), Failure> {
-        let (config, shared, domain) = self.read()?;
-        let options = shared.options(shared_anchor(&config.data_dir));
-        wait_for(PostgresProtection::init(&shared.database, domain, &options))?;
-        let (database, schema) = (shared.database.to_string(), &shared.schema);
+        let shared = self.read()?;
+        let Shared { store, domain, .. } = &shared;
+        wait_for(PostgresProtection::init(&store.database, *domain, &shared.options()))?;
+        let (database, schema) = (store.database.to_string(), &store.schema);
         let made = json!({ "database": database, "schema": schema, "domain": domain });
         tell(console, self.form(), &made, |_| {
             format!(
@@ -57,15 +58,34 @@ impl InitSharedArgs {
         })
     }
 
-    fn read(&self) -> Result<(NodeConfig, SharedProtection, Domain), Failure> {
-        let config = NodeConfig::load(&self.node.sources())?;
-        let domain = configured_domain(&config, self.l1_chain_id)?;
-        let shared = config.protection.clone().ok_or_else(|| Failure {
+    fn read(&self) -> Result<Shared, Failure> {
+        Shared::of(&NodeConfig::load(&self.node.sources())?, self.l1_chain_id)
+    }
+}
+
+/// The configured store that nodes with the same keys share.
+pub(super) struct Shared {
+    /// Where this node remembers its server.
+    pub(super) anchor: PathBuf,
+    pub(super) store: SharedProtection,
+    pub(super) domain: Domain,
+}
+
+impl Shared {
+    /// # Errors
+    /// There is none, or nothing tells which rollup it is for.
+    pub(super) fn of(config: &NodeConfig, l1_chain_id: Option<u64>) -> Result<Self, Failure> {
+        let domain = configured_domain(config, l1_chain_id)?;
+        let store = config.protection.clone().ok_or_else(|| Failure {
             reason: Reason::ConfigInvalid,
             message: "no database is configured; set validator.protection.postgres".to_owned(),
             hint: None,
         })?;
-        Ok((config, shared, domain))
+        Ok(Self { anchor: shared_anchor(&config.data_dir), store, domain })
+    }
+
+    fn options(&self) -> PostgresOptions {
+        self.store.options(self.anchor.clone())
     }
 }
 
@@ -75,23 +95,12 @@ impl AcceptSharedArgs {
     }
 
     pub(super) fn run(&self, console: &mut Console) -> Result<(), Failure> {
-        let (config, shared, domain) = self.of.read()?;
-        let (options, through) = (shared.options(shared_anchor(&config.data_dir)), Slot(self.refuse_through));
-        wait_for(PostgresProtection::accept_restored(&shared.database, domain, &options, through))?;
-        let database = shared.database.to_string();
+        let (shared, through) = (self.of.read()?, Slot(self.refuse_through));
+        let Shared { store, domain, .. } = &shared;
+        wait_for(PostgresProtection::accept_restored(&store.database, *domain, &shared.options(), through))?;
+        let database = store.database.to_string();
         tell(console, self.form(), &json!({ "database": database, "refuse_through": through }), |_| {
             format!("{database} is accepted as it is; every slot up to {through} is refused to every key")
         })
     }
-}
-
-/// Does what needs the network, to its end.
-fn wait_for(work: impl Future<Output = Result<(), SignerError>>) -> Result<(), Failure> {
-    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build();
-    let runtime = runtime.map_err(|error| Failure {
-        reason: Reason::Internal,
-        message: format!("this process gets no event loop: {error}"),
-        hint: None,
-    })?;
-    runtime.block_on(work).map_err(failure)
 }

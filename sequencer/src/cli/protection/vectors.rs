@@ -1,12 +1,15 @@
-//! `fermata protection vectors`: test vectors against this program's own store.
+//! `fermata protection vectors`: test vectors against this program's own stores.
 
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 
 use clap::Args;
-use fermata_validator_signer::{LmdbBackend, VectorOutcome, run_vectors};
+use fermata_validator_signer::{
+    DatabaseUrl, LmdbBackend, PostgresBackend, PostgresOptions, VectorBackend, VectorOutcome, run_vectors,
+};
 use serde_json::json;
 
-use super::failure;
+use super::scratch::Scratch;
+use super::working::wait_for;
 use crate::catalogue::Reason;
 use crate::cli::failure::Form;
 use crate::cli::{Console, Failure};
@@ -17,6 +20,13 @@ pub struct VectorsArgs {
     /// The directory with the files.
     #[arg(value_name = "DIR")]
     dir: PathBuf,
+    /// Run them against stores in this database, as postgres://user:password@host/database, each in a schema that is dropped
+    /// afterwards. Others on this machine may read the command line: name a database for tests.
+    #[arg(long, value_name = "URL")]
+    database: Option<DatabaseUrl>,
+    /// Certificates that vouch for the database's server; without any, those that the machine trusts.
+    #[arg(long, value_name = "FILE", requires = "database")]
+    ca_file: Option<PathBuf>,
     /// Print JSON, a line an outcome.
     #[arg(long)]
     json: bool,
@@ -28,14 +38,12 @@ impl VectorsArgs {
     }
 
     pub(super) fn run(&self, console: &mut Console) -> Result<(), Failure> {
-        let scratch = Scratch::make()?;
+        let scratch = Scratch::make("vectors")?;
         let mut total = Total::default();
-        let backend = LmdbBackend::new(scratch.0.clone());
-        let ran = futures::executor::block_on(run_vectors(&self.dir, &backend, |outcome| {
+        wait_for(run_vectors(&self.dir, &*self.backend(&scratch), |outcome| {
             total.count(&outcome);
             self.tell(console, &outcome);
-        }));
-        ran.map_err(failure)?;
+        }))?;
         let Total { passed, failed, signings } = total;
         match self.form() {
             Form::Human => console.say(format_args!("{passed} passed, {failed} failed, {signings} signings")),
@@ -49,6 +57,16 @@ impl VectorsArgs {
             message: format!("{failed} of {} runs did not go as their file expects", passed + failed),
             hint: Some("the lines above name each; do not sign with a build that fails a sound vector".to_owned()),
         })
+    }
+
+    fn backend(&self, scratch: &Scratch) -> Box<dyn VectorBackend> {
+        let Some(database) = &self.database else { return Box::new(LmdbBackend::new(scratch.0.clone())) };
+        let options = PostgresOptions {
+            schema: "fermata_vectors".to_owned(),
+            ca_file: self.ca_file.clone(),
+            ..PostgresOptions::new("fermata protection vectors")
+        };
+        Box::new(PostgresBackend::new(database.clone(), options))
     }
 
     fn tell(&self, console: &mut Console, outcome: &VectorOutcome) {
@@ -78,31 +96,5 @@ impl Total {
     fn count(&mut self, outcome: &VectorOutcome) {
         *if outcome.passed() { &mut self.passed } else { &mut self.failed } += 1;
         self.signings += outcome.signings;
-    }
-}
-
-/// A directory that goes when this does.
-struct Scratch(PathBuf);
-
-impl Scratch {
-    fn make() -> Result<Self, Failure> {
-        let path = std::env::temp_dir().join(format!("fermata-vectors-{}", std::process::id()));
-        std::fs::create_dir(&path).map_err(|source| unusable(&path, &source))?;
-        Ok(Self(path))
-    }
-}
-
-impl Drop for Scratch {
-    fn drop(&mut self) {
-        // The system clears what is left there.
-        let _ = std::fs::remove_dir_all(&self.0);
-    }
-}
-
-fn unusable(path: &Path, source: &std::io::Error) -> Failure {
-    Failure {
-        reason: Reason::DataDirUnusable,
-        message: format!("cannot make {}: {source}", path.display()),
-        hint: Some("set TMPDIR to a directory that can be written".to_owned()),
     }
 }

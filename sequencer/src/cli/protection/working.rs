@@ -1,21 +1,38 @@
 //! A store that a command works with, and closes again.
 
-use fermata_validator_signer::{Scan, SignerError, SlashingProtection, StoreOptions};
+use std::future::Future;
 
+use clap::Args;
+use fermata_validator_signer::{
+    EthProtection, PostgresOptions, PostgresProtection, Scan, SignerError, SlashingProtection, StoreOptions,
+};
+
+use super::scratch::Scratch;
+use super::shared::Shared;
 use super::{Place, StoreArgs, failure};
+use crate::catalogue::Reason;
 use crate::cli::Failure;
+use crate::cli::failure::Form;
+
+/// Which signing store: a node's own, or the one that it shares.
+#[derive(Args, Clone, Default, Debug)]
+pub(super) struct EitherArgs {
+    #[command(flatten)]
+    at: StoreArgs,
+    /// The store that the node shares with others, in the configured database; they may run meanwhile.
+    #[arg(long, conflicts_with_all = ["store", "anchor"])]
+    shared: bool,
+    /// Chain id of the L1 that the shared store is for, instead of the configured one.
+    #[arg(long, value_name = "ID", requires = "shared")]
+    l1_chain_id: Option<u64>,
+}
 
 impl Place {
-    /// Opens the store, for the rollup that it is for.
+    /// Opens the store, for the rollup that it is for; a prune keeps this many slots.
     ///
     /// # Errors
     /// What is wrong with it, or who holds it.
-    pub(super) fn open(&self, scan: &Scan) -> Result<SlashingProtection, Failure> {
-        self.open_keeping(scan, StoreOptions::default().keep_slots)
-    }
-
-    /// The same, and a prune keeps this many slots.
-    pub(super) fn open_keeping(&self, scan: &Scan, keep_slots: u64) -> Result<SlashingProtection, Failure> {
+    pub(super) fn open(&self, scan: &Scan, keep_slots: u64) -> Result<SlashingProtection, Failure> {
         let domain = SlashingProtection::domain_at(&self.store).map_err(failure)?;
         let (sentinel, holder) = (self.sentinel(scan), "fermata protection".to_owned());
         let options = StoreOptions { sentinel, holder, keep_slots, ..StoreOptions::default() };
@@ -23,7 +40,11 @@ impl Place {
     }
 }
 
-impl StoreArgs {
+impl EitherArgs {
+    pub(super) const fn form(&self) -> Form {
+        self.at.form()
+    }
+
     /// Opens the store, works with it, and closes it again.
     ///
     /// # Errors
@@ -31,21 +52,57 @@ impl StoreArgs {
     pub(super) fn with_store<T>(
         &self,
         scan: &Scan,
-        work: impl AsyncFnOnce(&SlashingProtection) -> Result<T, SignerError>,
+        work: impl AsyncFnOnce(&dyn EthProtection) -> Result<T, SignerError>,
     ) -> Result<T, Failure> {
-        finish(&self.place()?.open(scan)?, work)
+        self.with_store_keeping(StoreOptions::default().keep_slots, scan, work)
+    }
+
+    /// The same, and a prune keeps this many slots.
+    pub(super) fn with_store_keeping<T>(
+        &self,
+        keep_slots: u64,
+        scan: &Scan,
+        work: impl AsyncFnOnce(&dyn EthProtection) -> Result<T, SignerError>,
+    ) -> Result<T, Failure> {
+        if self.shared {
+            return self.with_shared(keep_slots, work);
+        }
+        let store = self.at.place()?.open(scan, keep_slots)?;
+        wait_for(finish(&store, work))
+    }
+
+    fn with_shared<T>(
+        &self,
+        keep_slots: u64,
+        work: impl AsyncFnOnce(&dyn EthProtection) -> Result<T, SignerError>,
+    ) -> Result<T, Failure> {
+        let Shared { anchor, store, domain } = Shared::of(&self.at.config()?, self.l1_chain_id)?;
+        let scratch = Scratch::make("anchor")?;
+        let options = PostgresOptions { keep_slots, ..store.options(scratch.copy_of(&anchor)?) };
+        wait_for(async {
+            let store = PostgresProtection::open(&store.database, domain, options).await?;
+            finish(&store, work).await
+        })
     }
 }
 
 /// Works with a store, and closes it.
-pub(super) fn finish<T>(
-    store: &SlashingProtection,
-    work: impl AsyncFnOnce(&SlashingProtection) -> Result<T, SignerError>,
-) -> Result<T, Failure> {
-    let done = futures::executor::block_on(async {
-        let done = work(store).await;
-        store.close().await;
-        done
-    });
-    done.map_err(failure)
+async fn finish<T>(
+    store: &dyn EthProtection,
+    work: impl AsyncFnOnce(&dyn EthProtection) -> Result<T, SignerError>,
+) -> Result<T, SignerError> {
+    let done = work(store).await;
+    store.close().await;
+    done
+}
+
+/// Does what may need the network, to its end.
+pub(super) fn wait_for<T>(work: impl Future<Output = Result<T, SignerError>>) -> Result<T, Failure> {
+    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build();
+    let runtime = runtime.map_err(|error| Failure {
+        reason: Reason::Internal,
+        message: format!("this process gets no event loop: {error}"),
+        hint: None,
+    })?;
+    runtime.block_on(work).map_err(failure)
 }

@@ -1,15 +1,14 @@
 //! Files that are refused, whole, and change nothing.
 
-use fermata_validator_signer::{ImportReport, Interchange, InterchangeError, SignerError};
+use std::sync::Arc;
+
+use fermata_validator_signer::{EthProtection, ImportReport, Interchange, InterchangeError, SignerError};
 use serde_json::{Value, json};
 
 use super::{IMPORT, export, well_used};
-use crate::support::Place;
+use crate::homes::{Home, Make};
 
-async fn import(
-    store: &fermata_validator_signer::SlashingProtection,
-    text: &[u8],
-) -> Result<ImportReport, SignerError> {
+async fn import(store: &dyn EthProtection, text: &[u8]) -> Result<ImportReport, SignerError> {
     let file = Interchange::parse(text)?;
     store.import(&file, IMPORT).await
 }
@@ -90,95 +89,106 @@ fn summed(mut file: Value) -> Value {
     file
 }
 
-async fn sound() -> (Place, Value) {
-    let place = well_used().await;
-    let store = place.open();
-    let file = serde_json::from_str(&export(&store).await.to_text()).unwrap();
-    store.close().await;
-    (place, file)
+async fn sound(make: Make) -> (Home, Arc<dyn EthProtection>, Value) {
+    let home = well_used(make).await;
+    let store = home.keeper().await;
+    let file = serde_json::from_str(&export(&*store).await.to_text()).unwrap();
+    (home, store, file)
 }
 
 #[tokio::test]
 async fn a_spoilt_file_is_refused_and_changes_nothing() {
-    let (place, sound) = sound().await;
-    let store = place.open();
-    let before = export(&store).await;
-    for (what, spoil, word) in SPOILINGS {
-        let mut file = sound.clone();
-        // Something new, so that an import of the rest would show.
-        file["data"]
-            .as_array_mut()
-            .unwrap()
-            .push(json!({ "pubkey": hex(9, 48), "signed_blocks": [{ "slot": "5" }], "signed_attestations": [] }));
-        spoil(&mut file);
-        match import(&store, file.to_string().as_bytes()).await {
-            Err(SignerError::Interchange(refusal)) => {
-                assert!(refusal.to_string().contains(word), "{what}: {refusal}");
+    for make in Make::KEEPERS {
+        let (_home, store, sound) = sound(make).await;
+        let before = export(&*store).await;
+        for (what, spoil, word) in SPOILINGS {
+            let mut file = sound.clone();
+            // Something new, so that an import of the rest would show.
+            file["data"]
+                .as_array_mut()
+                .unwrap()
+                .push(json!({ "pubkey": hex(9, 48), "signed_blocks": [{ "slot": "5" }], "signed_attestations": [] }));
+            spoil(&mut file);
+            match import(&*store, file.to_string().as_bytes()).await {
+                Err(SignerError::Interchange(refusal)) => {
+                    assert!(refusal.to_string().contains(word), "{what}: {refusal}");
+                }
+                other => panic!("{what}: {other:?}"),
             }
-            other => panic!("{what}: {other:?}"),
+            assert_eq!(export(&*store).await, before, "{what}");
         }
-        assert_eq!(export(&store).await, before, "{what}");
+        store.close().await;
     }
-    store.close().await;
 }
 
 #[tokio::test]
 async fn a_text_that_is_cut_or_doubled_is_refused() {
-    let (place, sound) = sound().await;
-    let store = place.open();
-    let text = sound.to_string();
-    let before = export(&store).await;
-    let doubled = text.replacen("\"data\"", "\"data\":[],\"data\"", 1);
-    let texts = ["", "null", "[]", &text[..text.len() - 1], &text[..text.len() / 2], &format!("{text}x"), &doubled];
-    for text in texts {
-        let refused = import(&store, text.as_bytes()).await;
-        let Err(SignerError::Interchange(InterchangeError::Malformed { .. })) = refused else {
-            panic!("{text}: {refused:?}")
-        };
+    for make in Make::KEEPERS {
+        let (_home, store, sound) = sound(make).await;
+        let text = sound.to_string();
+        let before = export(&*store).await;
+        let doubled = text.replacen("\"data\"", "\"data\":[],\"data\"", 1);
+        let texts = ["", "null", "[]", &text[..text.len() - 1], &text[..text.len() / 2], &format!("{text}x"), &doubled];
+        for text in texts {
+            let refused = import(&*store, text.as_bytes()).await;
+            let Err(SignerError::Interchange(InterchangeError::Malformed { .. })) = refused else {
+                panic!("{text}: {refused:?}")
+            };
+        }
+        assert!(matches!(import(&*store, b"{\"metadata\": \"\xff\"}").await, Err(SignerError::Interchange(_))));
+        assert_eq!(export(&*store).await, before);
+        store.close().await;
     }
-    assert!(matches!(import(&store, b"{\"metadata\": \"\xff\"}").await, Err(SignerError::Interchange(_))));
-    assert_eq!(export(&store).await, before);
-    store.close().await;
 }
 
 #[tokio::test]
 async fn a_well_summed_file_is_refused_for_what_it_says() {
-    let (place, sound) = sound().await;
-    let store = place.open();
-    let before = export(&store).await;
-    let table: [Spoiling; 8] = [
-        ("another rollup", |file| rollup(file)["scopes"][0]["rollup_address"] = json!(hex(5, 20)), "the store is for"),
-        ("another L1", |file| rollup(file)["scopes"][0]["l1_chain_id"] = json!("1"), "the store is for"),
-        ("another digest under a signature", |file| first_duty(file)["digest"] = json!(hex(9, 32)), "not its key's"),
-        ("a signature of rubbish", |file| first_duty(file)["signature"] = json!(hex(0, 65)), "not its key's"),
-        ("signed without signature", |file| remove(first_duty(file), "signature"), "do not go together"),
-        ("pinned with a signature", |file| first_duty(file)["state"] = json!("pinned"), "do not go together"),
-        ("a digest of zeros", |file| first_duty(file)["digest"] = json!(hex(0, 32)), "is zero"),
-        ("a place that the kind has not", |file| first_duty(file)["kind"] = json!("slashing-vote"), "has an index"),
-    ];
-    for (what, spoil, word) in table {
-        let mut file = sound.clone();
-        let signers = rollup(&mut file)["scopes"][0]["signers"].as_array_mut().unwrap();
-        signers.sort_by_key(|entry| entry["duties"][0]["index"] == json!("0"));
-        spoil(&mut file);
-        match import(&store, summed(file).to_string().as_bytes()).await {
-            Err(SignerError::Interchange(refusal)) => {
-                assert!(refusal.to_string().contains(word), "{what}: {refusal}");
+    for make in Make::KEEPERS {
+        let (_home, store, sound) = sound(make).await;
+        let before = export(&*store).await;
+        let table: [Spoiling; 8] = [
+            (
+                "another rollup",
+                |file| rollup(file)["scopes"][0]["rollup_address"] = json!(hex(5, 20)),
+                "the store is for",
+            ),
+            ("another L1", |file| rollup(file)["scopes"][0]["l1_chain_id"] = json!("1"), "the store is for"),
+            (
+                "another digest under a signature",
+                |file| first_duty(file)["digest"] = json!(hex(9, 32)),
+                "not its key's",
+            ),
+            ("a signature of rubbish", |file| first_duty(file)["signature"] = json!(hex(0, 65)), "not its key's"),
+            ("signed without signature", |file| remove(first_duty(file), "signature"), "do not go together"),
+            ("pinned with a signature", |file| first_duty(file)["state"] = json!("pinned"), "do not go together"),
+            ("a digest of zeros", |file| first_duty(file)["digest"] = json!(hex(0, 32)), "is zero"),
+            ("a place that the kind has not", |file| first_duty(file)["kind"] = json!("slashing-vote"), "has an index"),
+        ];
+        for (what, spoil, word) in table {
+            let mut file = sound.clone();
+            let signers = rollup(&mut file)["scopes"][0]["signers"].as_array_mut().unwrap();
+            signers.sort_by_key(|entry| entry["duties"][0]["index"] == json!("0"));
+            spoil(&mut file);
+            match import(&*store, summed(file).to_string().as_bytes()).await {
+                Err(SignerError::Interchange(refusal)) => {
+                    assert!(refusal.to_string().contains(word), "{what}: {refusal}");
+                }
+                other => panic!("{what}: {other:?}"),
             }
-            other => panic!("{what}: {other:?}"),
+            assert_eq!(export(&*store).await, before, "{what}");
         }
-        assert_eq!(export(&store).await, before, "{what}");
+        store.close().await;
     }
-    store.close().await;
 }
 
 #[tokio::test]
 async fn members_of_others_at_the_top_are_passed_over() {
-    let (place, mut sound) = sound().await;
-    sound["another_client"] = json!({ "anything": [1, null] });
-    let store = place.open();
-    import(&store, sound.to_string().as_bytes()).await.unwrap();
-    remove(&mut sound, "rollup_interchange");
-    import(&store, sound.to_string().as_bytes()).await.unwrap();
-    store.close().await;
+    for make in Make::KEEPERS {
+        let (_home, store, mut sound) = sound(make).await;
+        sound["another_client"] = json!({ "anything": [1, null] });
+        import(&*store, sound.to_string().as_bytes()).await.unwrap();
+        remove(&mut sound, "rollup_interchange");
+        import(&*store, sound.to_string().as_bytes()).await.unwrap();
+        store.close().await;
+    }
 }

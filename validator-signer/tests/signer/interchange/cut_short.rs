@@ -7,6 +7,7 @@ use fermata_validator_signer::{ImportReport, Interchange};
 
 use super::{IMPORT, export, well_used};
 use crate::children::{Role, Started, file_for};
+use crate::homes::Make;
 use crate::support::Place;
 
 const SIGABRT: i32 = 6;
@@ -28,9 +29,9 @@ async fn import(place: &Place, file: &Interchange) -> ImportReport {
 
 #[tokio::test]
 async fn an_import_that_is_cut_short_is_whole_or_not_there_and_again_is_fine() {
-    let from = well_used().await;
-    let store = from.open();
-    let file = export(&store).await;
+    let home = well_used(Make::OnDisk).await;
+    let store = home.keeper().await;
+    let file = export(&*store).await;
     store.close().await;
     let whole = {
         let place = Place::new();

@@ -1,7 +1,6 @@
 //! What holds of any stores and files: nothing is lost, nothing is lowered, and neither order nor repetition matters.
 
 use std::collections::BTreeSet;
-use std::fs;
 
 use alloy::primitives::{Address, B256};
 use fermata_primitives::Slot;
@@ -9,7 +8,8 @@ use fermata_validator_signer::{Duty, DutyKind, Hex, ImportOptions, Interchange, 
 use proptest::prelude::*;
 
 use super::export;
-use crate::support::{Place, RecordingKeys, digest, duty, open};
+use crate::homes::{Home, Make};
+use crate::support::{RecordingKeys, digest, duty};
 
 const SLOTS: u64 = 4;
 
@@ -42,9 +42,9 @@ fn any_use() -> impl Strategy<Value = Vec<Step>> {
     prop::collection::vec(any_step(), 0..14)
 }
 
-async fn used(steps: &[Step]) -> Place {
-    let (place, keys) = (Place::new(), RecordingKeys::new());
-    let signer = place.signer(&keys);
+async fn used(make: Make, steps: &[Step]) -> Home {
+    let (home, keys) = (Home::new(make).await, RecordingKeys::new());
+    let signer = home.signer(&keys).await;
     for step in steps {
         // What is refused leaves no trace, which is as good a history as any.
         match step {
@@ -54,23 +54,23 @@ async fn used(steps: &[Step]) -> Place {
         }
     }
     signer.close().await;
-    place
+    home
 }
 
-async fn file_of(place: &Place) -> Interchange {
-    let store = place.open();
-    let file = Interchange::parse(export(&store).await.to_text().as_bytes()).unwrap();
+async fn file_of(home: &Home) -> Interchange {
+    let store = home.keeper().await;
+    let file = Interchange::parse(export(&*store).await.to_text().as_bytes()).unwrap();
     store.close().await;
     file
 }
 
-async fn with_imports(place: Place, files: &[&Interchange]) -> Place {
-    let store = place.open();
+async fn with_imports(home: Home, files: &[&Interchange]) -> Home {
+    let store = home.keeper().await;
     for file in files {
         store.import(file, ImportOptions::default()).await.unwrap();
     }
     store.close().await;
-    place
+    home
 }
 
 /// The file without what tells the store that wrote it.
@@ -90,16 +90,11 @@ enum Answer {
 }
 
 /// What the store would answer to every payload of the small world; it is asked a copy.
-async fn answers(place: &Place) -> Vec<((Duty, B256), Answer)> {
+async fn answers(home: &Home) -> Vec<((Duty, B256), Answer)> {
     let mut answers = Vec::new();
     for digest in [digest(1), digest(2)] {
-        let dir = tempfile::tempdir().unwrap();
-        let copy = dir.path().join("copy");
-        fs::create_dir(&copy).unwrap();
-        for file in [place.data_file(), place.manifest()] {
-            fs::copy(&file, copy.join(file.file_name().unwrap())).unwrap();
-        }
-        let store = open(&copy).unwrap();
+        let copy = home.copy();
+        let store = copy.keeper().await;
         let world: Vec<_> = (0..2)
             .flat_map(|key| (1..=SLOTS).flat_map(move |slot| kinds().map(move |kind| (duty(key, slot, kind), digest))))
             .collect();
@@ -141,19 +136,20 @@ fn promise(duty: Duty, digest: B256) -> (Address, u64, String, B256) {
     (duty.validator, duty.slot.0, place, digest)
 }
 
-async fn check(ours: Vec<Step>, theirs: Vec<Step>) {
-    let (ours, theirs) = (used(&ours).await, used(&theirs).await);
+async fn check(make: Make, ours: Vec<Step>, theirs: Vec<Step>) {
+    let (ours, theirs) = (used(make, &ours).await, used(make, &theirs).await);
+    let fresh = || Home::new(make);
     let (our_file, their_file) = (file_of(&ours).await, file_of(&theirs).await);
 
-    let carried = with_imports(Place::new(), &[&our_file]).await;
+    let carried = with_imports(fresh().await, &[&our_file]).await;
     assert_eq!(said(file_of(&carried).await), said(our_file.clone()), "an import of an export is the store");
     assert_eq!(answers(&carried).await, answers(&ours).await);
 
-    let twice = with_imports(Place::new(), &[&our_file, &our_file]).await;
+    let twice = with_imports(fresh().await, &[&our_file, &our_file]).await;
     assert_eq!(said(file_of(&twice).await), said(our_file.clone()), "importing twice is importing once");
 
-    let one_way = with_imports(Place::new(), &[&our_file, &their_file]).await;
-    let other_way = with_imports(Place::new(), &[&their_file, &our_file]).await;
+    let one_way = with_imports(fresh().await, &[&our_file, &their_file]).await;
+    let other_way = with_imports(fresh().await, &[&their_file, &our_file]).await;
     assert_eq!(answers(&one_way).await, answers(&other_way).await, "the order of imports does not matter");
 
     let before = answers(&ours).await;
@@ -167,12 +163,25 @@ async fn check(ours: Vec<Step>, theirs: Vec<Step>) {
     }
 }
 
+fn hold(make: Make, ours: Vec<Step>, theirs: Vec<Step>) {
+    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
+    runtime.block_on(check(make, ours, theirs));
+}
+
 proptest! {
     #![proptest_config(ProptestConfig { cases: 8, ..ProptestConfig::default() })]
 
     #[test]
     fn imports_lose_and_lower_nothing_in_whatever_order(ours in any_use(), theirs in any_use()) {
-        let runtime = tokio::runtime::Builder::new_current_thread().build().unwrap();
-        runtime.block_on(check(ours, theirs));
+        hold(Make::OnDisk, ours, theirs);
+    }
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig { cases: 4, ..ProptestConfig::default() })]
+
+    #[test]
+    fn imports_into_a_shared_store_do_neither(ours in any_use(), theirs in any_use()) {
+        hold(Make::Shared, ours, theirs);
     }
 }

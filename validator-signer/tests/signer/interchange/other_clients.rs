@@ -4,7 +4,7 @@ use serde::Deserialize;
 use serde_json::Value;
 
 use super::{GENESIS, PUBLIC_KEY, export, well_used};
-use crate::support::Place;
+use crate::homes::{Home, Make};
 
 /// Refuses unknown members inside `metadata` and `data`, and passes over those at the top, as Lighthouse does.
 mod lighthouse_shaped {
@@ -58,16 +58,16 @@ fn assert_hex(text: &str, bytes: usize) {
     assert!(digits.bytes().all(|byte| byte.is_ascii_digit() || (b'a'..=b'f').contains(&byte)), "{text}");
 }
 
-async fn exported(place: &Place) -> String {
-    let store = place.open();
-    let text = export(&store).await.to_text();
+async fn exported(home: &Home) -> String {
+    let store = home.keeper().await;
+    let text = export(&*store).await.to_text();
     store.close().await;
     text
 }
 
 #[tokio::test]
 async fn a_parser_that_denies_unknown_members_inside_reads_our_export() {
-    let text = exported(&well_used().await).await;
+    let text = exported(&well_used(Make::OnDisk).await).await;
     let file: lighthouse_shaped::File = serde_json::from_str(&text).unwrap();
     assert_eq!(file.metadata.interchange_format_version, "5");
     assert_eq!(file.metadata.genesis_validators_root, GENESIS.to_string());
@@ -87,8 +87,8 @@ async fn a_parser_that_denies_unknown_members_inside_reads_our_export() {
 /// As web3signer does: two members by name, each list there even when it is empty, and every number a string.
 #[tokio::test]
 async fn a_parser_that_looks_up_two_members_reads_our_export() {
-    for (place, keys) in [(well_used().await, 1), (Place::new(), 0)] {
-        let file: Value = serde_json::from_str(&exported(&place).await).unwrap();
+    for (home, keys) in [(well_used(Make::OnDisk).await, 1), (Home::new(Make::OnDisk).await, 0)] {
+        let file: Value = serde_json::from_str(&exported(&home).await).unwrap();
         assert_eq!(file["metadata"]["interchange_format_version"], "5");
         assert_hex(file["metadata"]["genesis_validators_root"].as_str().unwrap(), 32);
         let entries = file["data"].as_array().unwrap();
@@ -120,7 +120,7 @@ async fn the_member_of_the_rollup_keeps_to_strings_too() {
             Value::Object(members) => members.values().for_each(assert_strings),
         }
     }
-    let file: Value = serde_json::from_str(&exported(&well_used().await).await).unwrap();
+    let file: Value = serde_json::from_str(&exported(&well_used(Make::OnDisk).await).await).unwrap();
     let rollup = &file["rollup_interchange"];
     assert_strings(rollup);
     assert_eq!(rollup["scopes"][0]["signers"].as_array().unwrap().len(), 2);

@@ -14,12 +14,12 @@ use super::server::{Server, SharedPlace, shared, url};
 use crate::support::{DOMAIN, attestation, digest};
 
 /// Patience that no busy machine exhausts.
-fn patient(place: &SharedPlace, node: &str) -> PostgresOptions {
+pub(super) fn patient(place: &SharedPlace, node: &str) -> PostgresOptions {
     PostgresOptions { patience: Duration::from_secs(60), ..place.options(node) }
 }
 
 /// A store of the shared server, reached through a proxy.
-async fn through(proxy: &Proxy, options: PostgresOptions) -> PostgresProtection {
+pub(super) async fn through(proxy: &Proxy, options: PostgresOptions) -> PostgresProtection {
     PostgresProtection::open(&url(proxy.port), DOMAIN, options).await.unwrap()
 }
 

@@ -293,6 +293,18 @@ impl SharedPlace {
         PostgresProtection::open(&self.url, DOMAIN, options).await.unwrap()
     }
 
+    /// The same records in another schema of the shared server.
+    pub(crate) fn copy(&self) -> Self {
+        let copy = Self::on(self.url.clone());
+        let tables = self.sql(&format!("SELECT tablename FROM pg_tables WHERE schemaname = '{}'", self.schema));
+        let (from, to) = (&self.schema, &copy.schema);
+        let copied = tables.lines().map(|table| {
+            format!("CREATE TABLE {to}.{table} (LIKE {from}.{table} INCLUDING ALL); INSERT INTO {to}.{table} TABLE {from}.{table};")
+        });
+        shared().sql(&format!("CREATE SCHEMA {to};{}", copied.collect::<String>()));
+        copy
+    }
+
     /// What the server's own client says to a statement about this store.
     pub(crate) fn sql(&self, statement: &str) -> String {
         shared().sql(&format!("SET search_path = {}; {statement}", self.schema))
