@@ -96,7 +96,7 @@ async fn carry_out(command: Command, console: &mut Console) -> u8 {
         Command::Config(command) => return command.run(console).await,
         Command::Doctor(args) => return args.run(console).await,
         Command::Keys(command) => return command.run(console, &scan_of_this_program()).await,
-        Command::Protection(command) => return command.run(console, &scan_of_this_program()),
+        Command::Protection(command) => return command.run(console, &scan_of_this_program()).await,
         Command::Completions { shell } => {
             clap_complete::generate(shell, &mut Cli::command(), "fermata", &mut std::io::stdout());
             return 0;

@@ -67,7 +67,8 @@ pub enum ProtectionCommand {
         fermata protection lift-halt 0x70…c8 --config fermata.toml\n\n\
         Stop the other node first, and see to it that it never starts again with this key: what it has signed is not known \
         here.\n\
-        The node that uses the store must be stopped as well.")]
+        The node that uses the store must be stopped as well. Where nodes share a store, the key is halted there too: lift \
+        it there once, with --shared, and in the own store of each node that has seen it.")]
     LiftHalt(LiftHaltArgs),
     /// Go on with a signing store that is an older copy of itself, or whose anchor is lost.
     #[command(after_help = "Example:\n  \
@@ -84,29 +85,33 @@ pub enum ProtectionCommand {
         fermata protection import lighthouse.json --minify --genesis-validators-root 0x4b…95\n\n\
         Afterwards the store refuses whatever it or the file refused; nothing is ever lowered or dropped. The file is taken\n\
         whole or not at all. Where file and store know different payloads of one duty, it is refused to both, and told.\n\
-        The node that uses the store must be stopped.\n\n\
+        The node that uses the store must be stopped. With --shared nodes may run: they wait until the file is in.\n\n\
         Exit codes: 31 a process has the store open, 43 the file was refused.")]
     Import(ImportArgs),
     /// Write what keys signed into an interchange file, for another store.
     #[command(after_help = "Examples:\n  \
         fermata protection export all.json --config fermata.toml\n  \
-        fermata protection export hand-over.json --key 0x70…c8 --retire\n\n\
+        fermata protection export hand-over.json --key 0x70…c8 --retire\n  \
+        fermata protection export shared.json --shared --config fermata.toml\n\n\
         For a hand-over use --retire: a key that signs on here signs what the file does not know. The file is written whole\n\
-        or not at all, readable by its owner alone. Other clients read its EIP-3076 members and pass over the rollup's.")]
+        or not at all, readable by its owner alone. Other clients read its EIP-3076 members and pass over the rollup's.\n\
+        What nodes share and what each has of its own are different files; with --shared nodes may run, and wait for nothing.")]
     Export(ExportArgs),
     /// Forget old records; their slots are refused from then on.
     #[command(after_help = "Example:\n  \
         fermata protection prune --finalized-slot 120000 --config fermata.toml\n\n\
-        A node prunes by itself; this is for a store that no node uses.")]
+        A node prunes by itself; this is for a store that no node uses, and for Ethereum's keys.")]
     Prune(PruneArgs),
     /// Refuse keys everything from now on: they move to another store, or leave.
     #[command(after_help = "Example:\n  \
         fermata protection retire 0x70…c8 --config fermata.toml\n\n\
-        To hand a key over, `export --retire` does both in the right order.")]
+        To hand a key over, `export --retire` does both in the right order. With --shared it is refused at all nodes that\n\
+        share the store, with the next duty that each asks for.")]
     Retire(RetireArgs),
-    /// Run test vectors in EIP-3076's public format against this program's own store.
-    #[command(after_help = "Example:\n  \
-        fermata protection vectors slashing-protection-interchange-tests/tests/generated\n\n\
+    /// Run test vectors in EIP-3076's public format against this program's own stores.
+    #[command(after_help = "Examples:\n  \
+        fermata protection vectors slashing-protection-interchange-tests/tests/generated\n  \
+        fermata protection vectors tests/generated --database postgres://fermata@127.0.0.1/test\n\n\
         Every *.json file is run six times, each in a new store: keeping watermarks alone, full history after a minified\n\
         import, and full history; each as it is, and exported and imported into a new store after each step.\n\n\
         Exit codes: 39 a file did not go as it expects.")]
@@ -171,20 +176,23 @@ pub struct LiftHaltArgs {
 
 impl ProtectionCommand {
     /// Does it, the store read as `scan` says, and gives the exit code.
-    pub fn run(&self, console: &mut Console, scan: &Scan) -> u8 {
+    ///
+    /// # Cancel safety
+    /// Dropped: it may be done in part, as a process that is killed leaves it.
+    pub async fn run(&self, console: &mut Console, scan: &Scan) -> u8 {
         let done = match self {
             Self::Init(args) => args.run(console),
             Self::Verify(args) => args.run(console, scan),
-            Self::LiftHalt(args) => args.run(console, scan),
+            Self::LiftHalt(args) => args.run(console, scan).await,
             Self::AcceptRestored(args) => args.run(console, scan),
             Self::Scan => answer_scan().map_err(|error| Failure::new(Reason::Internal, &error)),
-            Self::Import(args) => args.run(console, scan),
-            Self::Export(args) => args.run(console, scan),
-            Self::Prune(args) => args.run(console, scan),
-            Self::Retire(args) => args.run(console, scan),
-            Self::Vectors(args) => args.run(console),
-            Self::InitShared(args) => args.run(console),
-            Self::AcceptShared(args) => args.run(console),
+            Self::Import(args) => args.run(console, scan).await,
+            Self::Export(args) => args.run(console, scan).await,
+            Self::Prune(args) => args.run(console, scan).await,
+            Self::Retire(args) => args.run(console, scan).await,
+            Self::Vectors(args) => args.run(console).await,
+            Self::InitShared(args) => args.run(console).await,
+            Self::AcceptShared(args) => args.run(console).await,
         };
         done.map_or_else(|failure| failure.end(console, self.form()), |()| 0)
     }
@@ -324,13 +332,14 @@ impl VerifyArgs {
 }
 
 impl LiftHaltArgs {
-    fn run(&self, console: &mut Console, scan: &Scan) -> Result<(), Failure> {
+    async fn run(&self, console: &mut Console, scan: &Scan) -> Result<(), Failure> {
         let validator = self.validator;
-        let halt = self.at.with_store(scan, async |store| {
+        let lifting = self.at.with_store(scan, async |store| {
             let halt = store.key_states().get(&validator).and_then(|state| state.halt);
             store.change_key(validator, KeyChange::LiftHalt).await?;
             Ok(halt)
-        })?;
+        });
+        let halt = lifting.await?;
         let seen = halt.map(|halt| halt.to_string());
         tell(console, self.at.form(), &json!({ "validator": validator, "lifted": seen }), |_| match &seen {
             Some(seen) => format!("{validator} may sign again ({seen})"),

@@ -125,3 +125,85 @@ fn chain_of(known: Option<B256>, given: Option<B256>, found: Option<B256>) -> Re
         },
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use alloy::primitives::Signature;
+    use fermata_primitives::Slot;
+
+    use super::*;
+
+    const SIGNER: Address = Address::repeat_byte(1);
+    const DUTY: Duty = Duty { validator: SIGNER, slot: Slot(7), kind: DutyKind::Attestation };
+    const A: B256 = B256::repeat_byte(0xaa);
+    const B: B256 = B256::repeat_byte(0xbb);
+    const UNKNOWN: B256 = B256::ZERO;
+
+    fn signed(digest: B256) -> Record {
+        Record { digest, signature: Some(Signature::test_signature()) }
+    }
+
+    fn file(duties: Vec<(Duty, Record)>, marks: Marks) -> Contents {
+        let marks = BTreeMap::from([(DutyKind::Attestation, marks)]);
+        let told = SignerContents { retired: false, marks, duties };
+        Contents { signers: BTreeMap::from([(SIGNER, told)]), ..Contents::default() }
+    }
+
+    #[test]
+    fn of_what_is_on_record_and_what_a_file_says_the_stronger_is_kept_and_of_two_payloads_neither() {
+        let pinned = Record::pinned;
+        // On record, what the file says in its order, kept, new, conflicts, shared.
+        let table = [
+            ("nothing on record", None, vec![pinned(A)], pinned(A), (1, 0, 0)),
+            ("said twice", None, vec![pinned(A), pinned(A)], pinned(A), (1, 0, 1)),
+            ("two payloads in the file", None, vec![pinned(A), signed(B)], pinned(UNKNOWN), (1, 1, 0)),
+            ("the same payload", Some(pinned(A)), vec![pinned(A)], pinned(A), (0, 0, 1)),
+            ("signed there", Some(pinned(A)), vec![signed(A)], signed(A), (0, 0, 1)),
+            ("signed here", Some(signed(A)), vec![pinned(A)], signed(A), (0, 0, 1)),
+            ("another payload", Some(signed(A)), vec![signed(B)], pinned(UNKNOWN), (0, 1, 0)),
+            ("unknown there", Some(signed(A)), vec![pinned(UNKNOWN)], pinned(UNKNOWN), (0, 0, 0)),
+            ("unknown here", Some(pinned(UNKNOWN)), vec![signed(A)], pinned(UNKNOWN), (0, 0, 0)),
+        ];
+        for (case, ours, theirs, kept, counts) in table {
+            let known = OnRecord { duties: ours.map(|ours| (DUTY, ours)).into_iter().collect(), ..OnRecord::default() };
+            let file = file(theirs.into_iter().map(|record| (DUTY, record)).collect(), Marks::default());
+            let merged = file.merge(&known, None).unwrap();
+            assert_eq!(merged.duties.values().collect::<Vec<_>>(), [&(DUTY, kept)], "{case}");
+            let found = (merged.report.added, merged.report.conflicts.len(), merged.shared.len());
+            assert_eq!(found, counts, "{case}");
+        }
+    }
+
+    #[test]
+    fn marks_only_come_to_refuse_more() {
+        let ours = Marks { low: Some(Slot(5)), high: Some(Slot(9)), max_signed: None };
+        let theirs = Marks { low: Some(Slot(3)), high: Some(Slot(20)), max_signed: Some(Slot(4)) };
+        let at = (SIGNER, DutyKind::Attestation);
+        let known = OnRecord { marks: BTreeMap::from([(at, ours)]), ..OnRecord::default() };
+        let merged = file(Vec::new(), theirs).merge(&known, None).unwrap();
+        assert_eq!(merged.marks, BTreeMap::from([(at, Marks { max_signed: Some(Slot(4)), ..ours })]));
+    }
+
+    #[test]
+    fn a_store_learns_its_chain_once_and_takes_no_file_of_another() {
+        let unknown = InterchangeError::UnknownGenesis { found: A };
+        let other = |found| Err(InterchangeError::OtherGenesis { found, wanted: A });
+        let table = [
+            // Known, given, in the file; what is to be written.
+            (None, None, None, Ok(None)),
+            (None, Some(A), None, Ok(Some(A))),
+            (None, Some(A), Some(A), Ok(Some(A))),
+            (None, None, Some(A), Err(unknown)),
+            (None, Some(A), Some(B), other(B)),
+            (Some(A), None, Some(A), Ok(None)),
+            (Some(A), Some(A), None, Ok(None)),
+            (Some(A), None, Some(B), other(B)),
+            (Some(A), Some(B), None, other(B)),
+        ];
+        for (known, given, found, expected) in table {
+            let file = Contents { genesis: found, ..Contents::default() };
+            let merged = file.merge(&OnRecord { genesis: known, ..OnRecord::default() }, given);
+            assert_eq!(merged.map(|merged| merged.genesis), expected, "{known:?}, {given:?}, {found:?}");
+        }
+    }
+}

@@ -12,6 +12,7 @@ use std::sync::atomic::{AtomicU32, Ordering};
 use fermata_validator_signer::{
     LmdbBackend, PostgresBackend, PostgresOptions, SignerError, VectorBackend, VectorOutcome, run_vectors,
 };
+use futures::future::join_all;
 use serde_json::Value;
 use tempfile::TempDir;
 
@@ -24,14 +25,22 @@ async fn outcomes(dir: &Path) -> Vec<VectorOutcome> {
     outcomes
 }
 
+/// Several files at once: each store waits for the server's disk most of the time.
 async fn shared_outcomes(dir: &Path) -> Vec<VectorOutcome> {
     static RUNS: AtomicU32 = AtomicU32::new(0);
     let schema = format!("vectors_{}", RUNS.fetch_add(1, Ordering::Relaxed));
     let options = PostgresOptions { schema: schema.clone(), ..PostgresOptions::new("a") };
-    let outcomes = outcomes_of(dir, &PostgresBackend::new(shared().url(), options)).await;
+    let backend = PostgresBackend::new(shared().url(), options);
+    let parts: [TempDir; 4] = std::array::from_fn(|_| tempfile::tempdir().unwrap());
+    for (file, part) in fs::read_dir(dir).unwrap().zip(parts.iter().cycle()) {
+        let file = file.unwrap().path();
+        fs::copy(&file, part.path().join(file.file_name().unwrap())).unwrap();
+    }
+    let filled = parts.iter().filter(|part| fs::read_dir(part.path()).unwrap().next().is_some());
+    let outcomes = join_all(filled.map(|part| outcomes_of(part.path(), &backend))).await;
     let left = format!("SELECT count(*) FROM pg_namespace WHERE starts_with(nspname, '{schema}_')");
     assert_eq!(shared().sql(&left), "0", "every store was discarded");
-    outcomes
+    outcomes.into_iter().flatten().collect()
 }
 
 async fn outcomes_of(dir: &Path, backend: &dyn VectorBackend) -> Vec<VectorOutcome> {

@@ -61,11 +61,11 @@ pub struct ExportArgs {
 }
 
 impl ImportArgs {
-    pub(super) fn run(&self, console: &mut Console, scan: &Scan) -> Result<(), Failure> {
+    pub(super) async fn run(&self, console: &mut Console, scan: &Scan) -> Result<(), Failure> {
         let file = Interchange::parse(&self.text()?).map_err(|refusal| failure(refusal.into()))?;
         let options = ImportOptions { extent: self.extent(), genesis_validators_root: self.genesis_validators_root };
         console.progress(format_args!("reading the store, then importing {} …", self.file.display()));
-        let done = self.at.with_store(scan, async |store| store.import(&file, options).await);
+        let done = self.at.with_store(scan, async |store| store.import(&file, options).await).await;
         console.end_progress();
         tell(console, self.at.form(), &done?, |report| imported(&self.file, report))
     }
@@ -82,12 +82,12 @@ impl ImportArgs {
 }
 
 impl ExportArgs {
-    pub(super) fn run(&self, console: &mut Console, scan: &Scan) -> Result<(), Failure> {
+    pub(super) async fn run(&self, console: &mut Console, scan: &Scan) -> Result<(), Failure> {
         if !is_standard(&self.file) && !self.overwrite && self.file.exists() {
             return Err(exists(&self.file));
         }
         console.progress("reading the store …");
-        let done = self.at.with_store(scan, async |store| self.export(store).await);
+        let done = self.at.with_store(scan, async |store| self.export(store).await).await;
         console.end_progress();
         let file = done?;
         if is_standard(&self.file) {

@@ -77,14 +77,15 @@ pub struct PruneArgs {
 }
 
 impl RetireArgs {
-    pub(super) fn run(&self, console: &mut Console, scan: &Scan) -> Result<(), Failure> {
+    pub(super) async fn run(&self, console: &mut Console, scan: &Scan) -> Result<(), Failure> {
         let (signers, public_keys) = split(&self.keys);
-        self.at.with_store(scan, async |store| {
+        let retiring = self.at.with_store(scan, async |store| {
             for signer in &signers {
                 store.change_key(*signer, KeyChange::Retire).await?;
             }
             store.retire_eth(&public_keys).await
-        })?;
+        });
+        retiring.await?;
         tell(console, self.at.form(), &json!({ "signers": signers, "public_keys": public_keys }), |_| {
             format!("{} keys are refused everything from now on", self.keys.len())
         })
@@ -92,9 +93,9 @@ impl RetireArgs {
 }
 
 impl PruneArgs {
-    pub(super) fn run(&self, console: &mut Console, scan: &Scan) -> Result<(), Failure> {
+    pub(super) async fn run(&self, console: &mut Console, scan: &Scan) -> Result<(), Failure> {
         console.progress("reading the store, then pruning …");
-        let done = self.at.with_store_keeping(self.keep_slots, scan, async |store| {
+        let pruning = self.at.with_store_keeping(self.keep_slots, scan, async |store| {
             let mut removed = 0;
             if let Some(finalized) = self.finalized_slot {
                 removed += store.prune(Slot(finalized)).await?;
@@ -104,6 +105,7 @@ impl PruneArgs {
             }
             Ok(removed)
         });
+        let done = pruning.await;
         console.end_progress();
         tell(console, self.at.form(), &json!({ "removed": done? }), |told| {
             format!("forgot {} records; their slots are refused from now on", told["removed"])

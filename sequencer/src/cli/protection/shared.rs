@@ -7,8 +7,7 @@ use fermata_primitives::Slot;
 use fermata_validator_signer::{Domain, PostgresOptions, PostgresProtection};
 use serde_json::json;
 
-use super::configured_domain;
-use super::working::wait_for;
+use super::{configured_domain, failure};
 use crate::catalogue::Reason;
 use crate::cli::failure::Form;
 use crate::cli::verbs::tell;
@@ -44,10 +43,10 @@ impl InitSharedArgs {
         if self.json { Form::Json } else { Form::Human }
     }
 
-    pub(super) fn run(&self, console: &mut Console) -> Result<(), Failure> {
+    pub(super) async fn run(&self, console: &mut Console) -> Result<(), Failure> {
         let shared = self.read()?;
         let Shared { store, domain, .. } = &shared;
-        wait_for(PostgresProtection::init(&store.database, *domain, &shared.options()))?;
+        PostgresProtection::init(&store.database, *domain, &shared.options()).await.map_err(failure)?;
         let (database, schema) = (store.database.to_string(), &store.schema);
         let made = json!({ "database": database, "schema": schema, "domain": domain });
         tell(console, self.form(), &made, |_| {
@@ -94,10 +93,11 @@ impl AcceptSharedArgs {
         self.of.form()
     }
 
-    pub(super) fn run(&self, console: &mut Console) -> Result<(), Failure> {
+    pub(super) async fn run(&self, console: &mut Console) -> Result<(), Failure> {
         let (shared, through) = (self.of.read()?, Slot(self.refuse_through));
         let Shared { store, domain, .. } = &shared;
-        wait_for(PostgresProtection::accept_restored(&store.database, *domain, &shared.options(), through))?;
+        let accepted = PostgresProtection::accept_restored(&store.database, *domain, &shared.options(), through).await;
+        accepted.map_err(failure)?;
         let database = store.database.to_string();
         tell(console, self.form(), &json!({ "database": database, "refuse_through": through }), |_| {
             format!("{database} is accepted as it is; every slot up to {through} is refused to every key")

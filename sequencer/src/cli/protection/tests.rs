@@ -24,7 +24,8 @@ struct Cli {
 fn run(args: &[&str]) -> (u8, String) {
     let out = Captured::default();
     let cli = Cli::try_parse_from(["protection"].iter().chain(args)).expect("valid arguments");
-    let exit = cli.command.run(&mut Console::new(out.clone(), out.clone()), &Scan::InProcess);
+    let runtime = tokio::runtime::Runtime::new().expect("threads can be started");
+    let exit = runtime.block_on(cli.command.run(&mut Console::new(out.clone(), out.clone()), &Scan::InProcess));
     (exit, out.text())
 }
 

@@ -8,8 +8,8 @@ use fermata_validator_signer::{
 };
 use serde_json::json;
 
+use super::failure;
 use super::scratch::Scratch;
-use super::working::wait_for;
 use crate::catalogue::Reason;
 use crate::cli::failure::Form;
 use crate::cli::{Console, Failure};
@@ -37,13 +37,14 @@ impl VectorsArgs {
         if self.json { Form::Json } else { Form::Human }
     }
 
-    pub(super) fn run(&self, console: &mut Console) -> Result<(), Failure> {
+    pub(super) async fn run(&self, console: &mut Console) -> Result<(), Failure> {
         let scratch = Scratch::make("vectors")?;
-        let mut total = Total::default();
-        wait_for(run_vectors(&self.dir, &*self.backend(&scratch), |outcome| {
+        let (backend, mut total) = (self.backend(&scratch), Total::default());
+        let ran = run_vectors(&self.dir, &*backend, |outcome| {
             total.count(&outcome);
             self.tell(console, &outcome);
-        }))?;
+        });
+        ran.await.map_err(failure)?;
         let Total { passed, failed, signings } = total;
         match self.form() {
             Form::Human => console.say(format_args!("{passed} passed, {failed} failed, {signings} signings")),

@@ -1,7 +1,5 @@
 //! A store that a command works with, and closes again.
 
-use std::future::Future;
-
 use clap::Args;
 use fermata_validator_signer::{
     EthProtection, PostgresOptions, PostgresProtection, Scan, SignerError, SlashingProtection, StoreOptions,
@@ -10,7 +8,6 @@ use fermata_validator_signer::{
 use super::scratch::Scratch;
 use super::shared::Shared;
 use super::{Place, StoreArgs, failure};
-use crate::catalogue::Reason;
 use crate::cli::Failure;
 use crate::cli::failure::Form;
 
@@ -49,29 +46,29 @@ impl EitherArgs {
     ///
     /// # Errors
     /// What the store says, and what is wrong with the configuration.
-    pub(super) fn with_store<T>(
+    pub(super) async fn with_store<T>(
         &self,
         scan: &Scan,
         work: impl AsyncFnOnce(&dyn EthProtection) -> Result<T, SignerError>,
     ) -> Result<T, Failure> {
-        self.with_store_keeping(StoreOptions::default().keep_slots, scan, work)
+        self.with_store_keeping(StoreOptions::default().keep_slots, scan, work).await
     }
 
     /// The same, and a prune keeps this many slots.
-    pub(super) fn with_store_keeping<T>(
+    pub(super) async fn with_store_keeping<T>(
         &self,
         keep_slots: u64,
         scan: &Scan,
         work: impl AsyncFnOnce(&dyn EthProtection) -> Result<T, SignerError>,
     ) -> Result<T, Failure> {
         if self.shared {
-            return self.with_shared(keep_slots, work);
+            return self.with_shared(keep_slots, work).await;
         }
         let store = self.at.place()?.open(scan, keep_slots)?;
-        wait_for(finish(&store, work))
+        finish(&store, work).await
     }
 
-    fn with_shared<T>(
+    async fn with_shared<T>(
         &self,
         keep_slots: u64,
         work: impl AsyncFnOnce(&dyn EthProtection) -> Result<T, SignerError>,
@@ -79,10 +76,8 @@ impl EitherArgs {
         let Shared { anchor, store, domain } = Shared::of(&self.at.config()?, self.l1_chain_id)?;
         let scratch = Scratch::make("anchor")?;
         let options = PostgresOptions { keep_slots, ..store.options(scratch.copy_of(&anchor)?) };
-        wait_for(async {
-            let store = PostgresProtection::open(&store.database, domain, options).await?;
-            finish(&store, work).await
-        })
+        let store = PostgresProtection::open(&store.database, domain, options).await.map_err(failure)?;
+        finish(&store, work).await
     }
 }
 
@@ -90,19 +85,8 @@ impl EitherArgs {
 async fn finish<T>(
     store: &dyn EthProtection,
     work: impl AsyncFnOnce(&dyn EthProtection) -> Result<T, SignerError>,
-) -> Result<T, SignerError> {
+) -> Result<T, Failure> {
     let done = work(store).await;
     store.close().await;
-    done
-}
-
-/// Does what may need the network, to its end.
-pub(super) fn wait_for<T>(work: impl Future<Output = Result<T, SignerError>>) -> Result<T, Failure> {
-    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build();
-    let runtime = runtime.map_err(|error| Failure {
-        reason: Reason::Internal,
-        message: format!("this process gets no event loop: {error}"),
-        hint: None,
-    })?;
-    runtime.block_on(work).map_err(failure)
+    done.map_err(failure)
 }
