@@ -135,17 +135,15 @@ fn every_verb_of_the_harness_that_the_page_names_exists() {
 
 #[test]
 fn every_crash_point_that_the_matrix_leaves_to_another_test_names_one_that_exists() {
-    let folder = root().join("e2e/tests/crash");
-    let matrix = std::fs::read_to_string(folder.join("matrix.rs")).expect("it is there");
+    let matrix = std::fs::read_to_string(root().join("e2e/tests/crash/matrix.rs")).expect("it is there");
     let left = matrix.split("elsewhere {").nth(1).and_then(|rest| rest.split('}').next()).expect("it says which");
     let lines = left.lines().map(str::trim).filter(|line| line.starts_with('"'));
     let tests: Vec<_> = lines.map(|line| line.split('"').nth(3).expect("a tag and a test")).collect();
     assert!(!tests.is_empty(), "{left}");
-    let stories = std::fs::read_dir(&folder).expect("a folder can be read");
-    let stories: Vec<_> = stories.map(|entry| entry.expect("an entry can be read").path()).collect();
+    let sources = sources();
     for test in tests {
-        let is_here = |path: &&PathBuf| is_test(path.to_str().expect("a path is text"), test);
-        assert!(stories.iter().any(|path| is_here(&path)), "{test}");
+        let is_here = |path: &PathBuf| is_test(path.to_str().expect("a path is text"), test);
+        assert!(sources.iter().any(is_here), "{test}");
     }
 }
 
