@@ -12,6 +12,8 @@
 //!   broke during a commit, a record with this attempt is the caller's own.
 //! - A pin of another node is left to it while it is young and taken over when it is old, for the same digest alone. The
 //!   *fence* counts the owners; a signature is kept only under the fence it was made under.
+//! - A duty of an Ethereum key conflicts with others than itself, so it is judged and recorded under a lock of its key; the
+//!   attempt is the transaction's.
 //! - The server's identity, its timeline and how far its log had come are remembered. A server that is another, or behind
 //!   that, may have lost pins: the store is [`StaleServer`](SignerError::StaleServer) until an operator says otherwise.
 

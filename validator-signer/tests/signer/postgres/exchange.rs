@@ -4,7 +4,7 @@ use std::collections::BTreeSet;
 use std::time::Duration;
 
 use alloy::signers::SignerSync as _;
-use fermata_primitives::Slot;
+use fermata_primitives::{Epoch, Slot};
 use fermata_validator_signer::{
     DutyKind, ImportOptions, Interchange, NotSafe, PostgresOptions, PostgresProtection, Protection as _, Safe,
     SignerError,
@@ -14,7 +14,7 @@ use super::faults::{patient, through};
 use super::proxy::{Cut, Proxy};
 use super::server::{SharedPlace, shared};
 use crate::homes::Make;
-use crate::interchange::{IMPORT, PUBLIC_KEY, export, well_used};
+use crate::interchange::{GENESIS, IMPORT, PUBLIC_KEY, export, well_used};
 use crate::support::{attestation, digest, key};
 
 async fn a_file() -> Interchange {
@@ -135,6 +135,27 @@ async fn nodes_that_sign_during_imports_and_exports_are_held_up_and_never_refuse
         }
     };
     tokio::join!(carrying, signing);
+    store.close().await;
+    other.close().await;
+}
+
+/// More than one statement carries.
+#[tokio::test]
+async fn many_records_are_carried_whole() {
+    let (from, to) = (SharedPlace::new().await, SharedPlace::new().await);
+    let store = from.open_with(patient(&from, "a")).await;
+    let duties: Vec<_> = (1..=9000).map(|slot| (attestation(0, slot), digest(1))).collect();
+    assert!(store.reserve_many(&duties, None).await.iter().all(Result::is_ok));
+    store.bind_chain(GENESIS).await.unwrap();
+    let blocks: Vec<_> = (1..=9000).map(|slot| (crate::ethereum::block(slot), digest(1))).collect();
+    assert!(store.reserve_eth_many(PUBLIC_KEY, &blocks).await.iter().all(Result::is_ok));
+    let file = export(&store).await;
+    assert_eq!(file.data[0].signed_blocks.len(), 9000);
+    assert_eq!(file.rollup_interchange.as_ref().unwrap().scopes[0].signers[0].duties.len(), 9000);
+    let other = to.open_with(patient(&to, "a")).await;
+    assert_eq!(other.import(&file, IMPORT).await.unwrap().added, 18_000);
+    assert_eq!(said(&other).await, said(&store).await);
+    assert_eq!(other.prune_eth(Slot(8000), Epoch(0)).await.unwrap(), 8000);
     store.close().await;
     other.close().await;
 }
