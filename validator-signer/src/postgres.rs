@@ -166,7 +166,8 @@ impl PostgresProtection {
 
     /// Accepts the server as it is, after it was restored or replaced: refuses every slot up to `refuse_through` to
     /// everybody from now on, and forgets what was remembered of the server before. Slots that may have been signed and
-    /// lost must lie at or below it.
+    /// lost must lie at or below it. Ethereum's keys count slots of another chain, which it does not cover: for those
+    /// [`import`](Self::import) a file with the last block and attestation that each may have signed.
     ///
     /// # Errors
     /// As [`open`](Self::open), but for [`SignerError::StaleServer`].

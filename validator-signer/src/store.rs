@@ -195,7 +195,9 @@ impl SlashingProtection {
     /// Goes on with a store that is [`SignerError::Stale`]: an older copy of what was signed with, or one whose anchor is
     /// lost. Every slot up to `low` is refused to every key from then on, and the anchor is written anew.
     ///
-    /// `low` must be no lower than any slot in which any of its keys may have signed anywhere. Can be repeated.
+    /// `low` must be no lower than any slot in which any of its keys may have signed anywhere. Can be repeated. Ethereum's
+    /// keys count slots of another chain, which it does not cover: for those [`import`](Self::import) a file with the last
+    /// block and attestation that each may have signed.
     ///
     /// # Errors
     /// [`SignerError::LowMarkTooLow`] where the anchor or the store knows better; as [`verify`](Self::verify).
