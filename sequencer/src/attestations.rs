@@ -4,7 +4,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use alloy::primitives::{Address, B256};
-use fermata_primitives::Slot;
+use fermata_primitives::{Slot, UnixTime};
 use fermata_rollup::{Committee, CommitteeAttestations, L1Signature, attestations_and_signers_digest};
 use fermata_validator_signer::{Duty, DutyKind, SignerError};
 
@@ -93,7 +93,8 @@ async fn seal(
     }
     let digest = attestations_and_signers_digest(&packed, &attestations.signers());
     let duty = Duty { validator: turn.proposer, slot: turn.slot, kind: DutyKind::AttestationsAndSigners };
-    let proposer_signature = workshop.signer.sign(duty, digest).await?.into();
+    let by = workshop.end_of(turn.slot);
+    let proposer_signature = workshop.signer.sign_by(duty, digest, by).await?.into();
     Ok(SignedAttestations { attestations, proposer_signature })
 }
 
@@ -131,7 +132,8 @@ impl<'a> Seats<'a> {
     /// Every key of ours in the committee attests. One that must not is left out; the others count.
     async fn add_ours(&mut self, workshop: &Workshop) -> Result<()> {
         let digest = self.wanted.digest(&workshop.peers.domain);
-        for (member, signed) in sign_for_members(workshop, self.committee, self.slot, digest).await {
+        let by = workshop.end_of(self.slot);
+        for (member, signed) in sign_for_members(workshop, self.committee, (self.slot, digest), by).await {
             match signed {
                 Ok(signature) => self.attestations.add(member, signature)?,
                 Err(error) => workshop.miss_duty(self.slot, member, &error_chain(&error)),
@@ -145,10 +147,6 @@ impl<'a> Seats<'a> {
             return;
         }
         let signed = &received.message;
-        if let Ok(member) = signed.signed_by_member(&workshop.peers.domain, self.committee) {
-            let digest = signed.content().digest(&workshop.peers.domain);
-            workshop.own_keys.observe(signed.content().duty(member), digest, signed.signature()).await;
-        }
         if let Err(refusal) = self.seat(workshop, signed) {
             workshop.refuse(self.slot, &received.from, &refusal);
         }
@@ -187,16 +185,17 @@ impl<'a> Seats<'a> {
     }
 }
 
-/// Has every key of ours in the committee attest `digest` in `slot`: each member, and its signature or why there is none.
+/// Has every key of ours in the committee attest `digest` in `slot`, where its duty is on record before `by`: each member,
+/// and its signature or why there is none.
 pub(crate) async fn sign_for_members(
     workshop: &Workshop,
     committee: &Committee,
-    slot: Slot,
-    digest: B256,
+    (slot, digest): (Slot, B256),
+    by: UnixTime,
 ) -> Vec<(Address, std::result::Result<L1Signature, SignerError>)> {
     let members = workshop.our_members(committee);
     let duty = |validator: &Address| (Duty { validator: *validator, slot, kind: DutyKind::Attestation }, digest);
     let duties: Vec<_> = members.iter().map(duty).collect();
-    let signed = workshop.signer.sign_many(&duties).await;
+    let signed = workshop.signer.sign_many_by(&duties, by).await;
     members.into_iter().zip(signed.into_iter().map(|signed| signed.map(L1Signature::from))).collect()
 }

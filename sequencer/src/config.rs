@@ -12,6 +12,7 @@ mod convert;
 mod error;
 mod keys;
 mod node_config;
+mod protection;
 mod provenance;
 mod raw;
 mod reader;
@@ -26,8 +27,9 @@ pub use keys::{KEYS, Key, Kind, Reload, Secrecy, markdown};
 pub use node_config::{
     AdminConfig, BlobSource, ClockKind, ExecutionConfig, FundingSettings, GenesisSource, KeySource, L1Config,
     LogConfig, LogFormat, NodeConfig, Prefunded, ProofMaker, ProverConfig, PublisherConfig, RollupLocation, RpcConfig,
-    Secret, SequencerConfig, SharedProtection, StartPolicy, ValidatorConfig,
+    Secret, SequencerConfig, StartPolicy, ValidatorConfig,
 };
+pub use protection::{ProtectionConfig, SharedProtection};
 pub use provenance::Provenance;
 pub use raw::{Origin, RawConfig, RawValue};
 pub use settings::{Applier, SetOutcome, Settings};

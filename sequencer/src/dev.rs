@@ -88,6 +88,8 @@ pub fn settings(chain: &DevChain, addresses_file: &Path) -> Vec<Setting> {
         ("validator.mnemonic", MNEMONIC.to_owned()),
         ("validator.derivation_path", "m/44'/60'/1'/0".to_owned()),
         ("validator.count", validators.to_string()),
+        // Nobody else signs with the keys of a chain that has just begun.
+        ("validator.protection.listen_only_slots", "0".to_owned()),
         ("publisher.mnemonic", MNEMONIC.to_owned()),
         ("publisher.first", "1".to_owned()),
         ("publisher.count", publishers.to_string()),

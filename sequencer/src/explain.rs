@@ -73,6 +73,8 @@ pub struct Facts {
     pub keys: usize,
     /// Whether the signer signs.
     pub signer_open: bool,
+    /// Why the signing store refuses the slot to our proposer, where it does.
+    pub signer_refusal: Option<String>,
     /// What the publisher's accounts have, in wei; or why that is not known.
     pub funds: Result<Vec<(Address, U256)>, String>,
     /// When what is due, seen from now.

@@ -146,7 +146,7 @@ impl Asked {
 }
 
 #[cfg(test)]
-mod tests {
+pub(crate) mod tests {
     use alloy::primitives::{B256, I256};
     use alloy::signers::SignerSync;
     use alloy::signers::local::PrivateKeySigner;
@@ -159,17 +159,17 @@ mod tests {
 
     const ARCHIVE: B256 = B256::repeat_byte(7);
 
-    fn keys() -> Vec<PrivateKeySigner> {
+    pub(crate) fn keys() -> Vec<PrivateKeySigner> {
         (1..=4).map(|n| PrivateKeySigner::from_bytes(&B256::repeat_byte(n)).expect("a valid key")).collect()
     }
 
-    fn committee(keys: &[PrivateKeySigner]) -> Committee {
+    pub(crate) fn committee(keys: &[PrivateKeySigner]) -> Committee {
         let members = keys.iter().map(PrivateKeySigner::address).collect();
         Committee { epoch: Epoch(0), seed: U256::ZERO, members }
     }
 
     /// A proposal for which each seat that `signed` gives a key for has signed with that key.
-    fn proposal(committee: &Committee, signed: &[Option<&PrivateKeySigner>]) -> Propose {
+    pub(crate) fn proposal(committee: &Committee, signed: &[Option<&PrivateKeySigner>]) -> Propose {
         let header = CheckpointHeader::default();
         let digest = payload_digest(ARCHIVE, I256::ZERO, header.hash());
         let mut seats = Seats::unsigned(&committee.members);

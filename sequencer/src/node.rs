@@ -10,6 +10,7 @@ mod keys;
 mod news;
 mod open;
 mod parts;
+mod protection;
 mod proving;
 mod reason;
 mod sending;
@@ -43,6 +44,7 @@ use crate::l1::HeadReceiver;
 use crate::listening::Listening;
 use crate::node_store::NodeStore;
 use crate::prover::Prover;
+use crate::pruning::{Pruner, Pruning};
 use crate::side_duties::SideDuties;
 use crate::timetable::Timetable;
 use crate::workshop::Workshop;
@@ -68,9 +70,17 @@ struct Inner {
     head: HeadReceiver,
     prover: Option<Arc<Prover>>,
     background: Background,
-    /// What the run under way hears with.
-    listening: Mutex<Option<Listening>>,
+    pruner: Arc<Pruner>,
+    /// What the run under way does beside its slots.
+    in_run: Mutex<Option<InRun>>,
     held: Mutex<Option<Held>>,
+}
+
+/// What a run does beside its slots: it hears the other nodes, and prunes the signing store. Begun and ended with the run.
+#[derive(Debug)]
+struct InRun {
+    listening: Listening,
+    pruning: Pruning,
 }
 
 /// The data directory, and what tells others where this node answers. Given up last.
@@ -81,8 +91,8 @@ struct Held {
     socket: Option<SocketFile>,
 }
 
-/// The tasks that outlive every run: the head monitor, the follower, who looks at what lands, and the prover where there is
-/// one.
+/// The tasks that outlive every run: the head monitor, the follower, who looks at what lands and at what is said in the name
+/// of the node's keys, and the prover where there is one.
 #[derive(Debug, Default)]
 struct Background {
     tasks: TaskTracker,

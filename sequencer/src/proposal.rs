@@ -15,7 +15,7 @@ use crate::drain::Head;
 use crate::error::{Result, SequencerError, Source};
 use crate::events::SequencerEvent;
 use crate::limit::Limit;
-use crate::network::{ProposedBlock, ProposedCheckpoint, Recipient, Signed};
+use crate::network::{ProposedBlock, ProposedCheckpoint, Recipient, Signable, Signed};
 use crate::slot::ProposerTurn;
 use crate::timetable::SubSlot;
 use crate::workshop::Workshop;
@@ -106,7 +106,7 @@ async fn build_block(
     let (transactions, gas_used) = (block.transactions().len(), block.header().gas_used);
     workshop.events.emit(SequencerEvent::BlockBuilt { slot, index, number, hash, transactions, gas_used });
     let proposed = ProposedBlock { slot, index, block: block.clone() };
-    let proposed = Signed::sign(proposed, turn.proposer, &workshop.signer, &workshop.peers.domain).await?;
+    let proposed = sign_proposal(workshop, turn, proposed).await?;
     crash_point!("sequencer.after_block_proposal");
     workshop.chain.extend(slot, &block).await?;
     workshop.events.emit(SequencerEvent::BlockProposed { slot, index, number, hash });
@@ -204,5 +204,10 @@ pub(crate) async fn sign(
         earlier: earlier.iter().map(Block::hash).collect(),
         last_block: last_block.clone(),
     };
-    Ok(Signed::sign(proposed, turn.proposer, &workshop.signer, &workshop.peers.domain).await?)
+    sign_proposal(workshop, turn, proposed).await
+}
+
+async fn sign_proposal<T: Signable>(workshop: &Workshop, turn: &ProposerTurn, proposal: T) -> Result<Signed<T>> {
+    let by = workshop.end_of(turn.slot);
+    Ok(Signed::sign(proposal, turn.proposer, by, &workshop.signer, &workshop.peers.domain).await?)
 }

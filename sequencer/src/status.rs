@@ -4,6 +4,7 @@ mod health;
 mod network;
 mod prover;
 mod publisher;
+mod signer;
 #[cfg(test)]
 mod tests;
 mod warnings;
@@ -24,6 +25,7 @@ use crate::requests_tracker::{LiveRequest, RequestKind};
 use crate::roles::Roles;
 use crate::verbs::{Head, LandedCheckpoint, StopAt};
 
+pub use crate::pruning::PruningStatus;
 pub use health::{Health, HealthStatus};
 pub use network::NetworkStatus;
 pub use prover::{EpochDue, ProverStatus};
@@ -31,6 +33,7 @@ pub use publisher::{
     BackendStatus, FeesNow, FunderStatus, InFlightTx, LastTopUp, PublisherAccount, PublisherReport, PublisherStatus,
     SendingStatus, WaitingStatus, Warning,
 };
+pub use signer::{KeyStanding, KeyStatus, SignerStatus};
 pub(crate) use warnings::L1Time;
 
 /// Tells what a node knows about itself. All of it may be dropped at any time.
@@ -208,16 +211,6 @@ pub struct SlotStatus {
     pub proposer: Option<Address>,
     /// Whether that is one of our keys.
     pub ours: bool,
-}
-
-/// The signer.
-#[derive(Clone, PartialEq, Eq, Default, Debug, Serialize, Deserialize)]
-#[serde(rename_all = "camelCase")]
-pub struct SignerStatus {
-    /// The validators whose keys are here.
-    pub keys: Vec<Address>,
-    /// Whether it signs: while the node runs.
-    pub started: bool,
 }
 
 /// A tracked send.

@@ -4,10 +4,12 @@ use std::collections::BTreeMap;
 use std::ops::RangeInclusive;
 use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError};
 
+use alloy::primitives::B256;
 use fermata_primitives::{CheckpointNumber, Slot};
 use fermata_publisher::L1HeadInfo;
-use fermata_rollup::contracts::CommitteeAttestations;
-use fermata_rollup::{Committee, Propose};
+use fermata_rollup::{
+    Committee, CommitteeAttestations, L1Signature, Propose, attestations_and_signers_digest, contracts,
+};
 use fermata_validator_signer::{Duty, DutyKind};
 
 use crate::error::{Result, SequencerError};
@@ -22,7 +24,7 @@ use crate::poll_loop::chain as error_chain;
 const LOOK_BACK: u64 = 64;
 
 /// Attestations as they landed, and what is wrong with them.
-type Fault = (CommitteeAttestations, AttestationsFault);
+type Fault = (contracts::CommitteeAttestations, AttestationsFault);
 
 /// Knows the newest part of the pending chain.
 #[derive(Debug)]
@@ -135,11 +137,11 @@ impl Witness {
         let slot = propose.header.slot;
         let is_watched = self.since.get().is_some_and(|since| slot >= *since);
         let Ok(attestations) = propose.committee_attestations(committee.members.len()) else { return };
-        for seat in attestations.seats().iter().filter(|_| is_watched) {
-            let Some(signature) = seat.signature else { continue };
-            let Some(validator) = signature.signer(propose.payload_digest()) else { continue };
-            let duty = Duty { validator, slot, kind: DutyKind::Attestation };
-            own_keys.observe(duty, propose.payload_digest(), signature).await;
+        if !is_watched {
+            return;
+        }
+        for (duty, digest, signature) in said(propose, &attestations) {
+            own_keys.observe(duty, digest, signature).await;
         }
     }
 
@@ -158,6 +160,29 @@ impl Witness {
     }
 }
 
+/// What a checkpoint on L1 says in the names of its committee: who attested it, and who proposed it with these attestations.
+///
+/// What the proposer signs over the attestations binds no slot by itself, and anybody may put it into a checkpoint of another
+/// slot. Where its own attestation of this very checkpoint is among them, it was signed for this one.
+fn said(propose: &Propose, attestations: &CommitteeAttestations) -> Vec<(Duty, B256, L1Signature)> {
+    let (slot, payload) = (propose.header.slot, propose.payload_digest());
+    let attested = attestations.seats().iter().filter_map(|seat| {
+        let signature = seat.signature?;
+        Some((signature.signer(payload)?, signature))
+    });
+    let duty = |validator, kind| Duty { validator, slot, kind };
+    let mut said: Vec<_> =
+        attested.map(|(member, signature)| (duty(member, DutyKind::Attestation), payload, signature)).collect();
+    let bundle = attestations_and_signers_digest(&propose.attestations, &propose.signers);
+    let signature = propose.attestations_and_signers_signature;
+    if let Some(proposer) = signature.signer(bundle)
+        && said.iter().any(|(duty, ..)| duty.validator == proposer)
+    {
+        said.push((duty(proposer, DutyKind::AttestationsAndSigners), bundle, signature));
+    }
+    said
+}
+
 /// The part of the pending chain that is looked at; empty where all is proven.
 fn pending(tip: &L1Tip) -> RangeInclusive<u64> {
     let oldest = (tip.proven.0 + 1).max((tip.number.0 + 1).saturating_sub(LOOK_BACK));
@@ -166,9 +191,49 @@ fn pending(tip: &L1Tip) -> RangeInclusive<u64> {
 
 #[cfg(test)]
 mod tests {
-    use alloy::primitives::B256;
+    use alloy::primitives::Address;
+    use alloy::signers::SignerSync as _;
+    use alloy::signers::local::PrivateKeySigner;
+    use fermata_rollup::signing_hash;
 
     use super::*;
+    use crate::invalidation::tests::{committee, keys, proposal};
+
+    /// Three of four attest, and the first of them proposes.
+    fn proposed() -> (Propose, Vec<PrivateKeySigner>, Committee) {
+        let keys = keys();
+        let committee = committee(&keys);
+        let mut propose = proposal(&committee, &[Some(&keys[0]), Some(&keys[1]), None, Some(&keys[3])]);
+        let bundle = attestations_and_signers_digest(&propose.attestations, &propose.signers);
+        let signature = keys[0].sign_hash_sync(&signing_hash(bundle)).expect("it signs");
+        propose.attestations_and_signers_signature = signature.into();
+        (propose, keys, committee)
+    }
+
+    fn duties(propose: &Propose, committee: &Committee) -> Vec<(Address, DutyKind)> {
+        let attestations = propose.committee_attestations(committee.members.len()).expect("well-formed");
+        said(propose, &attestations).into_iter().map(|(duty, ..)| (duty.validator, duty.kind)).collect()
+    }
+
+    #[test]
+    fn a_checkpoint_says_who_attested_it_and_who_bundled_that() {
+        let (propose, keys, committee) = proposed();
+        let by = |key: usize, kind| (keys[key].address(), kind);
+        let mut expected = [0, 1, 3].map(|key| by(key, DutyKind::Attestation)).to_vec();
+        expected.push(by(0, DutyKind::AttestationsAndSigners));
+        assert_eq!(duties(&propose, &committee), expected);
+    }
+
+    #[test]
+    fn what_was_bundled_for_one_slot_says_nothing_in_a_checkpoint_of_another() {
+        let (mut propose, keys, committee) = proposed();
+        propose.header.slot = propose.header.slot.next();
+        let ours: Vec<_> = keys.iter().map(PrivateKeySigner::address).collect();
+        assert!(duties(&propose, &committee).iter().all(|(validator, _)| !ours.contains(validator)));
+        let (mut propose, _, committee) = proposed();
+        propose.attestations_and_signers_signature = L1Signature::EMPTY;
+        assert_eq!(duties(&propose, &committee).len(), 3, "nobody has bundled it");
+    }
 
     #[test]
     fn what_is_not_proven_is_looked_at_and_no_more_than_the_newest_of_it() {

@@ -5,7 +5,7 @@ use std::sync::Arc;
 
 use alloy::primitives::Address;
 use fermata_execution::Execution;
-use fermata_primitives::{SharedClock, Slot};
+use fermata_primitives::{SharedClock, Slot, UnixTime};
 use fermata_publisher::PublisherManager;
 use fermata_rollup::Committee;
 use fermata_validator_signer::ValidatorSigner;
@@ -98,6 +98,11 @@ impl Workshop {
         self.events.emit(SequencerEvent::ProposalRefused { slot, from: from.to_string(), reason });
     }
 
+    /// The end of the slot: what is signed for it later can land no more, so that no duty is spent on it.
+    pub(crate) fn end_of(&self, slot: Slot) -> UnixTime {
+        self.timetable.times().end_of(slot).into()
+    }
+
     /// Whether a checkpoint of ours that is attested now goes to L1.
     pub(crate) fn publishing(&self) -> Publishing {
         self.settings.borrow().publishing
@@ -116,10 +121,9 @@ pub(crate) async fn before_it_ends<T>(
     slot: Slot,
     work: impl Future<Output = Result<T>>,
 ) -> Result<T> {
-    let end = workshop.timetable.times().end_of(slot);
     tokio::select! {
         biased;
         done = work => done,
-        () = workshop.clock.sleep_until(end.into()) => Err(SequencerError::TooLate("its slot was over")),
+        () = workshop.clock.sleep_until(workshop.end_of(slot)) => Err(SequencerError::TooLate("its slot was over")),
     }
 }

@@ -243,6 +243,10 @@ impl Protection for Both {
         states
     }
 
+    fn listens_until(&self) -> Option<Slot> {
+        self.local.listens_until().max(self.shared.listens_until())
+    }
+
     fn record_signature(&self, permit: SigningPermit, signature: Signature) -> BoxFuture<'_, Result<(), SignerError>> {
         let local = SigningPermit::after_commit(permit.duty(), permit.digest());
         Box::pin(async move {

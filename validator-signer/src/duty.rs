@@ -108,6 +108,19 @@ impl DutyKind {
         }
     }
 
+    /// The kind as one word, whatever the place of a block. No two of [`MARKED`](Self::MARKED) have the same.
+    #[must_use]
+    pub const fn word(self) -> &'static str {
+        match self {
+            Self::BlockProposal { .. } => "block-proposal",
+            Self::CheckpointProposal => "checkpoint-proposal",
+            Self::Attestation => "attestation",
+            Self::AttestationsAndSigners => "attestations-and-signers",
+            Self::GovernanceVote => "governance-vote",
+            Self::SlashingVote => "slashing-vote",
+        }
+    }
+
     /// Number of the kind on disk; never reused for another kind.
     pub(crate) const fn code(self) -> u8 {
         match self {

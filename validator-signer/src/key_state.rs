@@ -3,6 +3,7 @@
 use std::fmt;
 
 use alloy::primitives::{B256, Signature};
+use serde::{Deserialize, Serialize};
 
 use crate::Duty;
 use crate::rules::Standing;
@@ -52,7 +53,7 @@ impl KeyChange {
 
 /// Proof that a key signs elsewhere: its signature over a payload that was never pinned here. Whatever is signed here is
 /// pinned first, so that no message of this node can look like this.
-#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+#[derive(Clone, Copy, PartialEq, Eq, Debug, Serialize, Deserialize)]
 pub struct Halt {
     /// What the key signed elsewhere.
     pub duty: Duty,

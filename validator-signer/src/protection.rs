@@ -175,6 +175,12 @@ pub trait Protection: Send + Sync + fmt::Debug + 'static {
     /// Dropped: nothing has happened.
     fn marks(&self, validator: Address, kind: DutyKind) -> BoxFuture<'_, Result<Marks, SignerError>>;
 
+    /// The first slot that is signed, where the store only listens yet, or did at first, for another node that signs with
+    /// its keys; as far as this process knows.
+    fn listens_until(&self) -> Option<Slot> {
+        None
+    }
+
     /// As [`reserve`](Self::reserve), for a duty that was [`SignerError::Busy`]: waits a while for the node that holds it,
     /// and takes over from one that does not come to an end.
     ///

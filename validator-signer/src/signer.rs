@@ -1,17 +1,20 @@
 //! Signing a duty: recorded, then signed, then checked, then kept.
 
+mod with_key;
+
 use std::sync::Arc;
 use std::time::Duration;
 
 use alloy::dyn_abi::TypedData;
 use alloy::primitives::{Address, B256, Signature};
-use fermata_primitives::{UnixTime, crash_point};
+use fermata_primitives::UnixTime;
 use futures::future::join_all;
-use tracing::{debug, warn};
+use tracing::warn;
 
+use self::with_key::{recovered, sign_and_keep, typed_digest};
 use crate::gate::{Gate, Pass};
 use crate::in_key::InKey;
-use crate::{DigestForm, Duty, Halt, Keystore, Protection, Safe, Sighting, SignerError, SigningPermit};
+use crate::{Duty, Halt, Keystore, Protection, Safe, Sighting, SignerError, SigningPermit};
 
 /// How long a stop or a close waits for a key that was asked before it.
 const KEY_PATIENCE: Duration = Duration::from_secs(2);
@@ -61,6 +64,12 @@ impl ValidatorSigner {
     #[must_use]
     pub fn addresses(&self) -> Vec<Address> {
         self.keys.addresses()
+    }
+
+    /// Whether the key of `validator` is here now.
+    #[must_use]
+    pub fn holds(&self, validator: Address) -> bool {
+        self.keys.holds(validator)
     }
 
     /// Whether it signs: between a start and a stop.
@@ -119,10 +128,7 @@ impl ValidatorSigner {
     /// Dropped before the record: nothing has happened. After it: the duty is pinned to `digest`, which may be signed
     /// again, and no other. Those who joined this signing wait on.
     pub async fn sign(&self, duty: Duty, digest: B256) -> Result<Signature, SignerError> {
-        let pass = self.gate.enter()?;
-        self.check_key(duty)?;
-        let safe = self.protection.reserve(duty, digest).await;
-        self.sign_when_free((duty, digest), safe, (None, &pass)).await
+        self.sign_one((duty, digest), None, None).await
     }
 
     /// Signs typed data for a vote, as [`sign`](Self::sign) does its EIP-712 hash. A remote key shows and hashes the typed
@@ -134,15 +140,19 @@ impl ValidatorSigner {
     /// # Cancel safety
     /// As [`sign`](Self::sign).
     pub async fn sign_typed(&self, duty: Duty, typed: &TypedData) -> Result<Signature, SignerError> {
-        let digest = match duty.kind.digest_form() {
-            DigestForm::TypedData => typed.eip712_signing_hash().map_err(|error| error.to_string()),
-            DigestForm::Message => Err("the duty is signed as a message".to_owned()),
-        };
-        let digest = digest.map_err(|what| SignerError::BadTypedData { duty, what })?;
-        let pass = self.gate.enter()?;
-        self.check_key(duty)?;
-        let safe = self.protection.reserve(duty, digest).await;
-        self.sign_when_free((duty, digest), safe, (Some(typed), &pass)).await
+        self.sign_one((duty, typed_digest(duty, typed)?), Some(typed), None).await
+    }
+
+    /// As [`sign_typed`](Self::sign_typed), unless the store's clock reaches `by` before the duty is recorded: then it is
+    /// not spent.
+    ///
+    /// # Errors
+    /// As [`sign_typed`](Self::sign_typed), and [`SignerError::DeadlinePassed`].
+    ///
+    /// # Cancel safety
+    /// As [`sign`](Self::sign).
+    pub async fn sign_typed_by(&self, duty: Duty, typed: &TypedData, by: UnixTime) -> Result<Signature, SignerError> {
+        self.sign_one((duty, typed_digest(duty, typed)?), Some(typed), Some(by)).await
     }
 
     /// As [`sign`](Self::sign), unless the store's clock reaches `by` before the duty is recorded: then it is not spent.
@@ -153,10 +163,7 @@ impl ValidatorSigner {
     /// # Cancel safety
     /// As [`sign`](Self::sign).
     pub async fn sign_by(&self, duty: Duty, digest: B256, by: UnixTime) -> Result<Signature, SignerError> {
-        let pass = self.gate.enter()?;
-        self.check_key(duty)?;
-        let safe = self.protection.reserve_by(duty, digest, by).await;
-        self.sign_when_safe(safe, None, &pass).await
+        self.sign_one((duty, digest), None, Some(by)).await
     }
 
     /// Signs many duties, recorded in one durable transaction. Each has its own outcome, in the order asked: a refused
@@ -165,6 +172,19 @@ impl ValidatorSigner {
     /// # Cancel safety
     /// As [`sign`](Self::sign), for each duty.
     pub async fn sign_many(&self, duties: &[(Duty, B256)]) -> Vec<Result<Signature, SignerError>> {
+        self.sign_all(duties, None).await
+    }
+
+    /// As [`sign_many`](Self::sign_many); what the store's clock reaches `by` before is not recorded, and its outcome is
+    /// [`SignerError::DeadlinePassed`].
+    ///
+    /// # Cancel safety
+    /// As [`sign`](Self::sign), for each duty.
+    pub async fn sign_many_by(&self, duties: &[(Duty, B256)], by: UnixTime) -> Vec<Result<Signature, SignerError>> {
+        self.sign_all(duties, Some(by)).await
+    }
+
+    async fn sign_all(&self, duties: &[(Duty, B256)], by: Option<UnixTime>) -> Vec<Result<Signature, SignerError>> {
         let pass = match self.gate.enter() {
             Ok(pass) => pass,
             Err(shut) => return duties.iter().map(|_| Err(shut.into())).collect(),
@@ -173,7 +193,7 @@ impl ValidatorSigner {
         let checked: Vec<_> = duties.iter().map(|(duty, _)| self.check_key(*duty)).collect();
         let known = duties.iter().zip(&checked).filter(|(_, checked)| checked.is_ok());
         let known: Vec<_> = known.map(|(duty, _)| *duty).collect();
-        let mut answers = self.protection.reserve_many(&known, None).await.into_iter();
+        let mut answers = self.protection.reserve_many(&known, by).await.into_iter();
         let signings = duties.iter().zip(checked).map(|(wanted, checked)| {
             let mut answer = || answers.next().expect("the store answers each duty it is asked for");
             let safe = checked.and_then(|()| answer());
@@ -209,6 +229,21 @@ impl ValidatorSigner {
         } else {
             Err(SignerError::UnknownKey { validator: duty.validator })
         }
+    }
+
+    async fn sign_one(
+        &self,
+        (duty, digest): (Duty, B256),
+        typed: Option<&TypedData>,
+        by: Option<UnixTime>,
+    ) -> Result<Signature, SignerError> {
+        let pass = self.gate.enter()?;
+        self.check_key(duty)?;
+        let safe = match by {
+            Some(by) => self.protection.reserve_by(duty, digest, by).await,
+            None => self.protection.reserve(duty, digest).await,
+        };
+        self.sign_when_free((duty, digest), safe, (typed, &pass)).await
     }
 
     /// A duty that another node holds is waited for, each on its own: nodes that each hold what the other waits for would
@@ -262,32 +297,4 @@ impl ValidatorSigner {
         let ask = |permit| sign_and_keep(permit, typed, keys, protection);
         pass.unless_cut(self.in_key.answer(permit, pass.token(), ask)).await?
     }
-}
-
-/// The permit goes in, and a signature that is the key's own comes out, once it is with the store.
-async fn sign_and_keep(
-    permit: SigningPermit,
-    typed: Option<TypedData>,
-    keys: Arc<dyn Keystore>,
-    protection: Arc<dyn Protection>,
-) -> Result<Signature, SignerError> {
-    crash_point!("signer.after_pin");
-    let (duty, digest) = (permit.duty(), permit.digest());
-    let signature = match &typed {
-        Some(typed) => keys.sign_typed(&permit, typed).await?,
-        None => keys.sign(&permit).await?,
-    };
-    let recovered = recovered(duty, digest, &signature);
-    if recovered != Some(duty.validator) {
-        return Err(SignerError::WrongSignature { validator: duty.validator, recovered });
-    }
-    crash_point!("signer.after_sign");
-    protection.record_signature(permit, signature).await?;
-    debug!(%duty, "signed");
-    Ok(signature)
-}
-
-/// Whose signature it is, if anybody's.
-fn recovered(duty: Duty, digest: B256, signature: &Signature) -> Option<Address> {
-    signature.recover_address_from_prehash(&duty.kind.signed_hash(digest)).ok()
 }

@@ -22,6 +22,7 @@ mod keeper;
 mod key_book;
 mod ledger;
 mod linger;
+mod listening;
 mod lock;
 mod manifest;
 mod opening;
@@ -145,6 +146,7 @@ pub struct SlashingProtection {
     store_id: FixedBytes<16>,
     queue: mpsc::Sender<Request>,
     keys: watch::Receiver<KeyStates>,
+    listen_only_until: watch::Receiver<Option<Slot>>,
     /// Ends when the writer has closed the database and freed the directory.
     closed: watch::Receiver<()>,
 }
@@ -172,7 +174,7 @@ impl SlashingProtection {
         let StoreOptions { keep_slots, far_future, strict, clock, eth, .. } = options;
         let store_id = environment.store_id;
         let ledger = Ledger::open(environment, strict).map_err(|failure| failure.of_store(dir))?;
-        let keys = ledger.keys.subscribe();
+        let (keys, listen_only_until) = (ledger.keys.subscribe(), ledger.listen_only_until.subscribe());
         let (queue, requests) = mpsc::channel(options.queue.max(1));
         let (closing, closed) = watch::channel(());
         let owned = Owned { ledger, keeper, lock, closed: closing, path: dir.to_owned(), clock };
@@ -181,7 +183,8 @@ impl SlashingProtection {
             .name("signing-store".to_owned())
             .spawn(move || writer.run())
             .map_err(|source| SignerError::Io { action: "start the thread of", path: dir.to_owned(), source })?;
-        Ok(Self { dir: dir.to_owned(), domain, keep_slots, far_future, eth, store_id, queue, keys, closed })
+        let dir = dir.to_owned();
+        Ok(Self { dir, domain, keep_slots, far_future, eth, store_id, queue, keys, listen_only_until, closed })
     }
 
     /// Reads all of the store at `dir`, whichever rollup it is for, and changes nothing in it. Nobody else may have it open.

@@ -1,6 +1,7 @@
 //! A node's side duties over a test's own L1, without the node.
 
 use std::collections::BTreeSet;
+use std::path::Path;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -58,7 +59,7 @@ impl Side {
         let settings = watch::Sender::new(settings());
         let parts = SideParts {
             committees: Arc::new(Committees::new(view.clone(), head.subscribe())),
-            signer: Arc::new(signer(chain, store.path(), holds)),
+            signer: Arc::new(signer(chain, (store.path(), &clock), holds)),
             view: view.clone(),
             clock: Arc::<ManualClock>::clone(&clock),
             l1_chain_id: chain.addresses.l1_chain_id,
@@ -89,12 +90,17 @@ impl Side {
     }
 }
 
-fn signer(chain: &Chain, store: &std::path::Path, holds: impl Fn(&Address) -> bool) -> ValidatorSigner {
+fn signer(
+    chain: &Chain,
+    (store, clock): (&Path, &Arc<ManualClock>),
+    holds: impl Fn(&Address) -> bool,
+) -> ValidatorSigner {
     let keys = chain.keys.iter().filter(|(address, _)| holds(address)).map(|(_, key)| key.clone());
     let keys = LocalKeys::from_signers(keys).expect("each key is there once");
     let domain = Domain { l1_chain_id: chain.addresses.l1_chain_id, rollup: chain.addresses.rollup };
     SlashingProtection::init(store, domain).expect("an empty directory");
-    let protection = SlashingProtection::open(store, domain, StoreOptions::default()).expect("it was made");
+    let options = StoreOptions { clock: Arc::<ManualClock>::clone(clock), ..StoreOptions::default() };
+    let protection = SlashingProtection::open(store, domain, options).expect("it was made");
     let signer = ValidatorSigner::owning(Arc::new(protection), Arc::new(keys));
     signer.start().expect("it is open");
     signer

@@ -33,8 +33,8 @@ pub enum KeysCommand {
         fermata keys new --dir keys --password-file keys.password --count 4\n\n\
         One password opens all keys of a directory; a running node takes new ones with `fermata keys reload`.")]
     New(NewArgs),
-    /// List the keys that a node would sign with: where each comes from, whether it is retired or halted, and the last slot
-    /// it signed for.
+    /// List the keys that a node would sign with: where each comes from, whether it is retired, halted or handed over, and
+    /// the last slot it signed for.
     #[command(after_help = "Examples:\n  \
         fermata keys list --config fermata.toml\n  \
         fermata keys list --config fermata.toml --json | jq '.keys[].address'\n\n\

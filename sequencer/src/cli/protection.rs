@@ -1,9 +1,11 @@
 //! `fermata protection`: what is done to a signing store that no process uses.
 
 mod exchange;
+mod hand_over;
 mod keys;
 mod scratch;
 mod shared;
+mod survey;
 #[cfg(test)]
 mod tests;
 mod vectors;
@@ -16,22 +18,23 @@ use alloy::primitives::Address;
 use clap::{Args, Subcommand};
 use fermata_primitives::Slot;
 use fermata_rollup::L1Addresses;
-use fermata_validator_signer::{
-    Domain, EthSurvey, KeyChange, Scan, Sentinel, SignerError, SlashingProtection, StoreSurvey, answer_scan,
-};
+use fermata_validator_signer::{Domain, KeyChange, Scan, Sentinel, SignerError, SlashingProtection, answer_scan};
 use serde_json::json;
 
 use super::failure::Form;
 use super::verbs::tell;
 use super::{Console, Failure, NodeArgs};
 pub use exchange::{ExportArgs, ImportArgs};
+pub(super) use hand_over::{handed_over, refused_through};
 pub use keys::{Key, PruneArgs, RetireArgs};
+pub use survey::VerifyArgs;
 pub use vectors::VectorsArgs;
 
 use crate::catalogue::Reason;
 use crate::config::{NodeConfig, RollupLocation};
 use crate::data_dir::{DataDir, signer_anchor, signer_dir};
 use crate::error::SequencerError;
+use hand_over::{HandOverArgs, TakeOverArgs};
 use shared::{AcceptSharedArgs, InitSharedArgs};
 use working::EitherArgs;
 
@@ -108,6 +111,24 @@ pub enum ProtectionCommand {
         To hand a key over, `export --retire` does both in the right order. With --shared it is refused at all nodes that\n\
         share the store, with the next duty that each asks for.")]
     Retire(RetireArgs),
+    /// Leave a key to another node from a slot on; this one signs with it until then. First of two steps, at the old node.
+    #[command(after_help = "Example, for a key that moves at slot 120000:\n  \
+        1. at the old node, stopped:  fermata protection hand-over --key 0x70…c8 --from-slot 120000\n  \
+        2. start the old node again:  it signs up to slot 119999\n  \
+        3. at the new node, stopped:  fermata protection take-over --key 0x70…c8 --from-slot 120000\n  \
+        4. start the new node:        it signs from slot 120000 on\n\n\
+        In this order, and with the same slot: then no slot is signed by both, and none is left out. Choose a slot that is some\n\
+        minutes ahead. It is refused if the key has signed in that slot or a later one. `fermata keys list` shows it. Nodes\n\
+        that share a store are told once, with --shared, and need not be stopped.\n\n\
+        Exit codes: 31 a process has the store open.")]
+    HandOver(HandOverArgs),
+    /// Sign with a key from a slot on that another node has handed over. Second of two steps, at the new node.
+    #[command(after_help = "Example:\n  \
+        fermata protection take-over --key 0x70…c8 --from-slot 120000 --config fermata.toml\n\n\
+        Only after `fermata protection hand-over` with the same slot at the node that signed with the key before; its help has\n\
+        the whole order. All slots before are refused here. At a node that handed the key over itself, this takes it back.\n\n\
+        Exit codes: 31 a process has the store open.")]
+    TakeOver(TakeOverArgs),
     /// Run test vectors in EIP-3076's public format against this program's own stores.
     #[command(after_help = "Examples:\n  \
         fermata protection vectors slashing-protection-interchange-tests/tests/generated\n  \
@@ -157,13 +178,6 @@ pub struct AcceptRestoredArgs {
     raise_low_to: u64,
 }
 
-/// Which signing store to read.
-#[derive(Args, Clone, Default, Debug)]
-pub struct VerifyArgs {
-    #[command(flatten)]
-    at: StoreArgs,
-}
-
 /// Which key may sign again.
 #[derive(Args, Clone, Debug)]
 pub struct LiftHaltArgs {
@@ -190,6 +204,8 @@ impl ProtectionCommand {
             Self::Export(args) => args.run(console, scan).await,
             Self::Prune(args) => args.run(console, scan).await,
             Self::Retire(args) => args.run(console, scan).await,
+            Self::HandOver(args) => args.run(console, scan).await,
+            Self::TakeOver(args) => args.run(console, scan).await,
             Self::Vectors(args) => args.run(console).await,
             Self::InitShared(args) => args.run(console).await,
             Self::AcceptShared(args) => args.run(console).await,
@@ -210,6 +226,8 @@ impl ProtectionCommand {
             Self::Export(args) => args.at.form(),
             Self::Prune(args) => args.at.form(),
             Self::Retire(args) => args.at.form(),
+            Self::HandOver(args) => args.at.form(),
+            Self::TakeOver(args) => args.at.form(),
             Self::Vectors(args) => args.form(),
         }
     }
@@ -251,7 +269,7 @@ impl StoreArgs {
             }
             (None, _, _) => {
                 let config = self.config()?;
-                (signer_dir(&config.data_dir), Some(config.data_dir.clone()), Some(config.protection_anchor()))
+                (signer_dir(&config.data_dir), Some(config.data_dir.clone()), Some(config.protection.anchor.clone()))
             }
         };
         Ok(Place { store, data_dir, anchor: self.anchor.clone().or(anchor) })
@@ -323,14 +341,6 @@ fn configured_domain(config: &NodeConfig, l1_chain_id: Option<u64>) -> Result<Do
     Ok(Domain { l1_chain_id, rollup })
 }
 
-impl VerifyArgs {
-    fn run(&self, console: &mut Console, scan: &Scan) -> Result<(), Failure> {
-        let place = self.at.place()?;
-        let survey = SlashingProtection::verify(&place.store, &place.sentinel(scan)).map_err(failure)?;
-        tell(console, self.at.form(), &survey, surveyed)
-    }
-}
-
 impl LiftHaltArgs {
     async fn run(&self, console: &mut Console, scan: &Scan) -> Result<(), Failure> {
         let validator = self.validator;
@@ -365,38 +375,6 @@ pub fn scan_of_this_program() -> Scan {
     // Where the system does not tell it, the shell's search for programs finds it.
     let program = std::env::current_exe().unwrap_or_else(|_| "fermata".into());
     Scan::Child { program, args: vec!["protection".into(), "scan".into()] }
-}
-
-/// What is in a sound store, as people like to read it.
-fn surveyed(survey: &StoreSurvey) -> String {
-    let StoreSurvey { store_id, domain, commits, floor, kinds, signers, marks, retired, halted, ethereum } = survey;
-    let mut text = format!("sound: store {store_id} for {domain}, after {commits} commits");
-    for (kind, found) in kinds {
-        let _ =
-            write!(text, "\n  {kind}: {} pinned, {} signed, up to slot {}", found.pinned, found.signed, found.highest);
-    }
-    let _ = match survey.highest() {
-        Some(highest) => write!(text, "\nhighest slot {highest}, by {} keys in all", signers.len()),
-        None => write!(text, "\nno duty is on record"),
-    };
-    if ethereum.public_keys > 0 {
-        let EthSurvey { public_keys, blocks, attestations } = ethereum;
-        let _ = write!(text, "\n{public_keys} Ethereum keys: {blocks} blocks, {attestations} attestations");
-    }
-    let lows = marks.iter().filter_map(|marks| marks.marks.low);
-    if let (Some(least), Some(most)) = (lows.clone().min(), lows.max()) {
-        let _ = write!(text, "\n{} low marks, from slot {least} to {most}", marks.len());
-    }
-    if let Some(floor) = floor {
-        let _ = write!(text, "\nrestored once: slots up to {floor} are refused to every key");
-    }
-    for key in retired {
-        let _ = write!(text, "\nretired: {key}");
-    }
-    for (key, slot) in halted {
-        let _ = write!(text, "\nhalted: {key}, which another node signed with in slot {slot}");
-    }
-    text
 }
 
 /// A refusal of the signer's crate, with the catalogue's row.

@@ -7,15 +7,12 @@ mod prover;
 mod servers;
 mod side;
 
-use std::path::PathBuf;
-
 use super::reader::Reader;
 use super::{
     BlobSource, ClockKind, ConfigError, L1Config, NodeConfig, Problems, RawConfig, RollupLocation, SequencerConfig,
     Sources, StartPolicy,
 };
 
-use crate::data_dir::signer_anchor;
 use crate::publishing::Publishing;
 use crate::roles::{Role, Roles};
 use crate::timetable::Budgets;
@@ -24,12 +21,6 @@ use crate::timetable::Budgets;
 const DAY_MS: u64 = 86_400_000;
 
 impl NodeConfig {
-    /// Where the anchor of the signing store is kept.
-    #[must_use]
-    pub fn protection_anchor(&self) -> PathBuf {
-        self.validator.protection_anchor.clone().unwrap_or_else(|| signer_anchor(&self.data_dir))
-    }
-
     /// Reads, merges and checks the layers.
     ///
     /// # Errors
@@ -61,7 +52,7 @@ fn read(r: &mut Reader<'_>) -> Option<NodeConfig> {
     // Roles that are not known need what the usual ones need.
     let assumed = roles.unwrap_or_default();
     let (l1, validator, publisher) = (l1(r), accounts::validator(r, assumed), accounts::publisher(r, assumed));
-    let protection = protection::protection(r, assumed);
+    let protection = protection::protection(r, data_dir.as_deref(), assumed);
     let prover = assumed.has(Role::Prover).then(|| prover::prover(r));
     let (timetable, sequencer, side) = (timetable(r), sequencer(r), side::side(r));
     let execution = chain::execution(r);

@@ -151,8 +151,12 @@ pub const KEYS: &[Key] = &[
     key("validator.coinbase", Text, None, r#""0x00000000000000000000000000000000000000cc""#,
         "Who gets fees and rewards on L1. Unset: the proposing validator's own address.").hot(),
 
-    key("validator.protection_anchor", Path, None, r#""/mnt/other-disk/signer.anchor""#,
+    key("validator.protection.anchor", Path, None, r#""/mnt/other-disk/signer.anchor""#,
         "File outside the signing store that says how far the store has come, so that an older copy put back in its place is refused. Unset: `signer.anchor` in the data directory. It helps most where a backup of the data directory does not hold it: on another disk."),
+    key("validator.protection.listen_only_slots", Integer, Some("2"), "8",
+        "Slots in which a node only listens, and signs nothing, once its signing store is new, restored or imported: whoever else signs with its keys is seen meanwhile. 0: it signs at once."),
+    key("validator.protection.strict", List, Some("[]"), r#"["attestation", "checkpoint-proposal"]"#,
+        "Kinds of duty that only go forward: what does not lie above every slot that was ever signed is refused, record or no record. Once a node has named one, it stays so in the database that nodes share. Any of `block-proposal`, `checkpoint-proposal`, `attestation`, `attestations-and-signers`, `governance-vote`, `slashing-vote`."),
     key("validator.protection.postgres", Text, None, r#""postgres://fermata:other@db.example/fermata""#,
         "PostgreSQL database in which nodes with the same keys keep one another from signing twice, besides the node's own store: both must agree. `fermata protection init-shared` makes its store. Unset: no other node has these keys.").secret(),
     key("validator.protection.schema", Text, Some(r#""fermata_signer""#), r#""other_signer""#,

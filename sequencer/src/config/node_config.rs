@@ -11,9 +11,9 @@ use alloy::transports::http::reqwest::Url;
 use fermata_execution::mempool::MempoolConfig;
 use fermata_execution::rpc::RpcLimits;
 use fermata_publisher::{FeeConfig, FundingConfig};
-use fermata_validator_signer::{DatabaseUrl, PostgresOptions, RemoteSettings};
+use fermata_validator_signer::RemoteSettings;
 
-use super::Provenance;
+use super::{ProtectionConfig, Provenance};
 use crate::publishing::Publishing;
 use crate::roles::Roles;
 use crate::side_duties::SideSettings;
@@ -32,8 +32,8 @@ pub struct NodeConfig {
     pub l1: L1Config,
     /// The keys that sign.
     pub validator: ValidatorConfig,
-    /// The store that nodes with the same keys share; `None` where no other node has them.
-    pub protection: Option<SharedProtection>,
+    /// What keeps those keys from signing twice.
+    pub protection: ProtectionConfig,
     /// The accounts that send.
     pub publisher: PublisherConfig,
     /// The prover; `None` where the node is none.
@@ -163,38 +163,6 @@ impl fmt::Debug for Secret {
     }
 }
 
-/// The store that nodes with the same keys share.
-#[derive(Clone, PartialEq, Eq, Debug)]
-pub struct SharedProtection {
-    /// The database.
-    pub database: DatabaseUrl,
-    /// Its schema that holds the store.
-    pub schema: String,
-    /// Name of this node among those that share the store.
-    pub node: String,
-    /// Certificates that vouch for the server; `None`: those that the machine trusts.
-    pub ca_file: Option<PathBuf>,
-    /// Age at which another node's pin is taken over.
-    pub takeover_after: Duration,
-}
-
-impl SharedProtection {
-    /// How the store is opened by the node that remembers its server in `anchor`.
-    #[must_use]
-    pub fn options(&self, anchor: PathBuf) -> PostgresOptions {
-        let usual = PostgresOptions::new(&self.node);
-        PostgresOptions {
-            schema: self.schema.clone(),
-            ca_file: self.ca_file.clone(),
-            anchor: Some(anchor),
-            takeover_after: self.takeover_after,
-            // Somebody who waits for a node that died must see it taken over.
-            busy_patience: self.takeover_after + usual.patience,
-            ..usual
-        }
-    }
-}
-
 /// Where keys come from.
 #[derive(Clone, PartialEq, Eq, Debug)]
 pub enum KeySource {
@@ -229,8 +197,6 @@ pub struct ValidatorConfig {
     pub remote: Option<RemoteSettings>,
     /// Who gets fees and rewards; `None`: the proposing validator.
     pub coinbase: Option<Address>,
-    /// Where the anchor of the signing store is kept; `None`: in the data directory.
-    pub protection_anchor: Option<PathBuf>,
 }
 
 /// The accounts that send.

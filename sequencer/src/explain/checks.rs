@@ -120,10 +120,10 @@ fn keys(facts: &Facts) -> (Verdict, String) {
 }
 
 fn signer(facts: &Facts) -> (Verdict, String) {
-    if facts.signer_open {
-        pass("the signer signs")
-    } else {
-        fail("the signer is stopped: it signs while the node runs")
+    match (facts.signer_open, &facts.signer_refusal) {
+        (true, None) => pass("the signer signs"),
+        (true, Some(refusal)) => fail(refusal),
+        (false, _) => fail("the signer is stopped: it signs while the node runs"),
     }
 }
 

@@ -26,6 +26,7 @@ fn healthy() -> Facts {
         turn: Turn::Ours { key: Address::repeat_byte(0x11) },
         keys: 4,
         signer_open: true,
+        signer_refusal: None,
         funds: Ok(vec![(Address::repeat_byte(0x22), U256::from(5))]),
         moments: Moments {
             frame: FromNow::Ago(secs(1)),
@@ -65,7 +66,7 @@ fn each_cause_is_named_by_its_check_and_in_the_answer() {
     };
     let stopping = Lifecycle::Stopping { drain: Drain::Graceful, then: Then::Stopped };
     assert!(explained(|facts| facts.actual.lifecycle = stopping).1.contains("is stopping"));
-    let cases: [(&str, Verdict, &str, Change); 19] = [
+    let cases: [(&str, Verdict, &str, Change); 20] = [
         ("role", Verdict::Fail, "the node is follower, and no sequencer", |f| f.roles = Roles::FOLLOWER),
         ("desired", Verdict::Fail, "alice wants it stopped: \"db maintenance\"", stopped_by_alice),
         ("running", Verdict::Fail, "the node is idle; `fermata start`", |f| f.actual.lifecycle = Lifecycle::Idle),
@@ -88,6 +89,7 @@ fn each_cause_is_named_by_its_check_and_in_the_answer() {
         }),
         ("keys", Verdict::Fail, "no validator key", |f| f.keys = 0),
         ("signer", Verdict::Fail, "the signer is stopped", |f| f.signer_open = false),
+        ("signer", Verdict::Fail, "only listens", |f| f.signer_refusal = Some("it only listens".to_owned())),
         ("funds", Verdict::Fail, "send some to 0x0000", |f| f.funds = Ok(vec![(Address::ZERO, U256::ZERO)])),
         ("funds", Verdict::Unknown, "cannot be told: no answer", |f| f.funds = Err("no answer".to_owned())),
         ("parent", Verdict::Fail, "2 checkpoints are still on their way", |f| f.ahead = vec![Slot(91), Slot(92)]),

@@ -156,7 +156,8 @@ impl Bench {
         let attestation = proposed.attestation();
         let digest: B256 = attestation.digest(&workshop.peers.domain);
         let mut attestations = Vec::new();
-        for (member, signed) in sign_for_members(workshop, committee, slot, digest).await {
+        let by = workshop.timetable.attestation_deadline(slot);
+        for (member, signed) in sign_for_members(workshop, committee, (slot, digest), by).await {
             match signed {
                 Ok(signature) => attestations.push(Signed::new(attestation, signature)),
                 Err(error) => workshop.miss_duty(slot, member, &error_chain(&error)),

@@ -33,8 +33,6 @@ pub(super) async fn vouch<T: Signable>(workshop: &Workshop, signed: &Signed<T>) 
     let committee = workshop.committees.of_slot(slot).await?;
     let peers = &workshop.peers;
     let proposer = signed.signed_by_proposer(&peers.domain, &committee)?;
-    let duty = signed.content().duty(proposer);
-    workshop.own_keys.observe(duty, signed.content().digest(&peers.domain), signed.signature()).await;
     let is_known = match peers.evidence.note(signed, proposer, &peers.domain) {
         Memory::New => false,
         Memory::Known => true,

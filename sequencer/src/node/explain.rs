@@ -15,6 +15,10 @@ pub(super) async fn explain(node: &Node, slot: Option<Slot>) -> Explanation {
     let slot = slot.unwrap_or_else(|| workshop.timetable.target_slot(workshop.clock.now()));
     let (l1, turn, funds) = futures::join!(l1(node), turn(node, slot), funds::balances(&node.inner));
     let engine = node.engine.status().borrow().clone();
+    let signer_refusal = match &turn {
+        Turn::Ours { key } => super::status::signer(node).refusal(*key, slot),
+        Turn::Theirs { .. } | Turn::Unknown(_) => None,
+    };
     let facts = Facts {
         slot,
         roles: node.inner.config.roles,
@@ -26,6 +30,7 @@ pub(super) async fn explain(node: &Node, slot: Option<Slot>) -> Explanation {
         turn,
         keys: workshop.signer.addresses().len(),
         signer_open: workshop.signer.is_started(),
+        signer_refusal,
         funds: funds.map_err(|error| error_chain(&error)),
         moments: moments(node, slot),
         ahead: ahead(node, slot),

@@ -10,23 +10,23 @@ use fermata_execution::{Options, RevmExecution};
 use fermata_primitives::{CheckpointNumber, L1FollowingClock, SharedClock, SystemClock, crash_point};
 use fermata_publisher::{FundingConfig, L1, PublisherConfig, PublisherKeys, PublisherManager, SendBackend};
 use fermata_rollup::L1Addresses;
-use fermata_validator_signer::{
-    Both, Domain, FarFutureGuard, KeyRing, PostgresOptions, PostgresProtection, Protection, Scan, Sentinel,
-    SignerError, SlashingProtection, StoreOptions, ValidatorSigner,
-};
+use fermata_validator_signer::{Domain, KeyRing, Scan, ValidatorSigner};
 use tokio::sync::watch;
 
 use super::parts::NodeParts;
+use super::protection::Stores;
 use super::workshop::Makings;
 use super::{Background, Held, Inner, Node, hot, keys, proving};
 use crate::catalogue::Reason;
-use crate::config::{ClockKind, NodeConfig, RollupLocation, Settings, SharedProtection};
+use crate::config::{ClockKind, NodeConfig, RollupLocation, Settings};
 use crate::data_dir::{DataDir, DataDirError, Scope};
 use crate::engine::{Engine, EngineConfig};
 use crate::error::SequencerError;
 use crate::l1::{Follower, HeadMonitor, HeadReceiver, L1Client, Proposals, RollupView};
+use crate::lookout::Lookout;
 use crate::network::{Alone, Network, NodeId};
 use crate::node_store::{NodeStore, NodeStoreError};
+use crate::pruning::Pruner;
 use crate::timetable::TimetableError;
 use crate::workshop::Workshop;
 
@@ -158,6 +158,7 @@ impl Node {
         let appliers = hot::appliers(&config, proposer, side, managers);
         let settings = Arc::new(Settings::new(&config, appliers));
         let background = begin_background(monitor, &workshop, head.clone());
+        let pruner = Arc::new(pruner(&workshop));
         if let Some(prover) = &prover {
             background.tasks.spawn(Arc::clone(prover).run(background.ended.clone()));
         }
@@ -175,7 +176,8 @@ impl Node {
             head,
             prover,
             background,
-            listening: Mutex::default(),
+            pruner,
+            in_run: Mutex::default(),
             held,
         });
         let engine = Engine::new(Arc::new(NodeParts(Arc::clone(&inner))), EngineConfig { poll_interval }, clock);
@@ -285,39 +287,18 @@ impl Ground<'_> {
         Domain { l1_chain_id: self.l1_chain_id, rollup: self.view.address() }
     }
 
-    /// The signing store is made with the data directory and never again: one that has vanished since is refused by
-    /// `open`, since an empty one would sign again what was signed before.
     pub(super) async fn signer(&self, keys: Arc<KeyRing>) -> Result<ValidatorSigner, NodeError> {
-        let dir = self.data_dir.signer();
-        let domain = self.domain();
-        if self.is_new {
-            match SlashingProtection::init(&dir, domain) {
-                // An earlier first start came this far and no further.
-                Ok(()) | Err(SignerError::AlreadyInitialised { .. }) => {}
-                Err(error) => return Err(error.into()),
-            }
-        }
-        let far_future = FarFutureGuard { times: *self.view.times(), clock: self.clock.clone(), slots_ahead: 2 };
-        let options = StoreOptions {
-            far_future: Some(far_future),
-            sentinel: Sentinel { scan: self.scan.clone(), anchor: Some(self.config.protection_anchor()) },
+        let stores = Stores {
+            config: &self.config.protection,
+            data_dir: self.data_dir,
+            domain: self.domain(),
+            times: *self.view.times(),
+            clock: self.clock.clone(),
+            scan: self.scan.clone(),
             holder: self.network.id().to_string(),
-            ..StoreOptions::default()
+            is_new: self.is_new,
         };
-        let local: Arc<dyn Protection> = Arc::new(SlashingProtection::open(&dir, domain, options)?);
-        let protection = match &self.config.protection {
-            Some(shared) => Arc::new(Both::new(local, self.shared_protection(shared).await?)?),
-            None => local,
-        };
-        Ok(ValidatorSigner::owning(protection, keys))
-    }
-
-    /// The store that other nodes use too. It is made by an operator, and by no node: one that has vanished would be made
-    /// anew by whichever starts first. The local store, which is asked as well, looks after slots that are too far ahead.
-    async fn shared_protection(&self, shared: &SharedProtection) -> Result<Arc<dyn Protection>, NodeError> {
-        let options = shared.options(self.data_dir.shared_anchor());
-        let options = PostgresOptions { clock: self.clock.clone(), ..options };
-        Ok(Arc::new(PostgresProtection::open(&shared.database, self.domain(), options).await?))
+        Ok(ValidatorSigner::owning(stores.open().await?, keys))
     }
 
     /// What lands the L1 transactions of the slots.
@@ -372,7 +353,15 @@ fn begin_background(monitor: HeadMonitor, workshop: &Arc<Workshop>, head: HeadRe
     background.tasks.spawn(monitor.run(background.ended.clone()));
     background.tasks.spawn(follower.run(background.ended.clone()));
     background.tasks.spawn(watch);
+    let peers = &workshop.peers;
+    let lookout = Lookout::new(peers.network.as_ref(), workshop.own_keys.clone(), peers.domain);
+    background.tasks.spawn(lookout.run(background.ended.clone()));
     background
+}
+
+fn pruner(workshop: &Workshop) -> Pruner {
+    let (protection, l1) = (Arc::clone(workshop.signer.protection()), workshop.view.client().clone());
+    Pruner::new(protection, Arc::new(l1), *workshop.timetable.times(), workshop.clock.clone())
 }
 
 #[cfg(test)]

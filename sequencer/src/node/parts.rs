@@ -10,13 +10,14 @@ use fermata_publisher::AccountBalance;
 use futures::FutureExt;
 use futures::future::BoxFuture;
 
-use super::{Held, Inner, funds};
+use super::{Held, InRun, Inner, funds};
 use crate::catalogue::Reason;
 use crate::engine::{Parts, Rest, Wish};
 use crate::error::{Result, SequencerError};
 use crate::l1::unless_interrupted;
 use crate::listening::Listening;
 use crate::poll_loop::{Tick, chain as error_chain};
+use crate::pruning::Pruning;
 use crate::requests_tracker::RequestsTracker;
 use crate::roles::Role;
 use crate::run::RunTokens;
@@ -108,9 +109,9 @@ impl Inner {
 
     /// One that hangs does not keep the others from stopping.
     async fn take_down(&self) {
-        let listening = self.listening.lock().unwrap_or_else(PoisonError::into_inner).take();
-        if let Some(listening) = listening {
-            listening.end().await;
+        let in_run = self.in_run.lock().unwrap_or_else(PoisonError::into_inner).take();
+        if let Some(InRun { listening, pruning }) = in_run {
+            futures::join!(listening.end(), pruning.end());
         }
         let settled = async {
             if let Err(error) = self.workshop.chain.settle().await {
@@ -169,16 +170,19 @@ impl Parts for NodeParts {
             unless_interrupted(&tokens.interrupt, self.0.bring_up(&request))
                 .await
                 .map_err(|error| parts_error(&error))?;
-            let listening = Listening::begin(&self.0.workshop, &tokens.interrupt);
-            *self.0.listening.lock().unwrap_or_else(PoisonError::into_inner) = Some(listening);
+            let in_run = InRun {
+                listening: Listening::begin(&self.0.workshop, &tokens.interrupt),
+                pruning: Pruning::begin(&self.0.pruner, self.0.head.clone(), &tokens.interrupt),
+            };
+            *self.0.in_run.lock().unwrap_or_else(PoisonError::into_inner) = Some(in_run);
             Ok(Arc::new(SlotTick::new(Arc::clone(&self.0.workshop))) as Arc<dyn Tick>)
         }
         .boxed()
     }
 
     fn see_through(&self, requests: &RequestsTracker) {
-        if let Some(listening) = &*self.0.listening.lock().unwrap_or_else(PoisonError::into_inner) {
-            listening.see_through(requests);
+        if let Some(in_run) = &*self.0.in_run.lock().unwrap_or_else(PoisonError::into_inner) {
+            in_run.listening.see_through(requests);
         }
     }
 

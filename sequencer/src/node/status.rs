@@ -18,8 +18,8 @@ use crate::lifecycle::Lifecycle;
 use crate::poll_loop::chain;
 use crate::roles::Role;
 use crate::status::{
-    HeadsStatus, Health, L1Status, L1Time, NetworkStatus, NodeStatus, ProverStatus, PublisherReport, PublisherStatus,
-    RequestStatus, SendingStatus, SignerStatus, SlotPhaseStatus, SlotStatus, StatusSource,
+    HeadsStatus, Health, KeyStatus, L1Status, L1Time, NetworkStatus, NodeStatus, ProverStatus, PublisherReport,
+    PublisherStatus, RequestStatus, SendingStatus, SignerStatus, SlotPhaseStatus, SlotStatus, StatusSource,
 };
 use crate::verbs::Head;
 
@@ -95,10 +95,7 @@ impl NodeStatusSource {
             roles: inner.config.roles,
             network: NetworkStatus::of(&inner.workshop.peers),
             prover: proving::tell(&self.node).await,
-            signer: SignerStatus {
-                keys: inner.workshop.signer.addresses(),
-                started: inner.workshop.signer.is_started(),
-            },
+            signer: signer(&self.node),
             requests: self.requests().await,
             phases: phases.collect(),
             ticks,
@@ -156,22 +153,9 @@ impl NodeStatusSource {
             reasons.push(format!("no checkpoint has landed for {} s; {remedy}", still.as_secs()));
         }
         reasons.extend(status.prover.as_ref().and_then(ProverStatus::amiss));
-        reasons.extend(self.halted_keys());
+        reasons.extend(status.signer.keys.iter().filter_map(KeyStatus::amiss));
+        reasons.extend(status.signer.pruning.amiss());
         reasons
-    }
-
-    /// Keys of this node that another one signs with.
-    fn halted_keys(&self) -> Vec<String> {
-        let signer = &self.node.inner.workshop.signer;
-        let states = signer.protection().key_states();
-        let halted = signer.addresses().into_iter().filter_map(|key| Some((key, states.get(&key)?.halt?)));
-        let told = halted.map(|(key, halt)| {
-            format!(
-                "another node signs with {key} (seen: {} in slot {}); stop it, then `fermata protection lift-halt {key}`",
-                halt.duty.kind, halt.duty.slot
-            )
-        });
-        told.collect()
     }
 
     /// What a node at work needs besides: a chain that is followed, a signer that signs, leave to publish, money.
@@ -183,12 +167,27 @@ impl NodeStatusSource {
         if status.actual.lifecycle == Lifecycle::Running && !status.signer.started {
             reasons.push("the signer does not sign".to_owned());
         }
+        reasons.extend(status.signer.listening().filter(|_| !status.signer.keys.is_empty()));
         reasons.extend(status.publishing.off_because().filter(|_| status.roles.has(Role::Sequencer)));
         let is_broke = |account: &PublisherStatus| account.balance_wei.is_some_and(|balance| balance.is_zero());
         if !status.publishers.is_empty() && status.publishers.iter().all(is_broke) {
             reasons.push(format!("no publisher has ETH; send some to {}", status.publishers[0].address));
         }
         reasons
+    }
+}
+
+/// The keys that sign, and the store that they are asked of.
+pub(super) fn signer(node: &Node) -> SignerStatus {
+    let workshop = &node.inner.workshop;
+    let protection = workshop.signer.protection();
+    let (states, target) = (protection.key_states(), workshop.timetable.target_slot(workshop.clock.now()));
+    let key = |address| KeyStatus::new(address, states.get(&address).copied().unwrap_or_default());
+    SignerStatus {
+        keys: workshop.signer.addresses().into_iter().map(key).collect(),
+        started: workshop.signer.is_started(),
+        listens_until: protection.listens_until().filter(|until| target < *until),
+        pruning: node.inner.pruner.status().borrow().clone(),
     }
 }
 

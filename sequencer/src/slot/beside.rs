@@ -22,6 +22,8 @@ use crate::workshop::Workshop;
 pub(super) enum Obstacle {
     /// There is not enough time left.
     TooLate,
+    /// The signing store only listens yet.
+    Listening,
     /// Nobody else is there, and our own members are no quorum.
     NoPeers,
     /// The escape hatch is open: its candidate alone proposes.
@@ -36,6 +38,7 @@ impl Obstacle {
     const fn reason(self) -> &'static str {
         match self {
             Self::TooLate => "its build frame was too far gone",
+            Self::Listening => "the signing store only listens yet, for another node that signs with its keys",
             Self::NoPeers => "there is no other node, and our own members are no quorum",
             Self::EscapeHatch => "the escape hatch is open",
             Self::Prune => "checkpoints were not proven in time, and the contract drops them first",
@@ -48,6 +51,9 @@ impl Obstacle {
 pub(super) fn obstacle_here(workshop: &Workshop, slot: Slot, committee: &Committee) -> Option<Obstacle> {
     if workshop.clock.now() > workshop.timetable.start_deadline(slot) {
         return Some(Obstacle::TooLate);
+    }
+    if workshop.signer.protection().listens_until().is_some_and(|until| slot < until) {
+        return Some(Obstacle::Listening);
     }
     let ours = workshop.our_members(committee).len();
     (!workshop.peers.can_reach_quorum(committee, ours)).then_some(Obstacle::NoPeers)
@@ -76,7 +82,7 @@ impl SlotTick {
         self.mark_attempted(slot);
         match obstacle {
             Obstacle::TooLate | Obstacle::NoPeers => self.miss(slot, obstacle.reason()),
-            Obstacle::EscapeHatch | Obstacle::Prune | Obstacle::Invalid => {
+            Obstacle::Listening | Obstacle::EscapeHatch | Obstacle::Prune | Obstacle::Invalid => {
                 let reason = obstacle.reason().to_owned();
                 tracing::info!(slot = slot.0, reason, "no checkpoint in our slot");
                 self.workshop.events.emit(SequencerEvent::CheckpointLeftOut { slot, reason });

@@ -90,7 +90,8 @@ impl GovernanceVoter {
         let (to, signal) = (governance.address(), GovernanceSignal { payload, slot, instance });
         let typed = signal.typed_data(VerifyingContract { l1_chain_id: self.l1_chain_id, address: to });
         let duty = Duty { validator: proposer, slot, kind: DutyKind::GovernanceVote };
-        let signature = self.signer.sign_typed(duty, &typed).await?;
+        let by = self.view.times().end_of(slot).into();
+        let signature = self.signer.sign_typed_by(duty, &typed, by).await?;
         let success = SuccessRule::Event { address: to, topic0: SignalCast::SIGNATURE_HASH };
         let calldata = signal.calldata(signature.into());
         Ok(Ok(L1Action { kind: ActionKind::GovernanceSignal, slot, to, calldata, success }))

@@ -100,7 +100,8 @@ impl SlashingVoter {
         let (to, vote) = (contracts.address(), SlashVote::pack(slot, &seats));
         let typed = vote.typed_data(VerifyingContract { l1_chain_id: self.l1_chain_id, address: to });
         let duty = Duty { validator: proposer, slot, kind: DutyKind::SlashingVote };
-        let signature = self.signer.sign_typed(duty, &typed).await?;
+        let by = self.view.times().end_of(slot).into();
+        let signature = self.signer.sign_typed_by(duty, &typed, by).await?;
         let success = SuccessRule::Event { address: to, topic0: VoteCast::SIGNATURE_HASH };
         let calldata = vote.calldata(signature.into());
         Ok(Some(L1Action { kind: ActionKind::SlashingVote, slot, to, calldata, success }))

@@ -128,6 +128,8 @@ mod tests {
             marks: Vec::new(),
             retired: BTreeSet::new(),
             halted: BTreeMap::new(),
+            listen_only_until: None,
+            owes_listening: false,
         }
     }
 

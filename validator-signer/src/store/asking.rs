@@ -186,6 +186,10 @@ impl Protection for SlashingProtection {
         Box::pin(self.marks(validator, kind))
     }
 
+    fn listens_until(&self) -> Option<Slot> {
+        *self.listen_only_until.borrow()
+    }
+
     fn record_signature(&self, permit: SigningPermit, signature: Signature) -> BoxFuture<'_, Result<(), SignerError>> {
         Box::pin(self.record_signature(permit, signature))
     }

@@ -66,7 +66,9 @@ impl Environment {
         let make = || {
             let env = open_env(dir, map_bytes)?;
             let mut txn = env.write_txn()?;
-            Identity(env.create_database(&mut txn, Some(IDENTITY))?).put_manifest(&mut txn, manifest)?;
+            let identity = Identity(env.create_database(&mut txn, Some(IDENTITY))?);
+            identity.put_manifest(&mut txn, manifest)?;
+            identity.owe_listening(&mut txn)?;
             for name in [DUTIES, MARKS, KEYS, PAYLOADS] {
                 let _: Table = env.create_database(&mut txn, Some(name))?;
             }
@@ -142,7 +144,8 @@ impl Environment {
         txn.commit()
     }
 
-    /// Refuses, durably, all slots up to `floor` to every key, and those refused already.
+    /// Refuses, durably, all slots up to `floor` to every key, and those refused already; a store that needs this listens
+    /// before it signs.
     ///
     /// # Errors
     /// LMDB's.
@@ -150,6 +153,7 @@ impl Environment {
         let floor = self.floor.map_or(floor, |old| old.max(floor));
         let mut txn = self.env.write_txn()?;
         Identity(self.identity).put_floor(&mut txn, floor)?;
+        Identity(self.identity).owe_listening(&mut txn)?;
         txn.commit()?;
         self.floor = Some(floor);
         Ok(())

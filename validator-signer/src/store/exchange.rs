@@ -6,6 +6,7 @@ use heed::{RoTxn, RwTxn};
 
 use super::SlashingProtection;
 use super::failure::Failure;
+use super::identity::Identity;
 use super::ledger::Ledger;
 use super::record::{Record, from_marks_key, marks_key};
 use crate::interchange::{
@@ -83,6 +84,9 @@ impl Ledger {
             Err(refusal) => return Ok(Err(refusal)),
         };
         self.write_merged(&mut txn, &merged)?;
+        if !contents.signers.is_empty() {
+            Identity(self.store.identity).owe_listening(&mut txn)?;
+        }
         crash_point!("signer.before_import", |error| Failure::from(heed::Error::Io(error)));
         self.commit(txn)?;
         crash_point!("signer.after_import");

@@ -5,11 +5,23 @@ use heed::{RoTxn, RwTxn};
 
 use super::environment::Table;
 use super::manifest::Manifest;
+use super::record::{decode_slot, encode_slot};
 use crate::Marks;
 
 const MANIFEST_KEY: &[u8] = b"manifest";
 const FLOOR_KEY: &[u8] = b"floor";
 const ANCHORED_KEY: &[u8] = b"anchored";
+const LISTEN_ONLY_KEY: &[u8] = b"listen_only_until";
+const LISTENING_OWED_KEY: &[u8] = b"listening_owed";
+
+/// For how long a store only listens for another node that signs with its keys.
+#[derive(Clone, Copy, PartialEq, Eq, Default, Debug)]
+pub(super) struct Listening {
+    /// The first slot that is signed.
+    pub(super) until: Option<Slot>,
+    /// It is new, restored or imported into, and has not listened since.
+    pub(super) is_owed: bool,
+}
 
 /// The rows of the table.
 #[derive(Clone, Copy)]
@@ -45,6 +57,29 @@ impl Identity {
     /// Whether an anchor was ever kept of this store.
     pub(super) fn is_anchored(self, txn: &RoTxn<'_>) -> Result<bool, heed::Error> {
         Ok(self.0.get(txn, ANCHORED_KEY)?.is_some())
+    }
+
+    /// For how long the store only listens.
+    ///
+    /// # Errors
+    /// LMDB's, and what is wrong with the row.
+    pub(super) fn listening(self, txn: &RoTxn<'_>) -> Result<Result<Listening, &'static str>, heed::Error> {
+        let is_owed = self.0.get(txn, LISTENING_OWED_KEY)?.is_some();
+        let until = self.0.get(txn, LISTEN_ONLY_KEY)?;
+        let until = until.map(|bytes| decode_slot(LISTEN_ONLY_KEY, bytes)).transpose();
+        Ok(until.map(|until| Listening { until, is_owed }))
+    }
+
+    pub(super) fn put_listening(self, txn: &mut RwTxn<'_>, listening: Listening) -> Result<(), heed::Error> {
+        if let Some(until) = listening.until {
+            self.0.put(txn, LISTEN_ONLY_KEY, &encode_slot(LISTEN_ONLY_KEY, until))?;
+        }
+        if listening.is_owed { self.owe_listening(txn) } else { self.0.delete(txn, LISTENING_OWED_KEY).map(drop) }
+    }
+
+    /// The store is new, restored or imported into: what its keys sign elsewhere may not be on record.
+    pub(super) fn owe_listening(self, txn: &mut RwTxn<'_>) -> Result<(), heed::Error> {
+        self.0.put(txn, LISTENING_OWED_KEY, &[])
     }
 
     pub(super) fn put_anchored(self, txn: &mut RwTxn<'_>) -> Result<(), heed::Error> {

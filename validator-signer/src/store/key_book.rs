@@ -1,4 +1,4 @@
-//! What is said of keys as a whole: retired, halted, handed over, only listening; all of it durable.
+//! What is said of keys as a whole: retired, halted, handed over; all of it durable.
 
 use std::collections::BTreeMap;
 use std::ops::Bound;
@@ -9,12 +9,11 @@ use heed::RoTxn;
 use tracing::{error, info};
 
 use super::failure::Failure;
+use super::identity::Identity;
 use super::ledger::Ledger;
-use super::record::{decode_slot, encode_slot, marks_key};
+use super::record::marks_key;
 use crate::rules::sight;
 use crate::{Duty, DutyKind, Halt, KeyChange, KeyState, Marks, Sighting};
-
-const LISTEN_ONLY_KEY: &[u8] = b"listen_only_until";
 
 impl Ledger {
     /// Reads what was said of keys before.
@@ -27,10 +26,9 @@ impl Ledger {
             let validator = Address::try_from(key).map_err(|_| Failure::damage("a key's state has no address"))?;
             keys.insert(validator, state);
         }
-        let until = self.store.identity.get(&txn, LISTEN_ONLY_KEY)?;
-        let until = until.map(|bytes| decode_slot(LISTEN_ONLY_KEY, bytes)).transpose().map_err(Failure::damage)?;
+        let listening = Identity(self.store.identity).listening(&txn)?.map_err(Failure::damage)?;
         drop(txn);
-        self.listen_only_until = until;
+        self.listen_only_until.send_replace(listening.until);
         self.keys.send_replace(keys);
         Ok(())
     }
@@ -169,19 +167,6 @@ impl Ledger {
             }
         }
         Ok(None)
-    }
-
-    /// Signs nothing before `slot` from now on; an earlier word for a later slot holds.
-    ///
-    /// # Errors
-    /// [`Failure`]; what was said before holds on.
-    pub(super) fn listen_only_until(&mut self, slot: Slot) -> Result<(), Failure> {
-        let until = self.listen_only_until.map_or(slot, |until| until.max(slot));
-        let mut txn = self.begin()?;
-        self.store.identity.put(&mut txn, LISTEN_ONLY_KEY, &encode_slot(LISTEN_ONLY_KEY, until))?;
-        self.commit(txn)?;
-        self.listen_only_until = Some(until);
-        Ok(())
     }
 
     /// The marks of one key and kind, and the highest slot that is pinned.

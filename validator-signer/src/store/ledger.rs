@@ -33,8 +33,8 @@ pub(super) struct Ledger {
     /// Kinds that only go forward.
     pub(super) strict: BTreeSet<DutyKind>,
     pub(super) keys: watch::Sender<KeyStates>,
-    /// First slot that is signed.
-    pub(super) listen_only_until: Option<Slot>,
+    /// First slot that is signed. Also what those outside see.
+    pub(super) listen_only_until: watch::Sender<Option<Slot>>,
     /// Of every pin made until the store closes.
     attempt: Attempt,
     /// Duties with more leave to sign than their first reservation: that can be cancelled no more.
@@ -51,7 +51,7 @@ impl Ledger {
             store,
             strict,
             keys: watch::Sender::default(),
-            listen_only_until: None,
+            listen_only_until: watch::Sender::default(),
             attempt: Attempt::new(),
             resumed: HashSet::new(),
         };
@@ -150,7 +150,7 @@ impl Ledger {
             seal: duty.seal().map_or(Ok(None), |seal| self.record(txn, seal))?,
             marks,
             standing: self.keys.borrow().get(&duty.validator).copied().unwrap_or_default().standing(),
-            listen_only_until: self.listen_only_until,
+            listen_only_until: *self.listen_only_until.borrow(),
             mode: if self.strict.contains(&duty.kind.marked()) { Mode::Strict } else { Mode::Complete },
         })
     }

@@ -72,7 +72,8 @@ pub(super) fn accept_restored(dir: &Path, sentinel: &Sentinel, low: Slot) -> Res
         if sentinel.anchor.is_some() { environment.put_anchored() } else { Ok(()) }
     };
     raise(&mut environment).map_err(|source| unwritable(dir, source))?;
-    let survey = StoreSurvey { commits: environment.commits(), floor: environment.floor, ..before };
+    let (commits, floor) = (environment.commits(), environment.floor);
+    let survey = StoreSurvey { commits, floor, owes_listening: true, ..before };
     environment.close();
     if let Some(path) = &sentinel.anchor {
         let mut anchor = Anchor::of(&survey);

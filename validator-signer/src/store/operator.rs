@@ -38,15 +38,6 @@ impl SlashingProtection {
         self.on_ledger(move |ledger| ledger.observe(seen)).await
     }
 
-    /// Signs nothing before `slot`, for any key: a store that is new, restored or imported listens first for another node
-    /// that signs with its keys. A later slot said before holds.
-    ///
-    /// # Errors
-    /// See above.
-    pub async fn listen_only_until(&self, slot: Slot) -> Result<(), SignerError> {
-        self.on_ledger(move |ledger| ledger.listen_only_until(slot)).await
-    }
-
     /// Leaves `from` and all later slots to another node, for every kind. The other node
     /// [takes over](Self::take_over) from the same slot on; no slot is both's.
     ///

@@ -10,9 +10,10 @@ use serde::{Deserialize, Serialize};
 
 use super::environment::{Environment, Table, damaged, unreadable};
 use super::eth_tables::{decode_root, decode_standing, from_attestation_key, from_block_key};
+use super::identity::Identity;
 use super::manifest::Manifest;
 use super::record::{Record, decode_payload, from_marks_key};
-use crate::{Domain, Duty, DutyKind, KeyState, Marks, SignerError};
+use crate::{Domain, Duty, Halt, KeyState, Marks, SignerError};
 
 /// What is in a store, all of which was read and found sound.
 #[derive(Clone, PartialEq, Eq, Debug, Serialize, Deserialize)]
@@ -33,8 +34,12 @@ pub struct StoreSurvey {
     pub marks: Vec<MarksSurvey>,
     /// Keys that an operator has retired.
     pub retired: BTreeSet<Address>,
-    /// Keys that are halted, each with the slot of what it was seen to sign elsewhere.
-    pub halted: BTreeMap<Address, Slot>,
+    /// Keys that are halted, each with what it was seen to sign elsewhere.
+    pub halted: BTreeMap<Address, Halt>,
+    /// The first slot that is signed, where it was to listen first.
+    pub listen_only_until: Option<Slot>,
+    /// Whether it was made, restored or imported into and has not listened since: the next node to open it does.
+    pub owes_listening: bool,
     /// What it holds of Ethereum's keys.
     pub ethereum: EthSurvey,
 }
@@ -98,15 +103,17 @@ impl StoreSurvey {
             marks: Vec::new(),
             retired: BTreeSet::new(),
             halted: BTreeMap::new(),
+            listen_only_until: None,
+            owes_listening: false,
             ethereum: EthSurvey::default(),
         }
     }
 
     fn count(&mut self, duty: Duty, record: &Record) {
         let fresh = KindSurvey { pinned: 0, signed: 0, highest: duty.slot };
-        let kind = match self.kinds.get_mut(word(duty.kind)) {
+        let kind = match self.kinds.get_mut(duty.kind.word()) {
             Some(kind) => kind,
-            None => self.kinds.entry(word(duty.kind).to_owned()).or_insert(fresh),
+            None => self.kinds.entry(duty.kind.word().to_owned()).or_insert(fresh),
         };
         match record.signature {
             None => kind.pinned += 1,
@@ -133,18 +140,21 @@ pub(super) fn survey(dir: &Path, environment: &Environment, manifest: &Manifest)
     })?;
     each_row(dir, &txn, environment.marks, |key, value| {
         let (validator, kind) = from_marks_key(key).ok_or("marks have a key that none have")?;
-        survey.marks.push(MarksSurvey { validator, kind: word(kind).to_owned(), marks: Marks::decode(key, value)? });
+        survey.marks.push(MarksSurvey { validator, kind: kind.word().to_owned(), marks: Marks::decode(key, value)? });
         Ok(())
     })?;
     each_row(dir, &txn, environment.keys, |key, value| {
         let validator = Address::try_from(key).map_err(|_| "a key's state has no address")?;
         let KeyState { retired, halt } = KeyState::decode(key, value)?;
         survey.retired.extend(retired.then_some(validator));
-        survey.halted.extend(halt.map(|halt| (validator, halt.duty.slot)));
+        survey.halted.extend(halt.map(|halt| (validator, halt)));
         Ok(())
     })?;
     each_row(dir, &txn, environment.payloads, |key, value| decode_payload(key, value).map(drop))?;
     survey.ethereum = survey_eth(dir, environment, &txn)?;
+    let listening = Identity(environment.identity).listening(&txn).map_err(|error| unreadable(dir, error))?;
+    let listening = listening.map_err(|what| damaged(dir, what))?;
+    (survey.listen_only_until, survey.owes_listening) = (listening.until, listening.is_owed);
     Ok(survey)
 }
 
@@ -190,16 +200,4 @@ fn each_row(
         return Err(damaged(dir, &format!("{rows} rows can be read of {expected}")));
     }
     Ok(())
-}
-
-/// A kind as one word.
-const fn word(kind: DutyKind) -> &'static str {
-    match kind {
-        DutyKind::BlockProposal { .. } => "block-proposal",
-        DutyKind::CheckpointProposal => "checkpoint-proposal",
-        DutyKind::Attestation => "attestation",
-        DutyKind::AttestationsAndSigners => "attestations-and-signers",
-        DutyKind::GovernanceVote => "governance-vote",
-        DutyKind::SlashingVote => "slashing-vote",
-    }
 }

@@ -15,6 +15,7 @@ mod key_ring;
 mod keystores;
 mod kills;
 mod lifecycle;
+mod listening;
 mod model;
 mod never_twice;
 mod opening;

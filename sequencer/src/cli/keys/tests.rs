@@ -5,7 +5,7 @@ use std::os::unix::fs::PermissionsExt as _;
 use clap::Parser;
 use fermata_primitives::Slot;
 use fermata_validator_signer::{
-    Domain, Duty, DutyKind, KeyChange, KeyOrigin, Keystore as _, LocalKeys, SlashingProtection, StoreOptions,
+    Domain, Duty, DutyKind, Halt, KeyChange, KeyOrigin, Keystore as _, LocalKeys, SlashingProtection, StoreOptions,
 };
 use serde_json::Value;
 use tempfile::TempDir;
@@ -160,15 +160,28 @@ async fn the_configured_keys_are_listed_with_their_origin_and_what_they_signed()
     let (exit, told) = run(&["list", "--config", &config]).await;
     assert_eq!(exit, 0);
     assert!(told.contains("their state is not known") && told.contains("is held by process"), "{told}");
+    open.hand_over(address, Slot(20)).await.expect("handed over");
+    let seen = Halt {
+        duty: Duty { slot: Slot(13), ..duty },
+        digest: alloy::primitives::B256::repeat_byte(9),
+        signature: alloy::primitives::Signature::test_signature(),
+    };
+    open.observe(seen).await.expect("it is kept");
+    open.close().await;
+    let (_, told) = run(&["list", "--config", &config]).await;
+    let halted = ", halted: another node signs with it (attestation in slot 13, digest 0x0909";
+    assert!(told.contains(halted) && told.contains(", handed over from slot 20 on\n"), "{told}");
+    let open = SlashingProtection::open(&store, domain, StoreOptions::default()).expect("opens");
     open.change_key(address, KeyChange::Retire).await.expect("retired");
     open.close().await;
     let (_, told) = run(&["list", "--config", &config]).await;
-    assert!(told.contains(", retired, signed up to slot 12\n1 keys"), "{told}");
+    assert!(told.contains(", retired, signed up to slot 12, handed over from slot 20 on\n1 keys"), "{told}");
     let (_, told) = run(&["list", "--config", &config, "--json"]).await;
     let listing: Value = serde_json::from_str(&told).expect("JSON");
     assert_eq!(listing["keys"][0]["address"], serde_json::json!(address));
     assert_eq!(listing["keys"][0]["lastSlot"], 12, "{listing}");
-    assert_eq!(listing["keys"][0]["state"], "retired", "{listing}");
+    assert_eq!((&listing["keys"][0]["state"], &listing["keys"][0]["handedOverFrom"]), (&"retired".into(), &20.into()));
+    assert_eq!(listing["keys"][0]["halt"]["duty"]["slot"], 13, "{listing}");
     assert_eq!(listing.get("store"), None, "{listing}");
 }
 

@@ -75,7 +75,7 @@ impl Shared {
     /// There is none, or nothing tells which rollup it is for.
     pub(super) fn of(config: &NodeConfig, l1_chain_id: Option<u64>) -> Result<Self, Failure> {
         let domain = configured_domain(config, l1_chain_id)?;
-        let store = config.protection.clone().ok_or_else(|| Failure {
+        let store = config.protection.shared.clone().ok_or_else(|| Failure {
             reason: Reason::ConfigInvalid,
             message: "no database is configured; set validator.protection.postgres".to_owned(),
             hint: None,

@@ -12,7 +12,8 @@ use crate::phases::Phase;
 use crate::requests_tracker::RequestKind;
 use crate::span::words;
 use crate::status::{
-    Desired, DrainStatus, HealthStatus, NetworkStatus, NodeStatus, ProverStatus, PublisherStatus, SlotStatus,
+    Desired, DrainStatus, HealthStatus, KeyStanding, KeyStatus, NetworkStatus, NodeStatus, ProverStatus,
+    PublisherStatus, SignerStatus, SlotStatus,
 };
 use crate::verbs::StopAt;
 
@@ -41,7 +42,7 @@ pub(in crate::cli) fn status(status: &NodeStatus) -> String {
     rows.push(("l1", l1(status)));
     rows.extend(status.slot.map(|at| ("slot", slot(&at))));
     rows.extend(labelled("publisher", status.publishers.iter().map(publisher)));
-    rows.push(("signer", keys(status.signer.keys.len())));
+    rows.extend(labelled("signer", signer(&status.signer)));
     rows.extend(labelled("network", network(&status.network).into_iter()));
     rows.extend(labelled("prover", status.prover.iter().flat_map(prover)));
     rows.extend(status.stop_at.map(|at| ("planned", planned(at))));
@@ -148,8 +149,27 @@ fn prover(prover: &ProverStatus) -> Vec<String> {
     [at, prover.proofs.clone()].into_iter().chain(prover.accounts.iter().map(publisher)).collect()
 }
 
-fn keys(count: usize) -> String {
-    if count == 1 { "1 key".to_owned() } else { format!("{count} keys") }
+/// How many keys there are, and those that do not sign.
+fn signer(signer: &SignerStatus) -> impl Iterator<Item = String> {
+    let count = match signer.keys.len() {
+        1 => "1 key".to_owned(),
+        count => format!("{count} keys"),
+    };
+    let listens = signer.listens_until.map(|until| format!("only listens until slot {until}"));
+    std::iter::once(count).chain(listens).chain(signer.keys.iter().filter_map(not_signing))
+}
+
+fn not_signing(key: &KeyStatus) -> Option<String> {
+    let address = short_address(key.address);
+    match (key.state, key.halt) {
+        (KeyStanding::Enabled, _) => None,
+        (KeyStanding::Retired, _) => Some(format!("{address} is retired")),
+        (KeyStanding::Halted, halt) => {
+            let seen = halt.map_or_else(String::new, |halt| format!(", seen: {}", halt.duty.kind));
+            let slot = halt.map_or_else(String::new, |halt| format!(" in slot {}", halt.duty.slot));
+            Some(format!("{address} is halted{seen}{slot}"))
+        }
+    }
 }
 
 fn planned(at: StopAt) -> String {

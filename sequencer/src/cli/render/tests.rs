@@ -2,6 +2,7 @@
 
 use alloy::primitives::U256;
 use fermata_primitives::{CheckpointNumber, Slot, UnixTime};
+use fermata_validator_signer::KeyState;
 
 use super::*;
 use crate::engine::EngineStatus;
@@ -9,8 +10,8 @@ use crate::lifecycle::{Drain, Lifecycle};
 use crate::phases::Phase;
 use crate::requests_tracker::RequestKind;
 use crate::status::{
-    Desired, DesiredState, DrainStatus, Health, InFlightTx, L1Status, NodeStatus, PublisherStatus, RequestStatus,
-    SlotPhaseStatus, SlotStatus, Warning,
+    Desired, DesiredState, DrainStatus, Health, InFlightTx, KeyStatus, L1Status, NodeStatus, PublisherStatus,
+    RequestStatus, SlotPhaseStatus, SlotStatus, Warning,
 };
 use crate::verbs::StopAt;
 
@@ -47,7 +48,10 @@ fn busy() -> NodeStatus {
         blob_base_fee_wei: None,
     });
     status.slot = Some(SlotStatus { current: Slot(92), target: Slot(93), proposer: None, ours: true });
-    status.signer.keys = vec![Address::ZERO; 4];
+    status.signer.keys = vec![KeyStatus::new(Address::ZERO, KeyState::default()); 3];
+    let retired = KeyState { retired: true, halt: None };
+    status.signer.keys.push(KeyStatus::new(Address::repeat_byte(0x22), retired));
+    status.signer.listens_until = Some(Slot(95));
     status.requests = vec![RequestStatus { kind: RequestKind::Checkpoint, slot: Slot(92), age_ms: 2_140 }];
     status.publishers = vec![PublisherStatus {
         balance_wei: Some(U256::from(9_984_567_890_123_456_789_u128)),
@@ -76,6 +80,8 @@ fn a_busy_node_fits_a_small_table() {
         "      slot  92, building for 93, which is ours",
         " publisher  0x111111…1111  9.984 ETH, propose slot 92 for 900 ms",
         "    signer  4 keys",
+        "            only listens until slot 95",
+        "            0x222222…2222 is retired",
         "   planned  to stop after block 1050",
         "  draining  letting what is in flight end for 1.0 s, interrupts in 4.0 s",
         "   working  publishing the checkpoint for slot 92",

@@ -109,8 +109,7 @@ pub(super) fn validator(r: &mut Reader<'_>, roles: Roles) -> Option<ValidatorCon
     let is_remote_alone = r.is_set(REMOTE_URL) && !r.is_set(VALIDATOR.keystore_dir) && !r.is_set(VALIDATOR.mnemonic);
     let keys = if signs && !is_remote_alone { keys(r, &VALIDATOR) } else { Some(KeySource::NoKeys) };
     let coinbase = r.address("validator.coinbase");
-    let protection_anchor = r.path("validator.protection_anchor");
-    Some(ValidatorConfig { keys: keys?, remote: remote?.filter(|_| signs), coinbase, protection_anchor })
+    Some(ValidatorConfig { keys: keys?, remote: remote?.filter(|_| signs), coinbase })
 }
 
 /// Without a URL there is none, and nothing that would go with it.

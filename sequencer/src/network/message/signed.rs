@@ -2,7 +2,7 @@
 
 use alloy::primitives::{Address, B256, keccak256};
 use alloy::rlp;
-use fermata_primitives::Slot;
+use fermata_primitives::{Slot, UnixTime};
 use fermata_rollup::{Committee, L1Signature};
 use fermata_validator_signer::{Domain, Duty, DutyKind, SignerError, ValidatorSigner};
 
@@ -42,20 +42,22 @@ impl<T: Signable> Signed<T> {
         Self { content, signature }
     }
 
-    /// Has `validator` sign the content, where its duty allows it.
+    /// Has `validator` sign the content, where its duty allows it and is on record before `by`.
     ///
     /// # Errors
-    /// What the signer says: another content was signed for this duty, the key is not there or does not answer.
+    /// What the signer says: another content was signed for this duty, it is too late, the key is not there or does not
+    /// answer.
     ///
     /// # Cancel safety
     /// Dropped, the duty may be spent; the same content may be signed again.
     pub async fn sign(
         content: T,
         validator: Address,
+        by: UnixTime,
         signer: &ValidatorSigner,
         domain: &Domain,
     ) -> Result<Self, SignerError> {
-        let signature = signer.sign(content.duty(validator), content.digest(domain)).await?;
+        let signature = signer.sign_by(content.duty(validator), content.digest(domain), by).await?;
         Ok(Self::new(content, signature.into()))
     }
 

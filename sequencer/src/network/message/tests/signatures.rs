@@ -5,7 +5,7 @@ use std::sync::Arc;
 use alloy::primitives::{Address, B256, Bytes, I256, U256};
 use alloy::signers::SignerSync as _;
 use alloy::signers::local::PrivateKeySigner;
-use fermata_primitives::Epoch;
+use fermata_primitives::{Epoch, UnixTime};
 use fermata_rollup::{Committee, payload_digest};
 use fermata_validator_signer::{
     Domain, DutyKind, LocalKeys, SignerError, SlashingProtection, StoreOptions, ValidatorSigner,
@@ -89,6 +89,9 @@ fn each_content_has_the_duty_that_allows_it_once() {
     assert_eq!((duty.validator, duty.slot, duty.kind), (Address::repeat_byte(1), Slot(7), DutyKind::Attestation));
 }
 
+/// Later than any clock.
+const BY: UnixTime = UnixTime::from_millis(u64::MAX / 2);
+
 #[tokio::test]
 async fn the_signer_signs_one_content_a_duty_and_what_it_signs_is_recovered() {
     let (dir, ours) = (tempfile::tempdir().expect("a directory"), key(1));
@@ -99,18 +102,19 @@ async fn the_signer_signs_one_content_a_duty_and_what_it_signs_is_recovered() {
     let signer = ValidatorSigner::owning(Arc::new(protection), Arc::new(keys));
     signer.start().expect("it starts");
 
-    let block = Signed::sign(proposed_block(), validator, &signer, &DOMAIN).await.expect("its duty is new");
+    let block = Signed::sign(proposed_block(), validator, BY, &signer, &DOMAIN).await.expect("its duty is new");
     assert_eq!(block.signer(&DOMAIN), Ok(validator));
-    let again = Signed::sign(proposed_block(), validator, &signer, &DOMAIN).await;
+    let again = Signed::sign(proposed_block(), validator, BY, &signer, &DOMAIN).await;
     assert_eq!(again.expect("the same content").signature(), block.signature());
     let body = Block::new(block_header(10, [[4; 32]; 4]), Vec::new());
-    let other = Signed::sign(ProposedBlock { block: body, ..proposed_block() }, validator, &signer, &DOMAIN).await;
+    let other = Signed::sign(ProposedBlock { block: body, ..proposed_block() }, validator, BY, &signer, &DOMAIN).await;
     assert!(matches!(other, Err(SignerError::NotSafe(_))), "{other:?}");
 
-    let checkpoint = Signed::sign(proposed_checkpoint(), validator, &signer, &DOMAIN).await.expect("a duty of its own");
+    let checkpoint =
+        Signed::sign(proposed_checkpoint(), validator, BY, &signer, &DOMAIN).await.expect("a duty of its own");
     assert_eq!(checkpoint.signer(&DOMAIN), Ok(validator));
     let attested = checkpoint.content().attestation();
-    let attestation = Signed::sign(attested, validator, &signer, &DOMAIN).await.expect("a duty of its own");
+    let attestation = Signed::sign(attested, validator, BY, &signer, &DOMAIN).await.expect("a duty of its own");
     assert_eq!(attestation.signer(&DOMAIN), Ok(validator));
     signer.close().await;
 }
