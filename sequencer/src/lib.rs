@@ -48,6 +48,10 @@ pub mod peers;
 pub mod phases;
 pub mod pipeline;
 pub mod poll_loop;
+#[cfg(test)]
+#[path = "../../validator-signer/tests/signer/postgres/server/running.rs"]
+#[allow(dead_code, reason = "the signer's tests use more of it")]
+mod postgres_server;
 pub mod proposal;
 pub mod prover;
 mod pruning;

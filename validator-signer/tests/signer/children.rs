@@ -11,7 +11,7 @@ use fermata_validator_signer::{
     SlashingProtection, StoreOptions, ValidatorSigner, answer_scan,
 };
 
-use crate::postgres::server::url;
+use crate::postgres::server::running::url;
 use crate::support::{DOMAIN, Manner, RecordingKeys, attestation, digest, open, small};
 
 const ROLE: &str = "FERMATA_TEST_ROLE";

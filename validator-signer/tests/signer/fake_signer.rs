@@ -260,8 +260,8 @@ pub(crate) struct Authority {
 
 /// A certificate, and the key that belongs to it.
 pub(crate) struct Issued {
-    certificate: rcgen::Certificate,
-    key: KeyPair,
+    pub(crate) certificate: rcgen::Certificate,
+    pub(crate) key: KeyPair,
 }
 
 impl Authority {

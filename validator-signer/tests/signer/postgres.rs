@@ -13,3 +13,4 @@ mod opening;
 mod proxy;
 mod restored;
 pub(crate) mod server;
+mod tls;

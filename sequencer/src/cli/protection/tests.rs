@@ -2,6 +2,7 @@
 
 mod exchange;
 mod hand_over;
+mod shared;
 
 use std::path::Path;
 

@@ -5,6 +5,7 @@ use fermata_validator_signer::{Duty, DutyKind, NotSafe, Safe};
 use super::*;
 use crate::data_dir::signer_anchor;
 
+mod shared;
 
 const DOMAIN: Domain = Domain { l1_chain_id: 7, rollup: Address::repeat_byte(0xbb) };
 

@@ -10,7 +10,8 @@ use fermata_validator_signer::{Duty, NotSafe, PostgresOptions, PostgresProtectio
 use futures::future::join_all;
 
 use super::proxy::{Cut, Proxy};
-use super::server::{Server, SharedPlace, shared, url};
+use super::server::running::url;
+use super::server::{Server, SharedPlace, shared};
 use crate::support::{DOMAIN, attestation, digest};
 
 /// Patience that no busy machine exhausts.

@@ -9,7 +9,8 @@ use fermata_validator_signer::{
 use futures::future::join_all;
 
 use super::proxy::{Cut, Proxy};
-use super::server::{SharedPlace, shared, url};
+use super::server::running::url;
+use super::server::{SharedPlace, shared};
 use crate::support::{DOMAIN, attestation, digest, duty};
 
 const STRICT: DutyKind = DutyKind::GovernanceVote;
