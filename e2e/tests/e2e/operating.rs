@@ -8,6 +8,7 @@ use alloy::primitives::address;
 use alloy::providers::Provider as _;
 use anyhow::Context as _;
 use fermata_e2e::{ChildNode, Condition, Happening, Net, Seen, run};
+use fermata_primitives::Slot;
 use fermata_sequencer::config::Setting;
 use fermata_sequencer::events::SequencerEvent;
 use fermata_sequencer::feed::{Told, Topic};
@@ -33,6 +34,8 @@ async fn a_node_is_waited_for_explained_and_tells_how_far_its_money_goes() -> Re
     assert!(status["l1"]["checkpoint"].as_u64() >= Some(1), "{status}");
     assert_eq!(status["unready"], serde_json::json!([]), "a node at work is ready: {status}");
     assert_eq!(status["signer"]["started"], true, "{status}");
+    assert_eq!(status["signer"]["keys"][0]["state"], "enabled", "{status}");
+    assert_eq!(status["signer"]["pruning"]["failures"], 0, "L1 tells how far it is final: {status}");
 
     let explained = json(&node, &["explain"]).await?;
     for check in ["desired", "running", "l1", "synced", "turn", "keys", "signer", "funds"] {
@@ -79,6 +82,34 @@ async fn a_node_that_was_killed_while_stopped_says_by_whom_and_why_it_stays_so()
     let unready = status["unready"][0].as_str().context("a reason")?;
     assert!(unready.contains("idle, as") && unready.contains("db maintenance"), "{unready}");
     Ok(())
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_node_with_a_new_signing_store_listens_says_so_and_then_signs() -> Result {
+    let net = Net::start().await?;
+    let node = net.open_node_with("a", &[("validator.protection.listen_only_slots", "3")]).await?;
+    let mut watch = net.watch(&node);
+    node.start().await?;
+    let source = node.node().status_source();
+    let status = source.status().await;
+    let until = status.signer.listens_until.context("its store is new")?;
+    assert!(status.unready.iter().any(|reason| reason.contains("only listens")), "{:?}", status.unready);
+    let explained = source.explain(Some(Slot(until.0 - 1))).await;
+    assert!(explained.answer.contains("only listens until slot"), "{explained:?}");
+    let left_out = watch.until("a slot that is left out", |event| {
+        let SequencerEvent::CheckpointLeftOut { slot, reason } = event else { return None };
+        reason.contains("only listens").then_some(*slot)
+    });
+    assert!(left_out.await? < until);
+
+    watch.checkpoint(1).await?;
+    let status = source.status().await;
+    let landed = status.last_checkpoint.context("it has just landed")?;
+    assert!(landed.slot >= until, "{landed:?}");
+    assert_eq!((status.signer.listens_until, status.signer.pruning.failure), (None, None));
+    let failures = watch.seen().iter().filter(|event| event.is_failure()).count();
+    assert_eq!(failures, 0, "to listen is no failure: {:?}", watch.seen());
+    node.close().await
 }
 
 #[tokio::test(flavor = "multi_thread")]
