@@ -14,3 +14,4 @@ mod proxy;
 mod restored;
 pub(crate) mod server;
 mod tls;
+mod worlds;

@@ -5,7 +5,7 @@
 //! slot that was ever pinned; and no slot that was handed over was ever pinned here, before or after. That it would find a
 //! fault is shown by protocols that are broken on purpose.
 
-use std::collections::HashSet;
+use super::worlds::{State, explore};
 
 const NODES: usize = 2;
 const SLOTS: [u8; 2] = [1, 2];
@@ -101,20 +101,16 @@ const BUILT: Protocol = Protocol {
     keeps_the_slot_of_what_is_taken_back: true,
 };
 
-impl World {
-    const fn new() -> Self {
+impl State for World {
+    type Protocol = Protocol;
+
+    fn new() -> Self {
         let book = Book { version: 0, is_strict: false, high: NEVER };
         let node = Node { call: Call::Idle, book };
         let nothing = Slots(0);
         Self { book, records: nothing, max_signed: 0, nodes: [node; NODES], ever: nothing, is_broken: false }
     }
 
-    fn with(mut self, at: usize, call: Call) -> Self {
-        self.nodes[at].call = call;
-        self
-    }
-
-    /// Every world that one step may lead to.
     fn next(&self, protocol: Protocol) -> Vec<Self> {
         let mut worlds = Vec::new();
         for at in 0..NODES {
@@ -131,6 +127,17 @@ impl World {
             worlds.push(self.with(at, Call::Idle));
         }
         worlds
+    }
+
+    fn is_broken(&self) -> bool {
+        self.is_broken
+    }
+}
+
+impl World {
+    fn with(mut self, at: usize, call: Call) -> Self {
+        self.nodes[at].call = call;
+        self
     }
 
     fn begin(&self, at: usize, protocol: Protocol, worlds: &mut Vec<Self>) {
@@ -228,31 +235,9 @@ impl World {
     }
 }
 
-/// Goes through all worlds there are. Gives how many, or the steps to the first that is broken.
-fn explore(protocol: Protocol) -> Result<usize, usize> {
-    let mut seen = HashSet::from([World::new()]);
-    let mut border = vec![World::new()];
-    for depth in 1.. {
-        let mut next = Vec::new();
-        for world in border.iter().flat_map(|world| world.next(protocol)) {
-            if world.is_broken {
-                return Err(depth);
-            }
-            if seen.insert(world) {
-                next.push(world);
-            }
-        }
-        if next.is_empty() {
-            break;
-        }
-        border = next;
-    }
-    Ok(seen.len())
-}
-
 #[test]
 fn no_order_of_statements_pins_a_slot_behind_a_strict_mark_or_one_that_was_handed_over() {
-    let worlds = explore(BUILT).expect("the protocol is safe");
+    let worlds = explore::<World>(BUILT, usize::MAX).expect("the protocol is safe");
     assert!(worlds > 1_000, "only {worlds} worlds were gone through");
 }
 
@@ -267,6 +252,6 @@ fn each_safeguard_of_the_marks_that_is_left_out_is_found_missing() {
         Protocol { keeps_the_slot_of_what_is_taken_back: false, ..BUILT },
     ];
     for protocol in broken {
-        assert!(explore(protocol).is_err(), "nothing is found wrong with {protocol:?}");
+        assert!(explore::<World>(protocol, usize::MAX).is_err(), "nothing is found wrong with {protocol:?}");
     }
 }

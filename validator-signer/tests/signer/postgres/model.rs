@@ -5,7 +5,7 @@
 //! keys were ever asked to sign for the duty are equal. That it would find a fault is shown by protocols that are broken
 //! on purpose.
 
-use std::collections::HashSet;
+use super::worlds::{State, explore};
 
 const NODES: usize = 2;
 const PAYLOADS: [u8; 2] = [1, 2];
@@ -81,22 +81,14 @@ const BUILT: Protocol = Protocol {
     inserts_only_what_is_absent: true,
 };
 
-impl World {
-    const fn new() -> Self {
+impl State for World {
+    type Protocol = Protocol;
+
+    fn new() -> Self {
         let node = Node { call: Call::Idle, payload: 0, attempt: 0 };
         Self { pin: None, replica: None, failed_over: false, nodes: [node; NODES], attempts: 0, asked: 0 }
     }
 
-    const fn is_safe(&self) -> bool {
-        self.asked.count_ones() <= 1
-    }
-
-    fn with(mut self, at: usize, call: Call) -> Self {
-        self.nodes[at].call = call;
-        self
-    }
-
-    /// Every world that one step may lead to.
     fn next(&self, protocol: Protocol) -> Vec<Self> {
         let mut worlds = Vec::new();
         for at in 0..NODES {
@@ -116,6 +108,17 @@ impl World {
             worlds.push(Self { pin: self.replica, failed_over: true, ..*self });
         }
         worlds
+    }
+
+    fn is_broken(&self) -> bool {
+        self.asked.count_ones() > 1
+    }
+}
+
+impl World {
+    fn with(mut self, at: usize, call: Call) -> Self {
+        self.nodes[at].call = call;
+        self
     }
 
     fn steps_of(&self, at: usize, protocol: Protocol, worlds: &mut Vec<Self>) {
@@ -186,28 +189,9 @@ impl World {
     }
 }
 
-/// Goes through all worlds within [`DEPTH`] steps. Gives how many there are, or the steps to the first that is not safe.
-fn explore(protocol: Protocol) -> Result<usize, usize> {
-    let mut seen = HashSet::from([World::new()]);
-    let mut border = vec![World::new()];
-    for depth in 1..=DEPTH {
-        let mut next = Vec::new();
-        for world in border.iter().flat_map(|world| world.next(protocol)) {
-            if !world.is_safe() {
-                return Err(depth);
-            }
-            if seen.insert(world) {
-                next.push(world);
-            }
-        }
-        border = next;
-    }
-    Ok(seen.len())
-}
-
 #[test]
 fn no_order_of_steps_makes_keys_sign_two_payloads() {
-    let worlds = explore(BUILT).expect("the protocol is safe");
+    let worlds = explore::<World>(BUILT, DEPTH).expect("the protocol is safe");
     assert!(worlds > 10_000, "only {worlds} worlds were gone through");
 }
 
@@ -220,6 +204,6 @@ fn each_safeguard_that_is_left_out_is_found_missing() {
         Protocol { inserts_only_what_is_absent: false, ..BUILT },
     ];
     for protocol in broken {
-        assert!(explore(protocol).is_err(), "nothing is found wrong with {protocol:?}");
+        assert!(explore::<World>(protocol, DEPTH).is_err(), "nothing is found wrong with {protocol:?}");
     }
 }
