@@ -7,7 +7,7 @@ use std::time::Duration;
 use alloy::primitives::Address;
 use fermata_primitives::{Slot, UnixTime};
 
-use crate::{Domain, Duty, EthNotSafe, Holder, InterchangeError, NotSafe, RemoteError};
+use crate::{Domain, Duty, EthLastError, EthNotSafe, Holder, InterchangeError, NotSafe, RemoteError};
 
 /// Why the crate did not do what it was asked.
 #[derive(Debug, thiserror::Error)]
@@ -179,6 +179,9 @@ pub enum SignerError {
         /// The highest slot known to have been signed in.
         known: Slot,
     },
+    /// A restored store with Ethereum keys, and not told what they may have signed.
+    #[error(transparent)]
+    EthLast(#[from] EthLastError),
     /// What is on disk is not what was written.
     #[error(
         "{path} is damaged ({what}); restore it from the machine that signed last, and do not sign with these keys until then"

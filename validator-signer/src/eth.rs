@@ -7,6 +7,7 @@ mod duty;
 pub(crate) mod history;
 pub(crate) mod judging;
 mod protection;
+pub(crate) mod restored;
 pub(crate) mod rules;
 mod safety;
 
@@ -14,6 +15,7 @@ pub(crate) use asked::EthAsked;
 pub use asked::EthOptions;
 pub use duty::{EthAttestation, EthBlock, EthDuty, EthPublicKey};
 pub use protection::EthProtection;
+pub use restored::{EthLast, EthLastError};
 pub use safety::{EthNotSafe, EthPermit, EthReason, EthSafe};
 
 /// How much of what an Ethereum key signed is kept.

@@ -38,8 +38,8 @@ pub use both::Both;
 pub use duty::{DigestForm, Domain, Duty, DutyKind};
 pub use error::SignerError;
 pub use eth::{
-    EthAttestation, EthBlock, EthDuty, EthNotSafe, EthOptions, EthPermit, EthPolicy, EthProtection, EthPublicKey,
-    EthReason, EthSafe,
+    EthAttestation, EthBlock, EthDuty, EthLast, EthLastError, EthNotSafe, EthOptions, EthPermit, EthPolicy,
+    EthProtection, EthPublicKey, EthReason, EthSafe,
 };
 pub use interchange::{
     Decimal, DutyEntry, EthEntry, ExportKeys, ExportOptions, Extent, Hex, ImportConflict, ImportOptions, ImportReport,

@@ -37,6 +37,7 @@ impl SignerError {
             | Self::NetworkFileSystem { .. }
             | Self::Stale { .. }
             | Self::LowMarkTooLow { .. }
+            | Self::EthLast(_)
             | Self::Damaged { .. }
             | Self::NewerSchema { .. }
             | Self::OlderSchema { .. }

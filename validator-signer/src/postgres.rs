@@ -51,12 +51,14 @@ use fermata_primitives::{Clock as _, Slot, SystemClock};
 use tokio::sync::{mpsc, watch};
 use tokio_util::task::TaskTracker;
 
-use crate::{Domain, EthOptions, FarFutureGuard, KeyState, Protection as _, SignerError};
+use crate::{Domain, EthLast, EthOptions, FarFutureGuard, KeyState, Protection as _, SignerError};
 use judge::Asker;
 use link::{Link, Trouble};
 pub use options::{DatabaseUrl, PostgresOptions};
 use owner::Owner;
 use request::Request;
+use session::Session;
+use statements::Statements;
 
 /// An open store in a database that other nodes use too.
 ///
@@ -166,27 +168,33 @@ impl PostgresProtection {
 
     /// Accepts the server as it is, after it was restored or replaced: refuses every slot up to `refuse_through` to
     /// everybody from now on, and forgets what was remembered of the server before. Slots that may have been signed and
-    /// lost must lie at or below it. Ethereum's keys count slots of another chain, which it does not cover: for those
-    /// [`import`](Self::import) a file with the last block and attestation that each may have signed.
+    /// lost must lie at or below it. Ethereum's keys count slots of another chain: where any is on record, `ethereum` tells
+    /// what they may have signed last, and each of them refuses that from then on. Gives their number. A key whose first
+    /// duty was lost with the old server is not on record, and not bound: for that one [`import`](Self::import) a file.
     ///
     /// # Errors
-    /// As [`open`](Self::open), but for [`SignerError::StaleServer`].
+    /// [`SignerError::EthLast`]: Ethereum keys are on record, and nothing or too little was told of them; nothing has
+    /// changed. As [`open`](Self::open), but for [`SignerError::StaleServer`].
     pub async fn accept_restored(
         url: &DatabaseUrl,
         domain: Domain,
         options: &PostgresOptions,
         refuse_through: Slot,
-    ) -> Result<(), SignerError> {
+        ethereum: Option<EthLast>,
+    ) -> Result<usize, SignerError> {
         let mut link = open_link(url, domain, &PostgresOptions { anchor: None, ..options.clone() })?;
         let outcome = async {
-            let (mut client, _) = link.connect().await?;
+            let (client, _) = link.connect().await?;
             link.identify(&client, None).await?;
-            pruning::accept_server(&mut client, refuse_through).await.map_err(link::trouble)
+            let statements = Statements::prepare(&client).await.map_err(|error| link::trouble(error.into()))?;
+            let session = Session { client, statements };
+            pruning::accept_server(&session, refuse_through, ethereum).await.map_err(link::trouble)
         };
         let outcome = outcome.await.map_err(|trouble| given_up(&link.name, trouble));
         link.close().await;
-        outcome?;
-        options.anchor.as_deref().map_or(Ok(()), anchor::forget)
+        let bound = outcome??;
+        options.anchor.as_deref().map_or(Ok(()), anchor::forget)?;
+        Ok(bound)
     }
 }
 

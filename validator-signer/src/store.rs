@@ -53,7 +53,7 @@ pub use scan::{EthSurvey, KindSurvey, MarksSurvey, StoreSurvey};
 pub use scan_child::{Scan, answer_scan};
 use writer::{Owned, Prune, Request, Reserve, Writer};
 
-use crate::{Domain, Duty, DutyKind, EthOptions, NotSafe, SignerError};
+use crate::{Domain, Duty, DutyKind, EthLast, EthOptions, NotSafe, SignerError};
 
 /// Most bytes of a payload that is kept beside its pin.
 pub const PAYLOAD_LIMIT: usize = 1 << 20;
@@ -199,13 +199,21 @@ impl SlashingProtection {
     /// lost. Every slot up to `low` is refused to every key from then on, and the anchor is written anew.
     ///
     /// `low` must be no lower than any slot in which any of its keys may have signed anywhere. Can be repeated. Ethereum's
-    /// keys count slots of another chain, which it does not cover: for those [`import`](Self::import) a file with the last
-    /// block and attestation that each may have signed.
+    /// keys count slots of another chain: where any is on record, `ethereum` tells what they may have signed last, and each
+    /// of them refuses that from then on. A key whose first duty is younger than the copy is not on record, and not bound:
+    /// for that one [`import`](Self::import) a file.
     ///
     /// # Errors
-    /// [`SignerError::LowMarkTooLow`] where the anchor or the store knows better; as [`verify`](Self::verify).
-    pub fn accept_restored(dir: &Path, sentinel: &Sentinel, low: Slot) -> Result<StoreSurvey, SignerError> {
-        opening::accept_restored(dir, sentinel, low)
+    /// [`SignerError::LowMarkTooLow`] where the anchor or the store knows better; [`SignerError::EthLast`]: Ethereum keys are
+    /// on record, and nothing or too little was told of them; [`SignerError::NoSpace`], [`SignerError::StoreFailed`]; as
+    /// [`verify`](Self::verify).
+    pub fn accept_restored(
+        dir: &Path,
+        sentinel: &Sentinel,
+        low: Slot,
+        ethereum: Option<EthLast>,
+    ) -> Result<StoreSurvey, SignerError> {
+        opening::accept_restored(dir, sentinel, low, ethereum)
     }
 
     /// The rollup that the store at `dir` is for. Its records are not looked at.

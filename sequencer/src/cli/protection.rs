@@ -1,5 +1,6 @@
 //! `fermata protection`: what is done to a signing store that no process uses.
 
+mod eth_last;
 mod exchange;
 mod hand_over;
 mod keys;
@@ -34,6 +35,7 @@ use crate::catalogue::Reason;
 use crate::config::{NodeConfig, RollupLocation};
 use crate::data_dir::{DataDir, signer_anchor, signer_dir};
 use crate::error::SequencerError;
+use eth_last::EthLastArgs;
 use hand_over::{HandOverArgs, TakeOverArgs};
 use shared::{AcceptSharedArgs, InitSharedArgs};
 use working::EitherArgs;
@@ -63,7 +65,9 @@ pub enum ProtectionCommand {
     #[command(after_help = "Example:\n  \
         fermata protection accept-shared --config fermata.toml --refuse-through 123456\n\n\
         Duties may be lost with the old database. Name the last slot that any node may have signed: all slots up to it are \
-        refused to every key from then on. Do it at each node; they all remember the old one.")]
+        refused to every key from then on. Do it at each node; they all remember the old one.\n\n\
+        Where Ethereum keys are on record, --eth-slot and --eth-target must say what they may have signed last; give the same \
+        at each node.")]
     AcceptShared(AcceptSharedArgs),
     /// Sign with a key again that was halted, because another node was seen to sign with it.
     #[command(after_help = "Example:\n  \
@@ -77,7 +81,8 @@ pub enum ProtectionCommand {
     #[command(after_help = "Example:\n  \
         fermata protection accept-restored --config fermata.toml --raise-low-to 120000\n\n\
         What the store has forgotten may have been signed: every slot up to the one given is refused from then on. Give one no\n\
-        lower than any slot in which these keys may have signed, on any machine; a slot in the near future is a safe choice.")]
+        lower than any slot in which these keys may have signed, on any machine; a slot in the near future is a safe choice.\n\n\
+        Where Ethereum keys are on record, --eth-slot and --eth-target must say as much of them.")]
     AcceptRestored(AcceptRestoredArgs),
     /// Read the store that standard input names: what a node has done by a process of its own, since damage may end it.
     #[command(hide = true)]
@@ -176,6 +181,8 @@ pub struct AcceptRestoredArgs {
     /// The highest slot that is refused from then on, to every key.
     #[arg(long, value_name = "SLOT")]
     raise_low_to: u64,
+    #[command(flatten)]
+    ethereum: EthLastArgs,
 }
 
 /// Which key may sign again.
@@ -361,10 +368,12 @@ impl LiftHaltArgs {
 impl AcceptRestoredArgs {
     fn run(&self, console: &mut Console, scan: &Scan) -> Result<(), Failure> {
         let (place, low) = (self.at.place()?, Slot(self.raise_low_to));
-        let survey = SlashingProtection::accept_restored(&place.store, &place.sentinel(scan), low).map_err(failure)?;
+        let last = self.ethereum.last();
+        let accepted = SlashingProtection::accept_restored(&place.store, &place.sentinel(scan), low, last);
+        let survey = accepted.map_err(failure)?;
         tell(console, self.at.form(), &survey, |survey| {
-            let floor = survey.floor.unwrap_or(low);
-            format!("store {} is gone on with; slots up to {floor} are refused to every key", survey.store_id)
+            let (floor, told) = (survey.floor.unwrap_or(low), self.ethereum.told(survey.ethereum.public_keys));
+            format!("store {} is gone on with; slots up to {floor} are refused to every key{told}", survey.store_id)
         })
     }
 }

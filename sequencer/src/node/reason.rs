@@ -79,7 +79,7 @@ pub(crate) const fn of_signer(error: &SignerError) -> Reason {
             Reason::StoreDamaged
         }
         SignerError::Stale { .. } | SignerError::StaleServer { .. } => Reason::StoreStale,
-        SignerError::LowMarkTooLow { .. } => Reason::InvalidParams,
+        SignerError::LowMarkTooLow { .. } | SignerError::EthLast(_) => Reason::InvalidParams,
         SignerError::WrongPassword { .. } => Reason::KeystorePassword,
         SignerError::BadKeystore { .. }
         | SignerError::NoKeys { .. }

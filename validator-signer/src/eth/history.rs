@@ -9,7 +9,7 @@ use alloy::primitives::B256;
 use fermata_primitives::{Epoch, Slot};
 
 use super::rules::{EthMarks, attestation};
-use super::{EthAttestation, EthBlock, EthDuty, EthPolicy};
+use super::{EthAttestation, EthBlock, EthDuty, EthLast, EthPolicy};
 
 /// What one key signed: records, and the marks below which there are none.
 #[derive(Clone, PartialEq, Eq, Default, Debug)]
@@ -88,6 +88,26 @@ impl KeyHistory {
             self.marks.attestation = higher(self.marks.attestation, Some(above));
         }
         self.settle();
+    }
+
+    /// Refuses blocks and attestations through `last`, whether any are on record or not: they may have been signed and
+    /// lost. The source of a lost attestation is not known, and no later than its target.
+    pub(crate) fn refuse_through(&mut self, last: EthLast) {
+        let above = EthAttestation { source: last.target, target: last.target.next() };
+        self.marks.block = self.marks.block.max(Some(last.slot.next()));
+        self.marks.attestation = higher(self.marks.attestation, Some(above));
+        self.settle();
+    }
+
+    /// What is known to be spent after `last`, if anything is: on record, or below a mark.
+    pub(crate) fn after(&self, last: EthLast) -> Option<EthDuty> {
+        let block = self.blocks.keys().next_back().map(|block| block.slot).max(self.marks.block.map(Slot::previous));
+        if let Some(slot) = block.filter(|slot| *slot > last.slot) {
+            return Some(EthDuty::Block(EthBlock { slot }));
+        }
+        let below = self.marks.attestation.map(|mark| EthAttestation { target: mark.target.previous(), ..mark });
+        let votes = self.attestations.keys().next_back().copied().into_iter().chain(below);
+        votes.filter(|known| known.target > last.target).max().map(EthDuty::Attestation)
     }
 
     /// What an interchange file says of this key. Where the marks are higher than its records tell by themselves, an
@@ -265,6 +285,22 @@ mod tests {
             let imported = a.imported();
             prop_assert_eq!(imported.refused(), a.refused());
             prop_assert_eq!(imported.records(), imported.imported().records(), "the second export is the first");
+        }
+    }
+
+    proptest! {
+        #[test]
+        fn what_was_lost_is_refused_with_all_that_conflicts_with_it(
+            signed in any_history(), lost in any_signed(), through in 0u64..EPOCHS
+        ) {
+            let last = EthLast { slot: Slot(through), target: Epoch(through) };
+            prop_assume!(lost.after(last).is_none());
+            let mut restored = signed.clone();
+            restored.refuse_through(last);
+            let refused = restored.refused();
+            prop_assert!(includes(&refused, &signed.refused()));
+            let of_lost = KeyHistory { marks: EthMarks::default(), ..lost };
+            prop_assert!(includes(&refused, &of_lost.refused()));
         }
     }
 

@@ -17,6 +17,8 @@ use crate::{EthAttestation, EthBlock, EthDuty, EthPublicKey};
 
 /// Records of one statement.
 const PIECE: usize = 4096;
+/// Ethereum keys whose histories one statement reads.
+pub(super) const HISTORIES: usize = 64;
 
 /// The records that are asked for: from one number to another, of each key.
 #[derive(Clone, Default, Debug)]
@@ -83,6 +85,22 @@ pub(super) async fn read(session: &Session, reach: &Reach) -> Result<BTreeMap<Et
         known.entry(public_key(&row)?).or_default().history.attestations.insert(vote, root(row.try_get(3)?)?);
     }
     Ok(known)
+}
+
+/// All that is known of these keys, but for those that nothing is known of.
+///
+/// # Errors
+/// [`ServerError`].
+pub(super) async fn histories(
+    session: &Session,
+    public_keys: &[EthPublicKey],
+) -> Result<Vec<(EthPublicKey, KeyHistory)>, ServerError> {
+    let mut found = Vec::new();
+    for piece in public_keys.chunks(HISTORIES) {
+        let read = read(session, &Reach::all(piece.iter().copied())).await?;
+        found.extend(read.into_iter().map(|(public_key, known)| (public_key, known.history)));
+    }
+    Ok(found)
 }
 
 /// Every key that anything is known of.

@@ -4,7 +4,7 @@ use alloy::primitives::B256;
 use tokio_postgres::Row;
 
 use super::book::{begin_moving, commit_moved, put_marks};
-use super::eth_rows::{Reach, read, rewrite};
+use super::eth_rows::{histories, rewrite};
 use super::judge::{Room, room, room_of};
 use super::ledger::{Settling, record_of};
 use super::session::{ServerError, Session, damage};
@@ -17,8 +17,6 @@ use crate::{Duty, EthPublicKey, Marks};
 
 /// Records of one statement.
 const PIECE: usize = 4096;
-/// Ethereum keys whose histories one statement reads.
-pub(super) const HISTORIES: usize = 64;
 
 impl Settling<'_> {
     /// Takes in all of a file. Nobody records anything meanwhile.
@@ -51,10 +49,7 @@ impl Settling<'_> {
     async fn on_record(&self, contents: &Contents) -> Result<OnRecord, ServerError> {
         let mut known = OnRecord { genesis: of_store(self.session).await?.genesis, ..OnRecord::default() };
         let public_keys: Vec<EthPublicKey> = contents.public_keys.keys().copied().collect();
-        for piece in public_keys.chunks(HISTORIES) {
-            let read = read(self.session, &Reach::all(piece.iter().copied())).await?;
-            known.public_keys.extend(read.into_iter().map(|(public_key, known)| (public_key, known.history)));
-        }
+        known.public_keys.extend(histories(self.session, &public_keys).await?);
         for (&signer, told) in &contents.signers {
             let marks = told.marks.keys().map(|&kind| ((signer, kind), self.book.marks(&room(signer, kind))));
             known.marks.extend(marks);

@@ -3,8 +3,13 @@
 use fermata_primitives::Slot;
 use tokio_postgres::types::ToSql;
 
+use super::eth_rows::{histories, public_keys, rewrite};
 use super::session::{ServerError, Session};
+use super::statements::eth::ROLLBACK;
+use super::statements::exchange::LOCK_ETH_KEYS;
 use super::statements::{ACCEPT_SERVER, BEGIN_MOVING_MARKS, COMMIT, UNLIMITED};
+use crate::eth::restored::refuse_lost;
+use crate::{EthLast, EthLastError};
 
 /// Records of one piece, so that a signature waits for no more than this.
 const PIECE: i64 = 4096;
@@ -52,13 +57,30 @@ pub(super) async fn delete_below(session: &Session, horizon: Slot) -> Result<u64
     Ok(row.try_get::<_, i64>(0)?.unsigned_abs())
 }
 
-/// Takes the server for the store's own, and refuses the slots up to `floor` to everybody, for ever.
+/// Takes the server for the store's own, and refuses the slots up to `floor` to everybody, for ever, and `ethereum` to
+/// Ethereum's keys. Gives the number of those.
 ///
 /// # Errors
 /// [`ServerError`]; it may be done.
-pub(super) async fn accept_server(client: &mut tokio_postgres::Client, floor: Slot) -> Result<(), ServerError> {
-    let transaction = client.transaction().await?;
-    transaction.batch_execute("LOCK TABLE marks IN EXCLUSIVE MODE").await?;
-    transaction.execute(ACCEPT_SERVER, &[&floor.0.to_be_bytes().to_vec()]).await?;
-    Ok(transaction.commit().await?)
+pub(super) async fn accept_server(
+    session: &Session,
+    floor: Slot,
+    ethereum: Option<EthLast>,
+) -> Result<Result<usize, EthLastError>, ServerError> {
+    let client = &session.client;
+    client.batch_execute(BEGIN_MOVING_MARKS).await?;
+    client.batch_execute(LOCK_ETH_KEYS).await?;
+    let public_keys = public_keys(session).await?;
+    let changes = match refuse_lost(histories(session, &public_keys).await?, ethereum) {
+        Ok(changes) => changes,
+        Err(refusal) => {
+            client.batch_execute(ROLLBACK).await?;
+            return Ok(Err(refusal));
+        }
+    };
+    rewrite(session, &changes).await?;
+    client.execute(ACCEPT_SERVER, &[&floor.0.to_be_bytes().to_vec()]).await?;
+    client.batch_execute(UNLIMITED).await?;
+    client.batch_execute(COMMIT).await?;
+    Ok(Ok(changes.len()))
 }

@@ -11,9 +11,11 @@ use heed::types::Bytes;
 use heed::{CompactionOption, Database, Env, EnvOpenOptions, RoTxn};
 
 use super::eth_tables::{self, EthTables};
+use super::failure::Failure;
 use super::identity::Identity;
 use super::manifest::Manifest;
 use crate::SignerError;
+use crate::interchange::Rewritten;
 
 pub(super) const DATA_FILE: &str = "data.mdb";
 /// Map sizes are whole multiples of this, which every page size divides.
@@ -144,16 +146,19 @@ impl Environment {
         txn.commit()
     }
 
-    /// Refuses, durably, all slots up to `floor` to every key, and those refused already; a store that needs this listens
-    /// before it signs.
+    /// Refuses, durably, all slots up to `floor` to every key, and those refused already, and takes over what changed of
+    /// Ethereum's keys; a store that needs this listens before it signs.
     ///
     /// # Errors
-    /// LMDB's.
-    pub(super) fn raise_floor(&mut self, floor: Slot) -> Result<(), heed::Error> {
+    /// [`Failure`]; nothing is refused.
+    pub(super) fn raise_floor(&mut self, floor: Slot, ethereum: &[Rewritten]) -> Result<(), Failure> {
         let floor = self.floor.map_or(floor, |old| old.max(floor));
         let mut txn = self.env.write_txn()?;
         Identity(self.identity).put_floor(&mut txn, floor)?;
         Identity(self.identity).owe_listening(&mut txn)?;
+        for Rewritten { public_key, before, after } in ethereum {
+            self.eth.replace(&mut txn, *public_key, (before, after))?;
+        }
         txn.commit()?;
         self.floor = Some(floor);
         Ok(())

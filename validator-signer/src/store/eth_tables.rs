@@ -135,6 +135,12 @@ impl EthTables {
         })
     }
 
+    /// All that is known of all keys.
+    pub(super) fn histories(self, txn: &RoTxn<'_>) -> Result<Vec<(EthPublicKey, KeyHistory)>, Failure> {
+        let public_keys = self.public_keys(txn)?.into_iter();
+        public_keys.map(|public_key| Ok((public_key, self.history(txn, public_key)?))).collect()
+    }
+
     /// Writes what changed from `old` to `new`. Gives the rows that were removed.
     pub(super) fn replace(
         self,

@@ -8,13 +8,16 @@ use heed::Error as LmdbError;
 use super::StoreOptions;
 use super::anchor::Anchor;
 use super::environment::{DATA_FILE, Environment};
+use super::failure::Failure;
 use super::filesystem::expect_local;
 use super::keeper::{Keeper, Kept};
 use super::lock::OwnerLock;
 use super::manifest::Manifest;
-use super::scan::{StoreSurvey, survey};
+use super::scan::{StoreSurvey, survey, survey_eth};
 use super::scan_child::{Scan, scan_by};
-use crate::{Domain, SignerError};
+use crate::eth::history::KeyHistory;
+use crate::eth::restored::refuse_lost;
+use crate::{Domain, EthLast, EthPublicKey, SignerError};
 
 /// What is done against damage and restored copies when a store is used.
 #[derive(Clone, Default, Debug)]
@@ -58,7 +61,12 @@ pub(super) fn verify(dir: &Path, sentinel: &Sentinel) -> Result<StoreSurvey, Sig
     checked.map(|()| survey)
 }
 
-pub(super) fn accept_restored(dir: &Path, sentinel: &Sentinel, low: Slot) -> Result<StoreSurvey, SignerError> {
+pub(super) fn accept_restored(
+    dir: &Path,
+    sentinel: &Sentinel,
+    low: Slot,
+    ethereum: Option<EthLast>,
+) -> Result<StoreSurvey, SignerError> {
     let _lock = hold(dir, "accept-restored")?;
     let manifest = Manifest::read(dir)?;
     let (mut environment, before) = read(dir, &manifest, &sentinel.scan, StoreOptions::default().map_bytes)?;
@@ -67,13 +75,15 @@ pub(super) fn accept_restored(dir: &Path, sentinel: &Sentinel, low: Slot) -> Res
     if let Some(known) = known.filter(|known| low < *known) {
         return Err(SignerError::LowMarkTooLow { low, known });
     }
-    let raise = |environment: &mut Environment| {
-        environment.raise_floor(low)?;
-        if sentinel.anchor.is_some() { environment.put_anchored() } else { Ok(()) }
-    };
-    raise(&mut environment).map_err(|source| unwritable(dir, source))?;
+    let failed = |failure: Failure| failure.of_store(dir);
+    let changes = refuse_lost(eth_histories(&environment).map_err(failed)?, ethereum)?;
+    environment.raise_floor(low, &changes).map_err(failed)?;
+    if sentinel.anchor.is_some() {
+        environment.put_anchored().map_err(|source| unwritable(dir, source))?;
+    }
+    let ethereum = survey_eth(dir, &environment)?;
     let (commits, floor) = (environment.commits(), environment.floor);
-    let survey = StoreSurvey { commits, floor, owes_listening: true, ..before };
+    let survey = StoreSurvey { commits, floor, ethereum, owes_listening: true, ..before };
     environment.close();
     if let Some(path) = &sentinel.anchor {
         let mut anchor = Anchor::of(&survey);
@@ -83,6 +93,11 @@ pub(super) fn accept_restored(dir: &Path, sentinel: &Sentinel, low: Slot) -> Res
         anchor.write(path)?;
     }
     Ok(survey)
+}
+
+fn eth_histories(environment: &Environment) -> Result<Vec<(EthPublicKey, KeyHistory)>, Failure> {
+    let txn = environment.env.read_txn()?;
+    environment.eth.histories(&txn)
 }
 
 /// The rollup that the store is for; nothing else of it is looked at.

@@ -151,25 +151,31 @@ pub(super) fn survey(dir: &Path, environment: &Environment, manifest: &Manifest)
         Ok(())
     })?;
     each_row(dir, &txn, environment.payloads, |key, value| decode_payload(key, value).map(drop))?;
-    survey.ethereum = survey_eth(dir, environment, &txn)?;
     let listening = Identity(environment.identity).listening(&txn).map_err(|error| unreadable(dir, error))?;
     let listening = listening.map_err(|what| damaged(dir, what))?;
     (survey.listen_only_until, survey.owes_listening) = (listening.until, listening.is_owed);
+    drop(txn);
+    survey.ethereum = survey_eth(dir, environment)?;
     Ok(survey)
 }
 
-fn survey_eth(dir: &Path, environment: &Environment, txn: &RoTxn<'_>) -> Result<EthSurvey, SignerError> {
+/// Reads the rows of Ethereum's keys.
+///
+/// # Errors
+/// As [`survey`].
+pub(super) fn survey_eth(dir: &Path, environment: &Environment) -> Result<EthSurvey, SignerError> {
+    let txn = environment.env.read_txn().map_err(|error| unreadable(dir, error))?;
     let mut found = EthSurvey::default();
-    each_row(dir, txn, environment.eth.keys, |key, value| {
+    each_row(dir, &txn, environment.eth.keys, |key, value| {
         found.public_keys += 1;
         decode_standing(key, value).map(drop)
     })?;
-    each_row(dir, txn, environment.eth.blocks, |key, value| {
+    each_row(dir, &txn, environment.eth.blocks, |key, value| {
         found.blocks += 1;
         from_block_key(key)?;
         decode_root(key, value).map(drop)
     })?;
-    each_row(dir, txn, environment.eth.attestations, |key, value| {
+    each_row(dir, &txn, environment.eth.attestations, |key, value| {
         found.attestations += 1;
         from_attestation_key(key)?;
         decode_root(key, value).map(drop)

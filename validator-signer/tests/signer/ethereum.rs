@@ -23,7 +23,7 @@ pub(crate) fn vote(source: u64, target: u64) -> EthDuty {
     EthDuty::Attestation(EthAttestation { source: Epoch(source), target: Epoch(target) })
 }
 
-fn refusal(answer: Result<EthSafe, SignerError>) -> EthReason {
+pub(crate) fn refusal(answer: Result<EthSafe, SignerError>) -> EthReason {
     match answer {
         Err(error @ SignerError::EthNotSafe(_)) => {
             assert_eq!(error.next_step(), NextStep::SkipDuty);

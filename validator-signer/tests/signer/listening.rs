@@ -27,7 +27,7 @@ async fn a_store_listens_once_after_it_was_made_restored_or_imported_into() {
     assert_eq!(first_signed(&place, 10).await, Some(Slot(10)));
     assert_eq!(first_signed(&place, 50).await, Some(Slot(10)), "it is not new any more");
 
-    let survey = SlashingProtection::accept_restored(&place.store, &Sentinel::default(), Slot(12)).unwrap();
+    let survey = SlashingProtection::accept_restored(&place.store, &Sentinel::default(), Slot(12), None).unwrap();
     assert!(survey.owes_listening && owes_listening(&place));
     assert_eq!(first_signed(&place, 20).await, Some(Slot(20)));
 

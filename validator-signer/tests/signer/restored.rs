@@ -3,10 +3,13 @@
 use std::fs;
 use std::path::{Path, PathBuf};
 
-use fermata_primitives::Slot;
-use fermata_validator_signer::{NotSafe, Safe, Sentinel, SignerError, SlashingProtection};
+use fermata_primitives::{Epoch, Slot};
+use fermata_validator_signer::{
+    EthLast, EthLastError, EthPublicKey, EthReason, EthSafe, NotSafe, Safe, Sentinel, SignerError, SlashingProtection,
+};
 
 use crate::children::{Role, Started, anchor_of, anchored};
+use crate::ethereum::{block, refusal, vote};
 use crate::support::{DOMAIN, Place, attestation, digest};
 
 fn open(place: &Place) -> Result<SlashingProtection, SignerError> {
@@ -70,11 +73,11 @@ async fn a_restored_copy_is_gone_on_with_once_a_mark_covers_what_it_has_forgotte
     pin(&place, 4..=8).await;
     put_back(&copy, &place.store);
 
-    let too_low = SlashingProtection::accept_restored(&place.store, &sentinel(&place), Slot(7));
+    let too_low = SlashingProtection::accept_restored(&place.store, &sentinel(&place), Slot(7), None);
     assert!(matches!(too_low, Err(SignerError::LowMarkTooLow { low: Slot(7), known: Slot(8) })), "{too_low:?}");
     stale(&place);
     for _ in 0..2 {
-        let survey = SlashingProtection::accept_restored(&place.store, &sentinel(&place), Slot(10)).unwrap();
+        let survey = SlashingProtection::accept_restored(&place.store, &sentinel(&place), Slot(10), None).unwrap();
         assert_eq!(survey.floor, Some(Slot(10)));
     }
     let store = open(&place).unwrap();
@@ -86,9 +89,63 @@ async fn a_restored_copy_is_gone_on_with_once_a_mark_covers_what_it_has_forgotte
     assert!(matches!(store.reserve(attestation(0, 11), digest(2)).await, Ok(Safe::Granted(_))));
     store.close().await;
     // The mark can be raised again and never comes down.
-    let survey = SlashingProtection::accept_restored(&place.store, &sentinel(&place), Slot(11)).unwrap();
+    let survey = SlashingProtection::accept_restored(&place.store, &sentinel(&place), Slot(11), None).unwrap();
     assert_eq!(survey.floor, Some(Slot(11)));
     open(&place).unwrap().close().await;
+}
+
+const ETH_KEY: EthPublicKey = EthPublicKey::repeat_byte(0xa1);
+
+/// Signs a block of the slot, and an attestation for it as target from the epoch before.
+async fn sign_eth(place: &Place, at: u64) {
+    let store = open(place).unwrap();
+    for duty in [block(at), vote(at - 1, at)] {
+        let _ = store.reserve_eth(ETH_KEY, duty, digest(1)).await.unwrap();
+    }
+    store.close().await;
+}
+
+#[tokio::test]
+async fn a_restored_copy_with_ethereum_keys_is_gone_on_with_once_it_is_told_what_they_signed_last() {
+    let place = Place::new();
+    sign_eth(&place, 3).await;
+    let copy = copy_of(&place.store);
+    sign_eth(&place, 8).await;
+    put_back(&copy, &place.store);
+    // What the copy lacks is Ethereum's alone: the commits tell.
+    assert!(stale(&place).starts_with("it is 2 commits behind"));
+
+    let accept =
+        |last: Option<EthLast>| SlashingProtection::accept_restored(&place.store, &sentinel(&place), Slot(1), last);
+    let untold = accept(None).unwrap_err();
+    assert!(matches!(untold, SignerError::EthLast(EthLastError::Untold { public_keys: 1 })), "{untold}");
+    assert!(untold.to_string().contains("--eth-slot SLOT --eth-target EPOCH"), "{untold}");
+    for (slot, target) in [(2, 9), (9, 2)] {
+        let too_early = accept(Some(EthLast { slot: Slot(slot), target: Epoch(target) }));
+        assert!(matches!(too_early, Err(SignerError::EthLast(EthLastError::TooEarly { .. }))), "{too_early:?}");
+    }
+    stale(&place);
+    for _ in 0..2 {
+        let survey = accept(Some(EthLast { slot: Slot(9), target: Epoch(8) })).unwrap();
+        assert_eq!((survey.ethereum.public_keys, survey.ethereum.blocks, survey.ethereum.attestations), (1, 0, 0));
+    }
+    let lower = accept(Some(EthLast { slot: Slot(8), target: Epoch(8) }));
+    assert!(matches!(lower, Err(SignerError::EthLast(EthLastError::TooEarly { .. }))), "a mark counts too: {lower:?}");
+
+    let store = open(&place).unwrap();
+    let ask = async |duty| store.reserve_eth(ETH_KEY, duty, digest(2)).await;
+    for slot in [3, 8, 9] {
+        assert_eq!(refusal(ask(block(slot)).await), EthReason::SlotBelowLow { lowest: Slot(10) });
+    }
+    assert_eq!(refusal(ask(vote(8, 8)).await), EthReason::TargetBelowLow { lowest: Epoch(9) });
+    // The first would surround what was signed from 7 to 8.
+    for source in [6, 7] {
+        assert_eq!(refusal(ask(vote(source, 9)).await), EthReason::SourceBelowLow { lowest: Epoch(8) });
+    }
+    for duty in [block(10), vote(8, 9)] {
+        assert!(matches!(ask(duty).await, Ok(EthSafe::New(_))));
+    }
+    store.close().await;
 }
 
 #[tokio::test]
@@ -98,7 +155,7 @@ async fn a_copy_that_was_taken_elsewhere_without_its_anchor_is_refused_there() {
     fs::remove_file(anchor_of(&place.store)).unwrap();
     assert_eq!(stale(&place), "its anchor is missing");
     assert!(!anchor_of(&place.store).exists(), "it is not made anew");
-    SlashingProtection::accept_restored(&place.store, &sentinel(&place), Slot(3)).unwrap();
+    SlashingProtection::accept_restored(&place.store, &sentinel(&place), Slot(3), None).unwrap();
     open(&place).unwrap().close().await;
 }
 

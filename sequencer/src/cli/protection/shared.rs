@@ -7,7 +7,7 @@ use fermata_primitives::Slot;
 use fermata_validator_signer::{Domain, PostgresOptions, PostgresProtection};
 use serde_json::json;
 
-use super::{configured_domain, failure};
+use super::{EthLastArgs, configured_domain, failure};
 use crate::catalogue::Reason;
 use crate::cli::failure::Form;
 use crate::cli::verbs::tell;
@@ -36,6 +36,8 @@ pub struct AcceptSharedArgs {
     /// The last slot that any node may have signed.
     #[arg(long, value_name = "SLOT")]
     refuse_through: u64,
+    #[command(flatten)]
+    ethereum: EthLastArgs,
 }
 
 impl InitSharedArgs {
@@ -95,12 +97,15 @@ impl AcceptSharedArgs {
 
     pub(super) async fn run(&self, console: &mut Console) -> Result<(), Failure> {
         let (shared, through) = (self.of.read()?, Slot(self.refuse_through));
-        let Shared { store, domain, .. } = &shared;
-        let accepted = PostgresProtection::accept_restored(&store.database, *domain, &shared.options(), through).await;
-        accepted.map_err(failure)?;
+        let (Shared { store, domain, .. }, last) = (&shared, self.ethereum.last());
+        let options = shared.options();
+        let accepted = PostgresProtection::accept_restored(&store.database, *domain, &options, through, last).await;
+        let bound = accepted.map_err(failure)?;
         let database = store.database.to_string();
-        tell(console, self.form(), &json!({ "database": database, "refuse_through": through }), |_| {
-            format!("{database} is accepted as it is; every slot up to {through} is refused to every key")
+        let done = json!({ "database": database, "refuse_through": through, "ethereum_keys": bound });
+        tell(console, self.form(), &done, |_| {
+            let told = self.ethereum.told(bound as u64);
+            format!("{database} is accepted as it is; every slot up to {through} is refused to every key{told}")
         })
     }
 }

@@ -8,7 +8,8 @@ use std::path::Path;
 
 use alloy::primitives::{B256, Signature};
 use clap::Parser;
-use fermata_validator_signer::{Duty, DutyKind, Halt, StoreOptions};
+use fermata_primitives::Epoch;
+use fermata_validator_signer::{Duty, DutyKind, EthAttestation, EthDuty, EthPublicKey, Halt, StoreOptions};
 use serde_json::Value;
 
 use super::*;
@@ -148,4 +149,30 @@ fn an_older_copy_in_a_data_directory_is_told_and_gone_on_with_under_a_mark() {
     assert_eq!((exit, told.ends_with("slots up to 90 are refused to every key\n")), (0, true), "{told}");
     let (exit, told) = run(&[&["verify"], &at[..]].concat());
     assert_eq!((exit, told.contains("restored once: slots up to 90")), (0, true), "{told}");
+}
+
+#[test]
+fn a_store_with_ethereum_keys_is_gone_on_with_once_it_is_told_what_they_may_have_signed() {
+    let dir = tempfile::tempdir().expect("a directory");
+    let store = dir.path().join("signing");
+    let at = ["--store", text(&store)];
+    let accept = |more: &[&str]| run(&[&["accept-restored", "--raise-low-to", "90"], &at[..], more].concat());
+    let told_of = ["--eth-slot", "500", "--eth-target", "15"];
+    assert_eq!(run(&[&["init", "--l1-chain-id", "7", "--rollup", ROLLUP], &at[..]].concat()).0, 0);
+    let (exit, told) = accept(&told_of);
+    assert!(exit == 0 && told.contains("no Ethereum key is on record"), "{exit}: {told}");
+
+    let domain = Domain { l1_chain_id: 7, rollup: ROLLUP.parse().expect("an address") };
+    futures::executor::block_on(async {
+        let opened = SlashingProtection::open(&store, domain, StoreOptions::default()).expect("it is free");
+        let vote = EthDuty::Attestation(EthAttestation { source: Epoch(9), target: Epoch(10) });
+        let _ = opened.reserve_eth(EthPublicKey::repeat_byte(1), vote, B256::repeat_byte(1)).await.expect("it is new");
+        opened.close().await;
+    });
+    let (exit, told) = accept(&[]);
+    assert!(exit != 0 && told.contains("1 Ethereum keys") && told.contains("--eth-slot SLOT"), "{exit}: {told}");
+    let (exit, told) = accept(&told_of);
+    assert!(exit == 0 && told.contains("through slot 500") && told.contains("through epoch 15"), "{exit}: {told}");
+    let (exit, told) = accept(&["--eth-slot", "500", "--eth-target", "14"]);
+    assert!(exit != 0 && told.contains("from epoch 15 to 15"), "{exit}: {told}");
 }

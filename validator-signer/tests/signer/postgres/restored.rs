@@ -2,11 +2,15 @@
 
 use std::path::PathBuf;
 
-use fermata_primitives::Slot;
-use fermata_validator_signer::{NextStep, NotSafe, PostgresOptions, PostgresProtection, Protection, Safe, SignerError};
+use fermata_primitives::{Epoch, Slot};
+use fermata_validator_signer::{
+    EthLast, EthLastError, EthPublicKey, EthReason, EthSafe, NextStep, NotSafe, PostgresOptions, PostgresProtection,
+    Protection, Safe, SignerError,
+};
 use tempfile::TempDir;
 
 use super::server::{Server, SharedPlace};
+use crate::ethereum::{block, refusal, vote};
 use crate::support::{DOMAIN, attestation, digest};
 
 /// A store with one duty, a backup of it, and then one duty more.
@@ -19,12 +23,20 @@ struct Restored {
 
 impl Restored {
     async fn new() -> Self {
+        Self::with(&[]).await
+    }
+
+    /// These Ethereum keys have signed as well.
+    async fn with(eth_keys: &[EthPublicKey]) -> Self {
         let mut server = Server::start();
         let place = SharedPlace::on(server.url());
         let dir = tempfile::tempdir().unwrap();
         PostgresProtection::init(&place.url, DOMAIN, &place.options("a")).await.unwrap();
         let store = place.open("a").await;
         let _ = store.reserve(attestation(0, 1), digest(1)).await.unwrap();
+        for &public_key in eth_keys {
+            sign_eth(&store, public_key, 3).await;
+        }
         store.close().await;
         server.down();
         let backup = server.copy();
@@ -52,6 +64,13 @@ impl Restored {
     }
 }
 
+/// Signs a block of the slot, and an attestation for it as target from the epoch before.
+async fn sign_eth(store: &PostgresProtection, public_key: EthPublicKey, at: u64) {
+    for duty in [block(at), vote(at - 1, at)] {
+        let _ = store.reserve_eth(public_key, duty, digest(1)).await.unwrap();
+    }
+}
+
 fn stale(outcome: Result<impl std::fmt::Debug, SignerError>) {
     let error = outcome.expect_err("a server that may have lost duties is not used");
     assert!(matches!(error, SignerError::StaleServer { .. }), "{error}");
@@ -66,13 +85,48 @@ async fn a_restored_backup_is_refused_until_it_is_accepted_with_the_slots_it_may
     case.backup.up("");
     stale(case.open().await);
     stale(case.open().await);
-    PostgresProtection::accept_restored(&case.place.url, DOMAIN, &case.options(), Slot(150)).await.unwrap();
+    PostgresProtection::accept_restored(&case.place.url, DOMAIN, &case.options(), Slot(150), None).await.unwrap();
     let store = case.open().await.unwrap();
     let lost = store.reserve(attestation(0, 50), digest(2)).await;
     assert!(matches!(lost, Err(SignerError::NotSafe(NotSafe::BelowLow { low: Slot(150), .. }))), "{lost:?}");
     let of_another_key = store.reserve(attestation(5, 150), digest(2)).await;
     assert!(matches!(of_another_key, Err(SignerError::NotSafe(NotSafe::BelowLow { .. }))));
     assert!(matches!(store.reserve(attestation(0, 151), digest(2)).await, Ok(Safe::Granted(_))));
+    store.close().await;
+}
+
+#[tokio::test]
+async fn a_restored_backup_with_ethereum_keys_is_accepted_once_it_is_told_what_they_signed_last() {
+    let keys = [EthPublicKey::repeat_byte(0xa1), EthPublicKey::repeat_byte(0xa2)];
+    let mut case = Restored::with(&keys).await;
+    let store = case.place.open_with(case.options()).await;
+    sign_eth(&store, keys[0], 8).await;
+    store.close().await;
+    case.server.down();
+    case.backup.up("");
+    let options = case.options();
+    let accept = |last| PostgresProtection::accept_restored(&case.place.url, DOMAIN, &options, Slot(150), last);
+    let untold = accept(None).await;
+    assert!(matches!(untold, Err(SignerError::EthLast(EthLastError::Untold { public_keys: 2 }))), "{untold:?}");
+    let too_early = accept(Some(EthLast { slot: Slot(9), target: Epoch(2) })).await;
+    assert!(matches!(too_early, Err(SignerError::EthLast(EthLastError::TooEarly { .. }))), "{too_early:?}");
+    stale(case.open().await);
+    for _ in 0..2 {
+        assert_eq!(accept(Some(EthLast { slot: Slot(9), target: Epoch(8) })).await.unwrap(), 2);
+    }
+    let store = case.open().await.unwrap();
+    for key in keys {
+        let ask = async |duty| store.reserve_eth(key, duty, digest(2)).await;
+        assert_eq!(refusal(ask(block(9)).await), EthReason::SlotBelowLow { lowest: Slot(10) });
+        assert_eq!(refusal(ask(vote(8, 8)).await), EthReason::TargetBelowLow { lowest: Epoch(9) });
+        // It would surround what the first key signed from 7 to 8.
+        assert_eq!(refusal(ask(vote(6, 9)).await), EthReason::SourceBelowLow { lowest: Epoch(8) });
+        for duty in [block(10), vote(8, 9)] {
+            assert!(matches!(ask(duty).await, Ok(EthSafe::New(_))));
+        }
+    }
+    let lost = store.reserve(attestation(0, 150), digest(2)).await;
+    assert!(matches!(lost, Err(SignerError::NotSafe(NotSafe::BelowLow { .. }))), "{lost:?}");
     store.close().await;
 }
 
@@ -104,7 +158,7 @@ async fn a_standby_that_took_over_is_refused() {
     // Also to a node that has never seen the old one: the store remembers where it was accepted.
     let newcomer = PostgresProtection::open(&case.place.url, DOMAIN, case.place.options("new")).await;
     stale(newcomer);
-    PostgresProtection::accept_restored(&case.place.url, DOMAIN, &case.options(), Slot(150)).await.unwrap();
+    PostgresProtection::accept_restored(&case.place.url, DOMAIN, &case.options(), Slot(150), None).await.unwrap();
     case.open().await.unwrap().close().await;
 }
 

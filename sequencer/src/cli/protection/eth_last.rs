@@ -1,0 +1,36 @@
+//! What Ethereum's keys may have signed last, told for a store that was restored.
+
+use clap::Args;
+use fermata_primitives::{Epoch, Slot};
+use fermata_validator_signer::EthLast;
+
+/// What is refused to the Ethereum keys on record from then on.
+#[derive(Args, Clone, Copy, Default, Debug)]
+pub(super) struct EthLastArgs {
+    /// The highest slot in which any of the Ethereum keys on record may have signed a block.
+    #[arg(long, value_name = "SLOT", requires = "eth_target")]
+    eth_slot: Option<u64>,
+    /// The highest target epoch that any of them may have attested to. Sources below it are refused as well.
+    #[arg(long, value_name = "EPOCH", requires = "eth_slot")]
+    eth_target: Option<u64>,
+}
+
+impl EthLastArgs {
+    pub(super) fn last(self) -> Option<EthLast> {
+        let (slot, target) = self.eth_slot.zip(self.eth_target)?;
+        Some(EthLast { slot: Slot(slot), target: Epoch(target) })
+    }
+
+    /// What is refused to this many Ethereum keys, as a line of its own; empty where nothing was told of any.
+    pub(super) fn told(self, public_keys: u64) -> String {
+        let Some(EthLast { slot, target }) = self.last() else { return String::new() };
+        if public_keys == 0 {
+            return "\nno Ethereum key is on record, so that none is refused anything; import a file for those that signed"
+                .to_owned();
+        }
+        format!(
+            "\n{public_keys} Ethereum keys on record: blocks through slot {slot}, attestations with targets through epoch \
+             {target} and those with sources below it are refused; a key that is not on record is not bound"
+        )
+    }
+}
