@@ -121,7 +121,7 @@ catalogue! {
     NotSequencer "NOT_SEQUENCER" Some(-32040), 200, 40, "a start of a node that neither proposes nor attests",
         "add `sequencer` to node.roles and restart the node; as it is, it follows L1 without a start";
     StoreStale "STORE_STALE" Some(-32041), 200, 41, "the signing store is an older copy, or its anchor is missing; nothing was changed",
-        "bring the newest copy back; if there is none, `fermata protection accept-restored --raise-low-to SLOT`, with a slot no lower than any these keys signed in";
+        "bring the newest copy back; if there is none, `fermata protection accept-restored --raise-low-to SLOT` (of a shared store `accept-shared --refuse-through SLOT`), with a slot no lower than any these keys signed in";
     RemoteSignerDown "REMOTE_SIGNER_DOWN" Some(-32042), 200, 42, "the remote signer does not answer, or refuses",
         "look at the message and at the signer's log; check validator.remote.url and the certificates beside it";
     InterchangeRefused "INTERCHANGE_REFUSED" Some(-32043), 200, 43, "a slashing-protection interchange file was refused; nothing was changed",

@@ -139,7 +139,8 @@ pub enum ProtectionCommand {
         fermata protection vectors slashing-protection-interchange-tests/tests/generated\n  \
         fermata protection vectors tests/generated --database postgres://fermata@127.0.0.1/test\n\n\
         Every *.json file is run six times, each in a new store: keeping watermarks alone, full history after a minified\n\
-        import, and full history; each as it is, and exported and imported into a new store after each step.\n\n\
+        import, and full history; each as it is, and exported and imported into a new store after each step. Files older\n\
+        than version 5.3 have one expectation for all stores, the most careful one: a full history may sign more.\n\n\
         Exit codes: 39 a file did not go as it expects.")]
     Vectors(VectorsArgs),
 }
