@@ -8,6 +8,7 @@ use fermata_primitives::{Slot, UnixTime};
 use futures::future::{BoxFuture, join, join_all};
 use tracing::debug;
 
+use crate::protection::only;
 use crate::{
     Domain, Duty, DutyKind, Halt, KeyChange, KeyState, Marks, Protection, Reservation, Safe, Sighting, SignerError,
     SigningPermit,
@@ -146,11 +147,17 @@ impl Protection for Both {
         })
     }
 
-    fn reserve_after_peer(&self, duty: Duty, digest: B256) -> BoxFuture<'_, Result<Safe, SignerError>> {
+    fn reserve_after_peer(
+        &self,
+        duty: Duty,
+        digest: B256,
+        by: Option<UnixTime>,
+    ) -> BoxFuture<'_, Result<Safe, SignerError>> {
         Box::pin(async move {
-            let asked = join(self.local.reserve(duty, digest), self.shared.reserve_after_peer(duty, digest));
+            let wanted = [(duty, digest)];
+            let asked = join(self.local.reserve_many(&wanted, by), self.shared.reserve_after_peer(duty, digest, by));
             let (local, shared) = asked.await;
-            self.agree(local, shared).await
+            self.agree(only(local), shared).await
         })
     }
 

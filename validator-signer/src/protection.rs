@@ -11,7 +11,7 @@ use crate::{
     Domain, Duty, DutyKind, Halt, KeyChange, KeyState, Marks, Reservation, Safe, Sighting, SignerError, SigningPermit,
 };
 
-fn only(answers: Vec<Result<Safe, SignerError>>) -> Result<Safe, SignerError> {
+pub(crate) fn only(answers: Vec<Result<Safe, SignerError>>) -> Result<Safe, SignerError> {
     answers.into_iter().next().expect("a store answers each duty it is asked for")
 }
 
@@ -182,15 +182,20 @@ pub trait Protection: Send + Sync + fmt::Debug + 'static {
     }
 
     /// As [`reserve`](Self::reserve), for a duty that was [`SignerError::Busy`]: waits a while for the node that holds it,
-    /// and takes over from one that does not come to an end.
+    /// and takes over from one that does not come to an end; not once the store's clock has reached `by`.
     ///
     /// # Errors
-    /// As [`reserve`](Self::reserve); still [`SignerError::Busy`] after the wait.
+    /// As [`reserve`](Self::reserve); still [`SignerError::Busy`] after the wait, or [`SignerError::DeadlinePassed`].
     ///
     /// # Cancel safety
     /// As [`reserve_many`](Self::reserve_many).
-    fn reserve_after_peer(&self, duty: Duty, digest: B256) -> BoxFuture<'_, Result<Safe, SignerError>> {
-        self.reserve(duty, digest)
+    fn reserve_after_peer(
+        &self,
+        duty: Duty,
+        digest: B256,
+        by: Option<UnixTime>,
+    ) -> BoxFuture<'_, Result<Safe, SignerError>> {
+        Box::pin(async move { only(self.reserve_many(&[(duty, digest)], by).await) })
     }
 
     /// Keeps the signature made under `permit`, so that the same payload gets it without asking the key again. A crash

@@ -197,7 +197,7 @@ impl ValidatorSigner {
         let signings = duties.iter().zip(checked).map(|(wanted, checked)| {
             let mut answer = || answers.next().expect("the store answers each duty it is asked for");
             let safe = checked.and_then(|()| answer());
-            self.sign_when_free(*wanted, safe, (None, &pass))
+            self.sign_when_free(*wanted, safe, by, (None, &pass))
         });
         join_all(signings).await
     }
@@ -243,7 +243,7 @@ impl ValidatorSigner {
             Some(by) => self.protection.reserve_by(duty, digest, by).await,
             None => self.protection.reserve(duty, digest).await,
         };
-        self.sign_when_free((duty, digest), safe, (typed, &pass)).await
+        self.sign_when_free((duty, digest), safe, by, (typed, &pass)).await
     }
 
     /// A duty that another node holds is waited for, each on its own: nodes that each hold what the other waits for would
@@ -252,10 +252,13 @@ impl ValidatorSigner {
         &self,
         (duty, digest): (Duty, B256),
         safe: Result<Safe, SignerError>,
+        by: Option<UnixTime>,
         (typed, pass): (Option<&TypedData>, &Pass<'_>),
     ) -> Result<Signature, SignerError> {
         let safe = match safe {
-            Err(SignerError::Busy { .. }) => pass.unless_cut(self.protection.reserve_after_peer(duty, digest)).await?,
+            Err(SignerError::Busy { .. }) => {
+                pass.unless_cut(self.protection.reserve_after_peer(duty, digest, by)).await?
+            }
             answered => answered,
         };
         self.sign_when_safe(safe, typed, pass).await

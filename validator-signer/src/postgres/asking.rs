@@ -16,6 +16,7 @@ use super::owner::SettlingWork;
 use super::request::{Errand, Prune, Request, Reserve, Stage, Unanswered};
 use super::{PostgresProtection, given_up};
 use crate::permit::Attempt;
+use crate::protection::only;
 use crate::store::check_payload;
 use crate::{
     Domain, Duty, DutyKind, Halt, KeyChange, KeyState, Marks, Protection, Reservation, Safe, Sighting, SignerError,
@@ -134,10 +135,10 @@ impl PostgresProtection {
         while closed.changed().await.is_ok() {}
     }
 
-    async fn reserve_patiently(&self, duty: Duty, digest: B256) -> Result<Safe, SignerError> {
+    async fn reserve_patiently(&self, duty: Duty, digest: B256, by: Option<UnixTime>) -> Result<Safe, SignerError> {
         let give_up_at = SystemClock.monotonic() + self.busy_patience;
         loop {
-            match self.reserve(duty, digest).await {
+            match only(self.reserve_many(&[(duty, digest)], by).await) {
                 Err(SignerError::Busy { .. }) if SystemClock.monotonic() < give_up_at => {
                     SystemClock.sleep(BUSY_POLL).await;
                 }
@@ -167,8 +168,13 @@ impl Protection for PostgresProtection {
         })
     }
 
-    fn reserve_after_peer(&self, duty: Duty, digest: B256) -> BoxFuture<'_, Result<Safe, SignerError>> {
-        Box::pin(self.reserve_patiently(duty, digest))
+    fn reserve_after_peer(
+        &self,
+        duty: Duty,
+        digest: B256,
+        by: Option<UnixTime>,
+    ) -> BoxFuture<'_, Result<Safe, SignerError>> {
+        Box::pin(self.reserve_patiently(duty, digest, by))
     }
 
     fn reserve_with_payload<'a>(

@@ -3,11 +3,10 @@
 use alloy::primitives::{Address, FixedBytes};
 
 use super::book::load_book;
-use super::eth_rows::HISTORIES;
-use super::eth_rows::{Reach, public_keys, read};
+use super::eth_rows::{HISTORIES, Reach, public_keys, read};
 use super::importing::{of_store, on_record};
 use super::session::{ServerError, Session, damage};
-use super::statements::eth::ROLLBACK;
+use super::statements::ROLLBACK;
 use super::statements::exchange::{BEGIN_EXPORT, NEXT_RECORDS};
 use crate::DutyKind;
 use crate::interchange::{ExportKeys, Found};

@@ -8,7 +8,7 @@ use super::eth_rows::{histories, rewrite};
 use super::judge::{Room, room, room_of};
 use super::ledger::{Settling, record_of};
 use super::session::{ServerError, Session, damage};
-use super::statements::eth::ROLLBACK;
+use super::statements::ROLLBACK;
 use super::statements::exchange::{BIND_CHAIN, LOCK_ETH_KEYS, OF_STORE, PUT_RECORDS, RECORDS};
 use crate::interchange::{Contents, ImportReport, InterchangeError, Merged, OnRecord};
 use crate::permit::Attempt;

@@ -7,6 +7,7 @@ use super::book::{begin_moving, commit_moved, load_book, put_marks, slot};
 use super::judge::room;
 use super::ledger::Settling;
 use super::session::ServerError;
+use super::statements::ROLLBACK;
 use crate::{DutyKind, Marks};
 
 impl Settling<'_> {
@@ -24,7 +25,7 @@ impl Settling<'_> {
         let marked = DutyKind::MARKED.map(|kind| self.book.marks(&room(key, kind)).max_signed);
         let pinned = marked.into_iter().fold(on_record, Option::max);
         if let Some(pinned) = pinned.filter(|pinned| *pinned >= from) {
-            self.session.client.batch_execute("ROLLBACK").await?;
+            self.session.client.batch_execute(ROLLBACK).await?;
             return Ok(Err(pinned));
         }
         self.replace_marks(key, &DutyKind::MARKED, |marks| marks.merge(Marks::from(from))).await?;

@@ -5,9 +5,8 @@ use tokio_postgres::types::ToSql;
 
 use super::eth_rows::{histories, public_keys, rewrite};
 use super::session::{ServerError, Session};
-use super::statements::eth::ROLLBACK;
 use super::statements::exchange::LOCK_ETH_KEYS;
-use super::statements::{ACCEPT_SERVER, BEGIN_MOVING_MARKS, COMMIT, UNLIMITED};
+use super::statements::{ACCEPT_SERVER, BEGIN_MOVING_MARKS, COMMIT, ROLLBACK, UNLIMITED};
 use crate::eth::restored::refuse_lost;
 use crate::{EthLast, EthLastError};
 

@@ -127,6 +127,7 @@ pub(super) const BEGIN_RECORDING: &str = "BEGIN; LOCK TABLE marks IN ROW SHARE M
 pub(super) const BEGIN_MOVING_MARKS: &str = "BEGIN; LOCK TABLE marks IN EXCLUSIVE MODE";
 pub(super) const UNLIMITED: &str = "SET LOCAL statement_timeout = 0";
 pub(super) const COMMIT: &str = "COMMIT";
+pub(super) const ROLLBACK: &str = "ROLLBACK";
 
 const FLUSHED: &str = "SELECT (pg_current_wal_flush_lsn() - '0/0'::pg_lsn)::bigint";
 

@@ -39,7 +39,6 @@ pub(super) fn create(name: &str) -> String {
 }
 
 pub(in crate::postgres) const BEGIN: &str = "BEGIN; LOCK TABLE eth_keys IN ROW EXCLUSIVE MODE";
-pub(in crate::postgres) const ROLLBACK: &str = "ROLLBACK";
 
 /// Takes locks of keys, in the order given. A key shares its lock with others, since a server has room for some thousands
 /// of locks and there may be more keys than that.

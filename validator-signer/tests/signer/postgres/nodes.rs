@@ -290,6 +290,24 @@ async fn a_request_whose_deadline_has_passed_is_not_recorded() {
 }
 
 #[tokio::test]
+async fn a_duty_that_another_node_holds_is_waited_for_no_longer_than_its_deadline_and_not_taken_over_after_it() {
+    let place = SharedPlace::new().await;
+    let (clock, by) = (Arc::new(ManualClock::new(UnixTime::from_millis(1_000))), UnixTime::from_millis(2_000));
+    let patient =
+        PostgresOptions { clock: clock.clone(), busy_patience: Duration::from_secs(600), ..place.options("b") };
+    let (holder, waiter) = (place.open("a").await, place.open_with(patient).await);
+    let _ = granted(holder.reserve(attestation(0, 1), digest(1)).await);
+    let busy = waiter.reserve_by(attestation(0, 1), digest(1), by).await;
+    assert!(matches!(busy, Err(SignerError::Busy { .. })), "{busy:?}");
+    clock.set(by);
+    let late = waiter.reserve_after_peer(attestation(0, 1), digest(1), Some(by)).await;
+    assert!(matches!(late, Err(SignerError::DeadlinePassed { .. })), "{late:?}");
+    assert_eq!(place.sql("SELECT owner, fence FROM duties"), "a|1");
+    holder.close().await;
+    waiter.close().await;
+}
+
+#[tokio::test]
 async fn a_block_waits_for_the_seal_that_another_node_is_about_to_commit_and_is_refused() {
     let place = Arc::new(SharedPlace::new().await);
     let node = place.open("node").await;
