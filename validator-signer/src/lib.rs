@@ -38,7 +38,7 @@ pub use both::Both;
 pub use duty::{DigestForm, Domain, Duty, DutyKind};
 pub use error::SignerError;
 pub use eth::{
-    EthAttestation, EthBlock, EthDuty, EthLast, EthLastError, EthNotSafe, EthOptions, EthPermit, EthPolicy,
+    EthAttestation, EthBlock, EthDuty, EthLast, EthLastError, EthMarks, EthNotSafe, EthOptions, EthPermit, EthPolicy,
     EthProtection, EthPublicKey, EthReason, EthSafe,
 };
 pub use interchange::{

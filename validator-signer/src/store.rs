@@ -199,13 +199,12 @@ impl SlashingProtection {
     /// lost. Every slot up to `low` is refused to every key from then on, and the anchor is written anew.
     ///
     /// `low` must be no lower than any slot in which any of its keys may have signed anywhere. Can be repeated. Ethereum's
-    /// keys count slots of another chain: where any is on record, `ethereum` tells what they may have signed last, and each
-    /// of them refuses that from then on. A key whose first duty is younger than the copy is not on record, and not bound:
-    /// for that one [`import`](Self::import) a file.
+    /// keys count slots of another chain: where any is known, to the store or the anchor, `ethereum` tells what they may have
+    /// signed last. Each of them refuses that from then on, also one that the copy is too old to know.
     ///
     /// # Errors
     /// [`SignerError::LowMarkTooLow`] where the anchor or the store knows better; [`SignerError::EthLast`]: Ethereum keys are
-    /// on record, and nothing or too little was told of them; [`SignerError::NoSpace`], [`SignerError::StoreFailed`]; as
+    /// known, and nothing or too little was told of them; [`SignerError::NoSpace`], [`SignerError::StoreFailed`]; as
     /// [`verify`](Self::verify).
     pub fn accept_restored(
         dir: &Path,

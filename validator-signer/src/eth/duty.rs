@@ -4,6 +4,7 @@ use std::fmt;
 
 use alloy::primitives::FixedBytes;
 use fermata_primitives::{Epoch, Slot};
+use serde::{Deserialize, Serialize};
 
 /// A validator's compressed BLS public key.
 pub type EthPublicKey = FixedBytes<48>;
@@ -18,7 +19,7 @@ pub struct EthBlock {
 /// A vote for a checkpoint of the beacon chain: one a target epoch, and none around another.
 ///
 /// Sorted by target first, as the rules ask for it.
-#[derive(Clone, Copy, PartialEq, Eq, Hash, Debug)]
+#[derive(Clone, Copy, PartialEq, Eq, Hash, Debug, Serialize, Deserialize)]
 pub struct EthAttestation {
     /// Epoch of the checkpoint that is taken for justified.
     pub source: Epoch,

@@ -8,8 +8,8 @@ use std::collections::BTreeMap;
 use alloy::primitives::B256;
 use fermata_primitives::{Epoch, Slot};
 
-use super::rules::{EthMarks, attestation};
-use super::{EthAttestation, EthBlock, EthDuty, EthLast, EthPolicy};
+use super::rules::attestation;
+use super::{EthAttestation, EthBlock, EthDuty, EthLast, EthMarks, EthPolicy};
 
 /// What one key signed: records, and the marks below which there are none.
 #[derive(Clone, PartialEq, Eq, Default, Debug)]
@@ -54,8 +54,7 @@ impl KeyHistory {
         let source = self.attestations.keys().map(|known| known.source).max();
         let target = self.attestations.keys().map(|known| known.target.next()).max();
         let above = source.zip(target).map(|(source, target)| EthAttestation { source, target });
-        let marks =
-            EthMarks { block: newest.max(self.marks.block), attestation: higher(self.marks.attestation, above) };
+        let marks = self.marks.join(EthMarks { block: newest, attestation: above });
         Self { marks, ..Self::default() }
     }
 
@@ -71,31 +70,24 @@ impl KeyHistory {
             let ours = join_root(&mut self.attestations, vote, theirs);
             disagreements.extend(ours.map(|ours| Disagreement { duty: EthDuty::Attestation(vote), ours, theirs }));
         }
-        self.marks.block = self.marks.block.max(other.marks.block);
-        self.marks.attestation = higher(self.marks.attestation, other.marks.attestation);
-        self.settle();
+        self.raise(other.marks);
         disagreements
     }
 
     /// Forgets what lies at or below the slot and the target, and refuses it from then on. A key without records has
     /// nothing to forget, and no marks to raise.
     pub(crate) fn prune(&mut self, slot: Slot, target: Epoch) {
-        if self.blocks.keys().next().is_some_and(|block| block.slot <= slot) {
-            self.marks.block = self.marks.block.max(Some(slot.next()));
-        }
-        if self.attestations.keys().next().is_some_and(|known| known.target <= target) {
-            let above = EthAttestation { source: Epoch(0), target: target.next() };
-            self.marks.attestation = higher(self.marks.attestation, Some(above));
-        }
-        self.settle();
+        let forgets_block = self.blocks.keys().next().is_some_and(|block| block.slot <= slot);
+        let forgets_vote = self.attestations.keys().next().is_some_and(|known| known.target <= target);
+        self.raise(EthMarks {
+            block: forgets_block.then_some(slot.next()),
+            attestation: forgets_vote.then_some(EthAttestation { source: Epoch(0), target: target.next() }),
+        });
     }
 
-    /// Refuses blocks and attestations through `last`, whether any are on record or not: they may have been signed and
-    /// lost. The source of a lost attestation is not known, and no later than its target.
-    pub(crate) fn refuse_through(&mut self, last: EthLast) {
-        let above = EthAttestation { source: last.target, target: last.target.next() };
-        self.marks.block = self.marks.block.max(Some(last.slot.next()));
-        self.marks.attestation = higher(self.marks.attestation, Some(above));
+    /// Refuses what `marks` refuse, whether any of it is on record or not.
+    pub(crate) fn raise(&mut self, marks: EthMarks) {
+        self.marks = self.marks.join(marks);
         self.settle();
     }
 
@@ -151,15 +143,7 @@ pub(crate) fn marks_after(marks: &EthMarks, duty: EthDuty, policy: EthPolicy) ->
             (None, Some(EthAttestation { source, target: target.next() }))
         }
     };
-    EthMarks { block: marks.block.max(block), attestation: higher(marks.attestation, vote) }
-}
-
-/// The higher of two marks, source and target each on its own.
-fn higher(a: Option<EthAttestation>, b: Option<EthAttestation>) -> Option<EthAttestation> {
-    match (a, b) {
-        (Some(a), Some(b)) => Some(EthAttestation { source: a.source.max(b.source), target: a.target.max(b.target) }),
-        (mark, None) | (None, mark) => mark,
-    }
+    marks.join(EthMarks { block, attestation: vote })
 }
 
 fn lowest(attestations: &BTreeMap<EthAttestation, B256>) -> Option<EthAttestation> {
@@ -296,7 +280,7 @@ mod tests {
             let last = EthLast { slot: Slot(through), target: Epoch(through) };
             prop_assume!(lost.after(last).is_none());
             let mut restored = signed.clone();
-            restored.refuse_through(last);
+            restored.raise(EthMarks::after(last));
             let refused = restored.refused();
             prop_assert!(includes(&refused, &signed.refused()));
             let of_lost = KeyHistory { marks: EthMarks::default(), ..lost };

@@ -3,8 +3,8 @@
 use alloy::primitives::B256;
 
 use super::history::{KeyHistory, marks_after};
-use super::rules::{EthMarks, EthVerdict, attestation, judge_attestation, judge_block};
-use super::{EthDuty, EthPolicy, EthPublicKey, EthReason};
+use super::rules::{EthVerdict, attestation, judge_attestation, judge_block};
+use super::{EthDuty, EthMarks, EthPolicy, EthPublicKey, EthReason};
 
 /// Data asked for: leave to sign `root` for `duty`.
 #[derive(Clone, Copy, Debug)]

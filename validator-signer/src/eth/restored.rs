@@ -1,9 +1,11 @@
 //! What Ethereum's keys may have signed that a restored store has forgotten.
 
+use std::collections::BTreeMap;
+
 use fermata_primitives::{Epoch, Slot};
 
 use super::history::KeyHistory;
-use super::{EthDuty, EthPublicKey};
+use super::{EthDuty, EthMarks, EthPublicKey};
 use crate::interchange::Rewritten;
 
 /// The last that any Ethereum key of a store may have signed, on any machine, before the store was restored. A restored
@@ -22,11 +24,11 @@ pub struct EthLast {
 pub enum EthLastError {
     /// Nobody told what they may have signed last.
     #[error(
-        "{public_keys} Ethereum keys are on record, and what they signed since may be lost; name the highest block slot and \
+        "{public_keys} Ethereum keys are known here, and what they signed since may be lost; name the highest block slot and \
          the highest attestation target that any of them may have signed: --eth-slot SLOT --eth-target EPOCH"
     )]
     Untold {
-        /// Ethereum keys on record.
+        /// Ethereum keys on record, or in the anchor.
         public_keys: usize,
     },
     /// What was told lies below what is known to be spent.
@@ -41,24 +43,31 @@ pub enum EthLastError {
     },
 }
 
-/// The histories of all keys on record, as they are once `last` is refused to each.
+/// The histories of all keys, as they are once `last` is refused to each: of those on record, and of those that are only
+/// known to be `spent` so far.
 ///
 /// # Errors
 /// [`EthLastError`].
 pub(crate) fn refuse_lost(
-    known: Vec<(EthPublicKey, KeyHistory)>,
+    on_record: Vec<(EthPublicKey, KeyHistory)>,
+    spent: &BTreeMap<EthPublicKey, EthMarks>,
     last: Option<EthLast>,
 ) -> Result<Vec<Rewritten>, EthLastError> {
+    let mut known: BTreeMap<_, _> = on_record.into_iter().collect();
+    for public_key in spent.keys() {
+        known.entry(*public_key).or_default();
+    }
     if known.is_empty() {
         return Ok(Vec::new());
     }
     let last = last.ok_or(EthLastError::Untold { public_keys: known.len() })?;
     let refused = known.into_iter().map(|(public_key, before)| {
-        if let Some(duty) = before.after(last) {
+        let mut after = before.clone();
+        after.raise(spent.get(&public_key).copied().unwrap_or_default());
+        if let Some(duty) = after.after(last) {
             return Err(EthLastError::TooEarly { public_key, duty });
         }
-        let mut after = before.clone();
-        after.refuse_through(last);
+        after.raise(EthMarks::after(last));
         Ok(Rewritten { public_key, before, after })
     });
     refused.collect()

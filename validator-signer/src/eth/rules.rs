@@ -3,16 +3,7 @@
 use alloy::primitives::B256;
 use fermata_primitives::{Epoch, Slot};
 
-use super::{EthAttestation, EthBlock, EthReason};
-
-/// The lowest values of a key that may still be signed. They never go down.
-#[derive(Clone, Copy, PartialEq, Eq, Default, Debug)]
-pub(crate) struct EthMarks {
-    /// Lowest slot of a block; none before the first record, which sets it.
-    pub(crate) block: Option<Slot>,
-    /// Lowest source and lowest target of an attestation, each on its own.
-    pub(crate) attestation: Option<EthAttestation>,
-}
+use super::{EthAttestation, EthBlock, EthMarks, EthReason};
 
 /// Leave, as the rules see it.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]

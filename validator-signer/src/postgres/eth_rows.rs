@@ -8,12 +8,11 @@ use tokio_postgres::types::ToSql;
 use tokio_postgres::{Row, ToStatement};
 
 use super::session::{ServerError, Session, damage};
-use super::statements::eth::{DROP_ATTESTATIONS, DROP_BLOCKS, PUBLIC_KEYS, PUT_ATTESTATIONS, PUT_BLOCKS};
+use super::statements::eth::{DROP_ATTESTATIONS, DROP_BLOCKS, PUBLIC_KEYS, PUT_ATTESTATIONS, PUT_BLOCKS, RAISE_FLOOR};
 use crate::eth::history::KeyHistory;
 use crate::eth::judging::{EthKnown, EthStanding, EthWanted};
-use crate::eth::rules::EthMarks;
 use crate::interchange::Rewritten;
-use crate::{EthAttestation, EthBlock, EthDuty, EthPublicKey};
+use crate::{EthAttestation, EthBlock, EthDuty, EthMarks, EthPublicKey};
 
 /// Records of one statement.
 const PIECE: usize = 4096;
@@ -54,7 +53,7 @@ impl Reach {
     }
 }
 
-/// What is known within `reach`; a key that nothing is known of is not in it.
+/// What is known within `reach`; a key that nothing is known of is not in it, unless something is refused to every key.
 ///
 /// # Errors
 /// [`ServerError`].
@@ -109,6 +108,17 @@ pub(super) async fn histories(
 /// [`ServerError`].
 pub(super) async fn public_keys(session: &Session) -> Result<Vec<EthPublicKey>, ServerError> {
     session.client.query(PUBLIC_KEYS, &[]).await?.iter().map(public_key).collect()
+}
+
+/// Refuses every key what `marks` refuse, whether anything is known of the key or not.
+///
+/// # Errors
+/// [`ServerError`].
+pub(super) async fn raise_floor(session: &Session, marks: EthMarks) -> Result<(), ServerError> {
+    let block = marks.block.map(|slot| bytes(slot.0));
+    let (source, target) = marks.attestation.map(|vote| (bytes(vote.source.0), bytes(vote.target.0))).unzip();
+    session.client.execute(RAISE_FLOOR, &[&block, &source, &target]).await?;
+    Ok(())
 }
 
 /// Raises marks, and retires keys that are to be.

@@ -1,14 +1,16 @@
 //! Forgetting old duties: the marks first, durably, then the records below them, piece by piece.
 
+use std::collections::BTreeMap;
+
 use fermata_primitives::Slot;
 use tokio_postgres::types::ToSql;
 
-use super::eth_rows::{histories, public_keys, rewrite};
+use super::eth_rows::{histories, public_keys, raise_floor, rewrite};
 use super::session::{ServerError, Session};
 use super::statements::exchange::LOCK_ETH_KEYS;
 use super::statements::{ACCEPT_SERVER, BEGIN_MOVING_MARKS, COMMIT, ROLLBACK, UNLIMITED};
 use crate::eth::restored::refuse_lost;
-use crate::{EthLast, EthLastError};
+use crate::{EthLast, EthLastError, EthMarks};
 
 /// Records of one piece, so that a signature waits for no more than this.
 const PIECE: i64 = 4096;
@@ -56,8 +58,8 @@ pub(super) async fn delete_below(session: &Session, horizon: Slot) -> Result<u64
     Ok(row.try_get::<_, i64>(0)?.unsigned_abs())
 }
 
-/// Takes the server for the store's own, and refuses the slots up to `floor` to everybody, for ever, and `ethereum` to
-/// Ethereum's keys. Gives the number of those.
+/// Takes the server for the store's own, and refuses the slots up to `floor` to everybody, for ever, and `ethereum` to every
+/// Ethereum key. Gives the number of those on record.
 ///
 /// # Errors
 /// [`ServerError`]; it may be done.
@@ -70,7 +72,7 @@ pub(super) async fn accept_server(
     client.batch_execute(BEGIN_MOVING_MARKS).await?;
     client.batch_execute(LOCK_ETH_KEYS).await?;
     let public_keys = public_keys(session).await?;
-    let changes = match refuse_lost(histories(session, &public_keys).await?, ethereum) {
+    let changes = match refuse_lost(histories(session, &public_keys).await?, &BTreeMap::new(), ethereum) {
         Ok(changes) => changes,
         Err(refusal) => {
             client.batch_execute(ROLLBACK).await?;
@@ -78,6 +80,9 @@ pub(super) async fn accept_server(
         }
     };
     rewrite(session, &changes).await?;
+    if let Some(last) = ethereum {
+        raise_floor(session, EthMarks::after(last)).await?;
+    }
     client.execute(ACCEPT_SERVER, &[&floor.0.to_be_bytes().to_vec()]).await?;
     client.batch_execute(UNLIMITED).await?;
     client.batch_execute(COMMIT).await?;

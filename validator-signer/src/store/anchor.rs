@@ -14,9 +14,10 @@ use serde::{Deserialize, Serialize};
 
 use super::environment::sync_parent;
 use super::scan::StoreSurvey;
-use crate::SignerError;
+use crate::eth::history::marks_after;
+use crate::{EthDuty, EthMarks, EthPolicy, EthPublicKey, SignerError};
 
-const SCHEMA: u32 = 1;
+const SCHEMA: u32 = 2;
 
 /// How far a store had come.
 #[derive(Clone, PartialEq, Eq, Debug, Serialize, Deserialize)]
@@ -28,6 +29,9 @@ pub(super) struct Anchor {
     pub(super) commits: u64,
     /// The highest slot it had on record for each key.
     pub(super) signers: BTreeMap<Address, Slot>,
+    /// From where on each of Ethereum's keys had signed nothing yet.
+    #[serde(default)]
+    pub(super) ethereum: BTreeMap<EthPublicKey, EthMarks>,
 }
 
 /// Read before all else: a newer anchor may have members this program does not know.
@@ -38,7 +42,26 @@ struct SchemaOnly {
 
 impl Anchor {
     pub(super) fn of(survey: &StoreSurvey) -> Self {
-        Self { schema: SCHEMA, store_id: survey.store_id, commits: survey.commits, signers: survey.signers.clone() }
+        Self {
+            schema: SCHEMA,
+            store_id: survey.store_id,
+            commits: survey.commits,
+            signers: survey.signers.clone(),
+            ethereum: survey.ethereum.marks.clone(),
+        }
+    }
+
+    /// With what `other` knows of any key.
+    pub(super) fn with(mut self, other: Option<Self>) -> Self {
+        let Some(Self { signers, ethereum, .. }) = other else { return self };
+        for (signer, slot) in signers {
+            self.raise(signer, slot);
+        }
+        for (public_key, marks) in ethereum {
+            let known = self.ethereum.entry(public_key).or_default();
+            *known = known.join(marks);
+        }
+        self
     }
 
     /// The highest slot it knows of any key.
@@ -50,6 +73,12 @@ impl Anchor {
     pub(super) fn raise(&mut self, signer: Address, slot: Slot) {
         let known = self.signers.entry(signer).or_insert(slot);
         *known = (*known).max(slot);
+    }
+
+    /// Takes over that an Ethereum key came to `duty`.
+    pub(super) fn raise_eth(&mut self, public_key: EthPublicKey, duty: EthDuty) {
+        let known = self.ethereum.entry(public_key).or_default();
+        *known = marks_after(known, duty, EthPolicy::Watermark);
     }
 
     /// The anchor at `path`; `None` where there is none.
@@ -102,9 +131,14 @@ impl Anchor {
             return Some(format!("it is {behind} commits behind the anchor's {}{highest}", self.commits));
         }
         let mut signers = self.signers.iter();
-        let (signer, slot) =
-            signers.find(|(signer, slot)| survey.covers(**signer).is_none_or(|known| known < **slot))?;
-        Some(format!("the anchor knows that {signer} signed in slot {slot}, and the store does not"))
+        let ahead = signers.find(|(signer, slot)| survey.covers(**signer).is_none_or(|known| known < **slot));
+        if let Some((signer, slot)) = ahead {
+            return Some(format!("the anchor knows that {signer} signed in slot {slot}, and the store does not"));
+        }
+        let ahead = self.ethereum.iter().find(|(public_key, spent)| !survey.ethereum.covers(public_key, **spent));
+        ahead.map(|(public_key, _)| {
+            format!("the anchor knows more of what the Ethereum key {public_key} signed than the store does")
+        })
     }
 }
 
@@ -112,16 +146,19 @@ impl Anchor {
 mod tests {
     use std::collections::BTreeSet;
 
+    use fermata_primitives::Epoch;
+
     use super::*;
+    use crate::eth::rules::attestation;
     use crate::store::scan::MarksSurvey;
-    use crate::{Domain, Marks};
+    use crate::{Domain, EthBlock, EthLast, EthSurvey, Marks};
 
     fn survey(commits: u64, slots: &[(u8, u64)]) -> StoreSurvey {
         StoreSurvey {
             store_id: FixedBytes::repeat_byte(1),
             domain: Domain { l1_chain_id: 1, rollup: Address::ZERO },
             commits,
-            ethereum: crate::EthSurvey::default(),
+            ethereum: EthSurvey::default(),
             floor: None,
             kinds: BTreeMap::new(),
             signers: slots.iter().map(|&(signer, slot)| (Address::repeat_byte(signer), Slot(slot))).collect(),
@@ -157,6 +194,41 @@ mod tests {
     }
 
     #[test]
+    fn what_the_store_does_not_know_of_an_ethereum_key_is_missing_unless_it_is_refused_to_every_key() {
+        let key = EthPublicKey::repeat_byte(9);
+        let duties = [EthDuty::Block(EthBlock { slot: Slot(7) }), EthDuty::Attestation(attestation(5, 6))];
+        let mut anchor = Anchor::of(&survey(7, &[]));
+        for duty in duties {
+            anchor.raise_eth(key, duty);
+        }
+        let knows = |slot, source, target| {
+            let attestation = Some(attestation(source, target));
+            let ethereum = EthSurvey {
+                marks: BTreeMap::from([(key, EthMarks { block: Some(Slot(slot)), attestation })]),
+                ..EthSurvey::default()
+            };
+            StoreSurvey { ethereum, ..survey(8, &[]) }
+        };
+        assert_eq!(anchor.missing_in(&knows(8, 5, 7)), None);
+        for behind in [survey(8, &[]), knows(7, 5, 7), knows(8, 4, 7), knows(8, 5, 6)] {
+            assert!(anchor.missing_in(&behind).unwrap().contains(&key.to_string()));
+        }
+        let floor = EthMarks::after(EthLast { slot: Slot(7), target: Epoch(6) });
+        let ethereum = EthSurvey { floor, ..EthSurvey::default() };
+        assert_eq!(anchor.missing_in(&StoreSurvey { ethereum, ..survey(8, &[]) }), None);
+    }
+
+    #[test]
+    fn an_anchor_from_before_it_knew_of_ethereum_keys_is_read() {
+        let dir = tempfile::tempdir().unwrap();
+        let path = dir.path().join("anchor");
+        let id = FixedBytes::<16>::repeat_byte(1);
+        fs::write(&path, format!("{{\"schema\":1,\"store_id\":\"{id}\",\"commits\":7,\"signers\":{{}}}}")).unwrap();
+        let anchor = Anchor::read(&path).unwrap().unwrap();
+        assert_eq!((anchor.commits, anchor.ethereum.len()), (7, 0));
+    }
+
+    #[test]
     fn what_was_pruned_under_a_mark_or_lies_below_the_floor_is_not_forgotten() {
         let anchor = Anchor::of(&survey(7, &[(1, 30)]));
         let kind = "attestation".to_owned();
@@ -175,8 +247,8 @@ mod tests {
         anchor.write(&path).unwrap();
         assert_eq!(Anchor::read(&path).unwrap(), Some(anchor));
         assert_eq!(fs::read_dir(dir.path()).unwrap().count(), 1, "no draft is left");
-        fs::write(&path, b"{\"schema\":2,\"chain\":[]}").unwrap();
-        assert!(matches!(Anchor::read(&path), Err(SignerError::NewerSchema { found: 2, .. })));
+        fs::write(&path, b"{\"schema\":3,\"chain\":[]}").unwrap();
+        assert!(matches!(Anchor::read(&path), Err(SignerError::NewerSchema { found: 3, .. })));
         fs::write(&path, b"").unwrap();
         assert!(matches!(Anchor::read(&path), Err(SignerError::Damaged { .. })));
     }

@@ -14,8 +14,8 @@ use super::eth_tables::{self, EthTables};
 use super::failure::Failure;
 use super::identity::Identity;
 use super::manifest::Manifest;
-use crate::SignerError;
 use crate::interchange::Rewritten;
+use crate::{EthMarks, SignerError};
 
 pub(super) const DATA_FILE: &str = "data.mdb";
 /// Map sizes are whole multiples of this, which every page size divides.
@@ -99,6 +99,7 @@ impl Environment {
         }
         let floor = Identity(identity).floor(&txn).map_err(|error| unreadable(dir, error))?;
         let floor = floor.map_err(|what| damaged(dir, what))?;
+        let eth_floor = Identity(identity).eth_floor(&txn).map_err(|error| unreadable(dir, error))?;
         let duties = table(dir, &env, &txn, DUTIES)?;
         let marks = table(dir, &env, &txn, MARKS)?;
         let keys = table(dir, &env, &txn, KEYS)?;
@@ -107,6 +108,7 @@ impl Environment {
             blocks: table(dir, &env, &txn, eth_tables::BLOCKS)?,
             attestations: table(dir, &env, &txn, eth_tables::ATTESTATIONS)?,
             keys: table(dir, &env, &txn, eth_tables::KEYS)?,
+            floor: eth_floor.map_err(|what| damaged(dir, what))?,
         };
         // The handles above last only if the transaction that opened them ends well.
         txn.commit().map_err(|error| unreadable(dir, error))?;
@@ -146,21 +148,27 @@ impl Environment {
         txn.commit()
     }
 
-    /// Refuses, durably, all slots up to `floor` to every key, and those refused already, and takes over what changed of
-    /// Ethereum's keys; a store that needs this listens before it signs.
+    /// Refuses, durably, all slots up to `floor` to every key, and `eth_floor` to every one of Ethereum's, with what was
+    /// refused already, and takes over what changed of those; a store that needs this listens before it signs.
     ///
     /// # Errors
     /// [`Failure`]; nothing is refused.
-    pub(super) fn raise_floor(&mut self, floor: Slot, ethereum: &[Rewritten]) -> Result<(), Failure> {
+    pub(super) fn raise_floor(
+        &mut self,
+        (floor, eth_floor): (Slot, EthMarks),
+        ethereum: &[Rewritten],
+    ) -> Result<(), Failure> {
         let floor = self.floor.map_or(floor, |old| old.max(floor));
+        let eth_floor = self.eth.floor.join(eth_floor);
         let mut txn = self.env.write_txn()?;
         Identity(self.identity).put_floor(&mut txn, floor)?;
+        Identity(self.identity).put_eth_floor(&mut txn, eth_floor)?;
         Identity(self.identity).owe_listening(&mut txn)?;
         for Rewritten { public_key, before, after } in ethereum {
             self.eth.replace(&mut txn, *public_key, (before, after))?;
         }
         txn.commit()?;
-        self.floor = Some(floor);
+        (self.floor, self.eth.floor) = (Some(floor), eth_floor);
         Ok(())
     }
 

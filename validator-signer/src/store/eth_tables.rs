@@ -13,8 +13,7 @@ use super::failure::Failure;
 use super::record::{CHECKSUM_LEN, check, seal};
 use crate::eth::history::KeyHistory;
 use crate::eth::judging::EthStanding;
-use crate::eth::rules::EthMarks;
-use crate::{EthAttestation, EthBlock, EthPublicKey};
+use crate::{EthAttestation, EthBlock, EthMarks, EthPublicKey};
 
 pub(super) const BLOCKS: &str = "eth-blocks";
 pub(super) const ATTESTATIONS: &str = "eth-attestations";
@@ -39,6 +38,8 @@ pub(super) struct EthTables {
     pub(super) attestations: Table,
     /// Key to its marks.
     pub(super) keys: Table,
+    /// What is refused to every key, whether anything is known of it or not.
+    pub(super) floor: EthMarks,
 }
 
 impl EthTables {
@@ -51,9 +52,9 @@ impl EthTables {
 
     pub(super) fn standing(self, txn: &RoTxn<'_>, public_key: EthPublicKey) -> Result<EthStanding, Failure> {
         let bytes = self.keys.get(txn, public_key.as_slice())?;
-        bytes
-            .map_or(Ok(EthStanding::default()), |bytes| decode_standing(public_key.as_slice(), bytes))
-            .map_err(Failure::damage)
+        let known = bytes.map(|bytes| decode_standing(public_key.as_slice(), bytes)).transpose();
+        let EthStanding { marks, retired } = known.map_err(Failure::damage)?.unwrap_or_default();
+        Ok(EthStanding { marks: marks.join(self.floor), retired })
     }
 
     pub(super) fn put_standing(
@@ -220,7 +221,7 @@ pub(super) fn decode_root(key: &[u8], bytes: &[u8]) -> Result<B256, &'static str
     Ok(B256::from_slice(&bytes[..32]))
 }
 
-fn encode_standing(key: &[u8], standing: &EthStanding) -> [u8; STANDING_LEN] {
+pub(super) fn encode_standing(key: &[u8], standing: &EthStanding) -> [u8; STANDING_LEN] {
     let mut bytes = [0; STANDING_LEN];
     let EthStanding { marks, retired } = standing;
     if let Some(slot) = marks.block {

@@ -4,12 +4,15 @@ use fermata_primitives::Slot;
 use heed::{RoTxn, RwTxn};
 
 use super::environment::Table;
+use super::eth_tables::{decode_standing, encode_standing};
 use super::manifest::Manifest;
 use super::record::{decode_slot, encode_slot};
-use crate::Marks;
+use crate::eth::judging::EthStanding;
+use crate::{EthMarks, Marks};
 
 const MANIFEST_KEY: &[u8] = b"manifest";
 const FLOOR_KEY: &[u8] = b"floor";
+const ETH_FLOOR_KEY: &[u8] = b"eth_floor";
 const ANCHORED_KEY: &[u8] = b"anchored";
 const LISTEN_ONLY_KEY: &[u8] = b"listen_only_until";
 const LISTENING_OWED_KEY: &[u8] = b"listening_owed";
@@ -52,6 +55,20 @@ impl Identity {
 
     pub(super) fn put_floor(self, txn: &mut RwTxn<'_>, floor: Slot) -> Result<(), heed::Error> {
         self.0.put(txn, FLOOR_KEY, &Marks::below(floor).encode(FLOOR_KEY))
+    }
+
+    /// What is refused to every Ethereum key, whether the store knows it or not: the store was a restored copy once.
+    ///
+    /// # Errors
+    /// LMDB's, and what is wrong with the row.
+    pub(super) fn eth_floor(self, txn: &RoTxn<'_>) -> Result<Result<EthMarks, &'static str>, heed::Error> {
+        let bytes = self.0.get(txn, ETH_FLOOR_KEY)?;
+        let row = bytes.map(|bytes| decode_standing(ETH_FLOOR_KEY, bytes)).transpose();
+        Ok(row.map(|row| row.unwrap_or_default().marks))
+    }
+
+    pub(super) fn put_eth_floor(self, txn: &mut RwTxn<'_>, marks: EthMarks) -> Result<(), heed::Error> {
+        self.0.put(txn, ETH_FLOOR_KEY, &encode_standing(ETH_FLOOR_KEY, &EthStanding { marks, retired: false }))
     }
 
     /// Whether an anchor was ever kept of this store.

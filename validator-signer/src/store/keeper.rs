@@ -14,7 +14,7 @@ use tracing::{info, warn};
 
 use super::anchor::Anchor;
 use super::filesystem::{AMPLE_ROOM, room};
-use crate::SignerError;
+use crate::{EthDuty, EthPublicKey, SignerError};
 
 /// How far the anchor may lag behind the store.
 const ANCHOR_INTERVAL: Duration = Duration::from_secs(1);
@@ -63,6 +63,15 @@ impl Keeper {
         kept.anchor.commits = commits;
         for (signer, slot) in pinned {
             kept.anchor.raise(signer, slot);
+        }
+    }
+
+    /// Takes note of what Ethereum's keys have durable in the store now.
+    pub(super) fn note_eth(&self, recorded: impl Iterator<Item = (EthPublicKey, EthDuty)>) {
+        let mut kept = self.kept.lock().unwrap_or_else(PoisonError::into_inner);
+        let Some(kept) = &mut *kept else { return };
+        for (public_key, duty) in recorded {
+            kept.anchor.raise_eth(public_key, duty);
         }
     }
 }

@@ -1,5 +1,6 @@
 //! What stands between a store on disk and its use: the lock, the look at all of it, the anchor.
 
+use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 
 use fermata_primitives::Slot;
@@ -17,7 +18,7 @@ use super::scan::{StoreSurvey, survey, survey_eth};
 use super::scan_child::{Scan, scan_by};
 use crate::eth::history::KeyHistory;
 use crate::eth::restored::refuse_lost;
-use crate::{Domain, EthLast, EthPublicKey, SignerError};
+use crate::{Domain, EthLast, EthMarks, EthPublicKey, SignerError};
 
 /// What is done against damage and restored copies when a store is used.
 #[derive(Clone, Default, Debug)]
@@ -76,8 +77,11 @@ pub(super) fn accept_restored(
         return Err(SignerError::LowMarkTooLow { low, known });
     }
     let failed = |failure: Failure| failure.of_store(dir);
-    let changes = refuse_lost(eth_histories(&environment).map_err(failed)?, ethereum)?;
-    environment.raise_floor(low, &changes).map_err(failed)?;
+    let none = BTreeMap::new();
+    let spent = lost.as_ref().map_or(&none, |lost| &lost.ethereum);
+    let changes = refuse_lost(eth_histories(&environment).map_err(failed)?, spent, ethereum)?;
+    let eth_floor = ethereum.map(EthMarks::after).unwrap_or_default();
+    environment.raise_floor((low, eth_floor), &changes).map_err(failed)?;
     if sentinel.anchor.is_some() {
         environment.put_anchored().map_err(|source| unwritable(dir, source))?;
     }
@@ -86,11 +90,7 @@ pub(super) fn accept_restored(
     let survey = StoreSurvey { commits, floor, ethereum, owes_listening: true, ..before };
     environment.close();
     if let Some(path) = &sentinel.anchor {
-        let mut anchor = Anchor::of(&survey);
-        for (signer, slot) in lost.into_iter().flat_map(|lost| lost.signers) {
-            anchor.raise(signer, slot);
-        }
-        anchor.write(path)?;
+        Anchor::of(&survey).with(lost).write(path)?;
     }
     Ok(survey)
 }
@@ -154,10 +154,7 @@ fn take_up_anchor(
         environment.put_anchored().map_err(|source| unwritable(dir, source))?;
         survey.commits = environment.commits();
     }
-    let mut anchor = Anchor::of(&survey);
-    for (signer, slot) in found.into_iter().flat_map(|found| found.signers) {
-        anchor.raise(signer, slot);
-    }
+    let anchor = Anchor::of(&survey).with(found);
     anchor.write(path)?;
     Ok(Kept { path: path.to_owned(), anchor })
 }

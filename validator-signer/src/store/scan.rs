@@ -13,7 +13,8 @@ use super::eth_tables::{decode_root, decode_standing, from_attestation_key, from
 use super::identity::Identity;
 use super::manifest::Manifest;
 use super::record::{Record, decode_payload, from_marks_key};
-use crate::{Domain, Duty, Halt, KeyState, Marks, SignerError};
+use crate::eth::history::marks_after;
+use crate::{Domain, Duty, EthDuty, EthMarks, EthPolicy, EthPublicKey, Halt, KeyState, Marks, SignerError};
 
 /// What is in a store, all of which was read and found sound.
 #[derive(Clone, PartialEq, Eq, Debug, Serialize, Deserialize)]
@@ -45,7 +46,7 @@ pub struct StoreSurvey {
 }
 
 /// Duties of Ethereum's keys in a store.
-#[derive(Clone, Copy, PartialEq, Eq, Default, Debug, Serialize, Deserialize)]
+#[derive(Clone, PartialEq, Eq, Default, Debug, Serialize, Deserialize)]
 pub struct EthSurvey {
     /// Keys that anything is known of.
     pub public_keys: u64,
@@ -53,6 +54,23 @@ pub struct EthSurvey {
     pub blocks: u64,
     /// Attestations on record.
     pub attestations: u64,
+    /// What is refused to every key, where the store was a restored copy once.
+    pub floor: EthMarks,
+    /// From where on each key has signed nothing yet.
+    pub marks: BTreeMap<EthPublicKey, EthMarks>,
+}
+
+impl EthSurvey {
+    /// Whether the store knows of all that `public_key` has spent: on record, or refused since its record may be gone.
+    pub(super) fn covers(&self, public_key: &EthPublicKey, spent: EthMarks) -> bool {
+        let known = self.marks.get(public_key).copied().unwrap_or_default().join(self.floor);
+        known.join(spent) == known
+    }
+
+    fn take(&mut self, public_key: EthPublicKey, duty: EthDuty) {
+        let known = self.marks.entry(public_key).or_default();
+        *known = marks_after(known, duty, EthPolicy::Watermark);
+    }
 }
 
 /// Duties of one kind in a store.
@@ -165,19 +183,23 @@ pub(super) fn survey(dir: &Path, environment: &Environment, manifest: &Manifest)
 /// As [`survey`].
 pub(super) fn survey_eth(dir: &Path, environment: &Environment) -> Result<EthSurvey, SignerError> {
     let txn = environment.env.read_txn().map_err(|error| unreadable(dir, error))?;
-    let mut found = EthSurvey::default();
+    let mut found = EthSurvey { floor: environment.eth.floor, ..EthSurvey::default() };
     each_row(dir, &txn, environment.eth.keys, |key, value| {
         found.public_keys += 1;
-        decode_standing(key, value).map(drop)
+        let public_key = EthPublicKey::try_from(key).map_err(|_| "an Ethereum key has a wrong length")?;
+        found.marks.insert(public_key, decode_standing(key, value)?.marks);
+        Ok(())
     })?;
     each_row(dir, &txn, environment.eth.blocks, |key, value| {
         found.blocks += 1;
-        from_block_key(key)?;
+        let (public_key, block) = from_block_key(key)?;
+        found.take(public_key, EthDuty::Block(block));
         decode_root(key, value).map(drop)
     })?;
     each_row(dir, &txn, environment.eth.attestations, |key, value| {
         found.attestations += 1;
-        from_attestation_key(key)?;
+        let (public_key, vote) = from_attestation_key(key)?;
+        found.take(public_key, EthDuty::Attestation(vote));
         decode_root(key, value).map(drop)
     })?;
     Ok(found)

@@ -36,7 +36,7 @@ pub enum Scan {
 /// What the child found.
 #[derive(Serialize, Deserialize)]
 enum Answer {
-    Sound(StoreSurvey),
+    Sound(Box<StoreSurvey>),
     Damaged {
         path: PathBuf,
         what: String,
@@ -55,7 +55,7 @@ pub fn answer_scan() -> std::io::Result<()> {
     std::io::stdin().read_to_end(&mut dir)?;
     let dir = PathBuf::from(OsString::from_vec(dir));
     let answer = match read_all(&dir) {
-        Ok(survey) => Answer::Sound(survey),
+        Ok(survey) => Answer::Sound(Box::new(survey)),
         Err(SignerError::Damaged { path, what }) => Answer::Damaged { path, what },
         Err(error) => Answer::Failed(error.to_string()),
     };
@@ -92,7 +92,7 @@ pub(super) fn scan_by(program: &Path, args: &[OsString], dir: &Path) -> Result<S
     });
     let status = child.wait().map_err(io)?;
     match answer {
-        Some(Answer::Sound(survey)) => Ok(survey),
+        Some(Answer::Sound(survey)) => Ok(*survey),
         Some(Answer::Damaged { path, what }) => Err(SignerError::Damaged { path, what }),
         Some(Answer::Failed(what)) => Err(io(std::io::Error::other(what))),
         None => Err(match status.signal() {

@@ -14,6 +14,7 @@ use super::linger::Linger;
 use super::lock::OwnerLock;
 use super::record::Record;
 use crate::eth::judging::{EthJudgement, EthWanted};
+use crate::eth::rules::EthVerdict;
 use crate::permit::{Attempt, Reservation, Safe, SigningPermit};
 use crate::rules::Verdict;
 use crate::{Duty, EthPolicy, SignerError};
@@ -221,6 +222,10 @@ impl Writer {
         let Some(policy) = batch.first().map(|reserve| reserve.policy) else { return };
         let wanted: Vec<_> = batch.iter().flat_map(|reserve| reserve.wanted.iter().copied()).collect();
         let outcome = self.unless_broken(|writer| writer.ledger.apply_eth(&wanted, policy));
+        if let Ok(judged) = &outcome {
+            let recorded = wanted.iter().zip(judged).filter(|(_, judged)| **judged == Ok(EthVerdict::Record));
+            self.keeper.note_eth(recorded.map(|(wanted, _)| (wanted.public_key, wanted.duty)));
+        }
         let mut judged = outcome.as_ref().map(|judged| judged.iter().copied());
         for EthReserve { wanted, reply, .. } in batch {
             let answers = wanted.iter().map(|_| match &mut judged {

@@ -135,7 +135,7 @@ impl Home {
             return ["eth_keys", "eth_blocks", "eth_attestations"].map(count);
         }
         let survey = SlashingProtection::verify(&self.places[0].store, &Sentinel::default()).unwrap();
-        let EthSurvey { public_keys, blocks, attestations } = survey.ethereum;
+        let EthSurvey { public_keys, blocks, attestations, .. } = survey.ethereum;
         [public_keys, blocks, attestations]
     }
 

@@ -6,6 +6,7 @@ use std::path::{Path, PathBuf};
 use fermata_primitives::{Epoch, Slot};
 use fermata_validator_signer::{
     EthLast, EthLastError, EthPublicKey, EthReason, EthSafe, NotSafe, Safe, Sentinel, SignerError, SlashingProtection,
+    StoreOptions,
 };
 
 use crate::children::{Role, Started, anchor_of, anchored};
@@ -95,12 +96,18 @@ async fn a_restored_copy_is_gone_on_with_once_a_mark_covers_what_it_has_forgotte
 }
 
 const ETH_KEY: EthPublicKey = EthPublicKey::repeat_byte(0xa1);
+/// Its first duty is younger than any copy.
+const YOUNG_KEY: EthPublicKey = EthPublicKey::repeat_byte(0xa2);
+/// It never signed here.
+const STRANGER: EthPublicKey = EthPublicKey::repeat_byte(0xa3);
 
-/// Signs a block of the slot, and an attestation for it as target from the epoch before.
-async fn sign_eth(place: &Place, at: u64) {
+/// Signs a block of the slot with each key, and an attestation for it as target from the epoch before.
+async fn sign_eth(place: &Place, at: u64, keys: &[EthPublicKey]) {
     let store = open(place).unwrap();
-    for duty in [block(at), vote(at - 1, at)] {
-        let _ = store.reserve_eth(ETH_KEY, duty, digest(1)).await.unwrap();
+    for key in keys {
+        for duty in [block(at), vote(at - 1, at)] {
+            let _ = store.reserve_eth(*key, duty, digest(1)).await.unwrap();
+        }
     }
     store.close().await;
 }
@@ -108,31 +115,36 @@ async fn sign_eth(place: &Place, at: u64) {
 #[tokio::test]
 async fn a_restored_copy_with_ethereum_keys_is_gone_on_with_once_it_is_told_what_they_signed_last() {
     let place = Place::new();
-    sign_eth(&place, 3).await;
+    sign_eth(&place, 3, &[ETH_KEY]).await;
     let copy = copy_of(&place.store);
-    sign_eth(&place, 8).await;
+    sign_eth(&place, 8, &[ETH_KEY, YOUNG_KEY]).await;
     put_back(&copy, &place.store);
     // What the copy lacks is Ethereum's alone: the commits tell.
-    assert!(stale(&place).starts_with("it is 2 commits behind"));
+    assert!(stale(&place).starts_with("it is 4 commits behind"));
 
     let accept =
         |last: Option<EthLast>| SlashingProtection::accept_restored(&place.store, &sentinel(&place), Slot(1), last);
     let untold = accept(None).unwrap_err();
-    assert!(matches!(untold, SignerError::EthLast(EthLastError::Untold { public_keys: 1 })), "{untold}");
+    assert!(matches!(untold, SignerError::EthLast(EthLastError::Untold { public_keys: 2 })), "{untold}");
     assert!(untold.to_string().contains("--eth-slot SLOT --eth-target EPOCH"), "{untold}");
-    for (slot, target) in [(2, 9), (9, 2)] {
+    // The copy ends at 3; the anchor knows better.
+    for (slot, target) in [(2, 9), (9, 2), (7, 8), (8, 7)] {
         let too_early = accept(Some(EthLast { slot: Slot(slot), target: Epoch(target) }));
         assert!(matches!(too_early, Err(SignerError::EthLast(EthLastError::TooEarly { .. }))), "{too_early:?}");
     }
     stale(&place);
     for _ in 0..2 {
         let survey = accept(Some(EthLast { slot: Slot(9), target: Epoch(8) })).unwrap();
-        assert_eq!((survey.ethereum.public_keys, survey.ethereum.blocks, survey.ethereum.attestations), (1, 0, 0));
+        assert_eq!((survey.ethereum.public_keys, survey.ethereum.blocks, survey.ethereum.attestations), (2, 0, 0));
     }
     let lower = accept(Some(EthLast { slot: Slot(8), target: Epoch(8) }));
     assert!(matches!(lower, Err(SignerError::EthLast(EthLastError::TooEarly { .. }))), "a mark counts too: {lower:?}");
 
     let store = open(&place).unwrap();
+    for key in [YOUNG_KEY, STRANGER] {
+        let refused = store.reserve_eth(key, block(9), digest(2)).await;
+        assert_eq!(refusal(refused), EthReason::SlotBelowLow { lowest: Slot(10) }, "{key}");
+    }
     let ask = async |duty| store.reserve_eth(ETH_KEY, duty, digest(2)).await;
     for slot in [3, 8, 9] {
         assert_eq!(refusal(ask(block(slot)).await), EthReason::SlotBelowLow { lowest: Slot(10) });
@@ -144,8 +156,26 @@ async fn a_restored_copy_with_ethereum_keys_is_gone_on_with_once_it_is_told_what
     }
     for duty in [block(10), vote(8, 9)] {
         assert!(matches!(ask(duty).await, Ok(EthSafe::New(_))));
+        assert!(matches!(store.reserve_eth(STRANGER, duty, digest(2)).await, Ok(EthSafe::New(_))));
     }
     store.close().await;
+}
+
+#[tokio::test]
+async fn a_copy_that_was_signed_with_until_it_had_as_many_commits_is_told_by_an_ethereum_key_it_does_not_know() {
+    let place = Place::new();
+    sign_eth(&place, 3, &[ETH_KEY]).await;
+    let copy = copy_of(&place.store);
+    sign_eth(&place, 8, &[YOUNG_KEY]).await;
+    put_back(&copy, &place.store);
+    let unanchored = StoreOptions { sentinel: Sentinel::default(), ..anchored(&place.store) };
+    let store = SlashingProtection::open(&place.store, DOMAIN, unanchored).unwrap();
+    for slot in 1..=9 {
+        let _ = store.reserve(attestation(0, slot), digest(1)).await.unwrap();
+    }
+    store.close().await;
+    let what = stale(&place);
+    assert!(what.contains(&YOUNG_KEY.to_string()), "{what}");
 }
 
 #[tokio::test]

@@ -4,10 +4,10 @@ use clap::Args;
 use fermata_primitives::{Epoch, Slot};
 use fermata_validator_signer::EthLast;
 
-/// What is refused to the Ethereum keys on record from then on.
+/// What is refused to Ethereum keys from then on.
 #[derive(Args, Clone, Copy, Default, Debug)]
 pub(super) struct EthLastArgs {
-    /// The highest slot in which any of the Ethereum keys on record may have signed a block.
+    /// The highest slot in which any Ethereum key may have signed a block.
     #[arg(long, value_name = "SLOT", requires = "eth_target")]
     eth_slot: Option<u64>,
     /// The highest target epoch that any of them may have attested to. Sources below it are refused as well.
@@ -21,16 +21,12 @@ impl EthLastArgs {
         Some(EthLast { slot: Slot(slot), target: Epoch(target) })
     }
 
-    /// What is refused to this many Ethereum keys, as a line of its own; empty where nothing was told of any.
+    /// What is refused to Ethereum keys, of which this many are on record, as a line of its own; empty where nothing was told.
     pub(super) fn told(self, public_keys: u64) -> String {
         let Some(EthLast { slot, target }) = self.last() else { return String::new() };
-        if public_keys == 0 {
-            return "\nno Ethereum key is on record, so that none is refused anything; import a file for those that signed"
-                .to_owned();
-        }
         format!(
-            "\n{public_keys} Ethereum keys on record: blocks through slot {slot}, attestations with targets through epoch \
-             {target} and those with sources below it are refused; a key that is not on record is not bound"
+            "\nto every Ethereum key, {public_keys} on record and any other, blocks through slot {slot}, attestations with \
+             targets through epoch {target} and those with sources below it are refused"
         )
     }
 }

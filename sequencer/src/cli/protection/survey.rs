@@ -3,7 +3,8 @@
 use std::fmt::Write as _;
 
 use clap::Args;
-use fermata_validator_signer::{EthSurvey, Halt, Scan, SlashingProtection, StoreSurvey};
+use fermata_primitives::{Epoch, Slot};
+use fermata_validator_signer::{EthMarks, EthSurvey, Halt, Scan, SlashingProtection, StoreSurvey};
 
 use super::hand_over::handed_over;
 use super::{StoreArgs, failure};
@@ -37,10 +38,7 @@ fn surveyed(survey: &StoreSurvey) -> String {
         Some(highest) => write!(text, "\nhighest slot {highest}, by {} keys in all", signers.len()),
         None => write!(text, "\nno duty is on record"),
     };
-    if ethereum.public_keys > 0 {
-        let EthSurvey { public_keys, blocks, attestations } = ethereum;
-        let _ = write!(text, "\n{public_keys} Ethereum keys: {blocks} blocks, {attestations} attestations");
-    }
+    told_of_ethereum(ethereum, &mut text);
     let lows = marks.iter().filter_map(|marks| marks.marks.low);
     if let (Some(least), Some(most)) = (lows.clone().min(), lows.max()) {
         let _ = write!(text, "\n{} low marks, from slot {least} to {most}", marks.len());
@@ -50,6 +48,27 @@ fn surveyed(survey: &StoreSurvey) -> String {
     }
     told_of_keys(survey, &mut text);
     text
+}
+
+/// What is known of Ethereum's keys; the last that any of them signed is what a restored copy must be told.
+fn told_of_ethereum(ethereum: &EthSurvey, text: &mut String) {
+    let EthSurvey { public_keys, blocks, attestations, floor, marks } = ethereum;
+    if *public_keys > 0 {
+        let _ = write!(text, "\n{public_keys} Ethereum keys: {blocks} blocks, {attestations} attestations");
+        let slot = marks.values().filter_map(|marks| marks.block).max();
+        let target = marks.values().filter_map(|marks| marks.attestation).map(|mark| mark.target).max();
+        let _ = write!(text, ", spent{}", below(slot, target));
+    }
+    if *floor != EthMarks::default() {
+        let target = floor.attestation.map(|mark| mark.target);
+        let _ = write!(text, "\nrestored once: every Ethereum key is refused what lies{}", below(floor.block, target));
+    }
+}
+
+fn below(slot: Option<Slot>, target: Option<Epoch>) -> String {
+    let slot = slot.map(|slot| format!(" below slot {slot}"));
+    let target = target.map(|target| format!(" below target epoch {target}"));
+    [slot, target].into_iter().flatten().collect::<Vec<_>>().join(" and")
 }
 
 /// What is said of keys as a whole, and of all of them at once.

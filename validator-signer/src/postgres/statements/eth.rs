@@ -30,6 +30,12 @@ pub(super) fn create(name: &str) -> String {
             root bytea NOT NULL CHECK (octet_length(root) = 32),
             PRIMARY KEY (public_key, target, source)
         );
+        CREATE TABLE {name}.eth_floor (
+            only_row boolean PRIMARY KEY DEFAULT true CHECK (only_row),
+            block bytea CHECK (octet_length(block) = 8),
+            source bytea CHECK (octet_length(source) = 8),
+            target bytea CHECK (octet_length(target) = 8)
+        );
         CREATE TABLE {name}.eth_attempts (
             node text PRIMARY KEY,
             attempt bytea NOT NULL CHECK (octet_length(attempt) = 16),
@@ -53,8 +59,14 @@ const LAST: &str = concat!(
     ", (SELECT attempt FROM eth_attempts WHERE node = $1)"
 );
 
-const KEYS: &str =
-    "SELECT public_key, block, source, target, retired FROM eth_keys WHERE public_key = ANY($1::bytea[])";
+/// Keys that are known, and every key where there is a floor, which refuses to all. GREATEST passes over a null.
+const KEYS: &str = "
+    SELECT w.public_key, GREATEST(k.block, f.block), GREATEST(k.source, f.source), GREATEST(k.target, f.target),
+        COALESCE(k.retired, false)
+    FROM unnest($1::bytea[]) AS w (public_key)
+    LEFT JOIN eth_keys k ON k.public_key = w.public_key
+    LEFT JOIN eth_floor f ON f.only_row
+    WHERE k.public_key IS NOT NULL OR f.only_row";
 
 /// Blocks of keys, each from one slot to another.
 const BLOCKS: &str = "
@@ -68,7 +80,7 @@ const ATTESTATIONS: &str = "
     FROM unnest($1::bytea[], $2::bytea[], $3::bytea[]) AS w (public_key, first, last)
     JOIN eth_attestations a ON a.public_key = w.public_key AND a.target BETWEEN w.first AND w.last";
 
-/// Marks only ever rise, and a retired key stays so. GREATEST passes over a null.
+/// Marks only ever rise, and a retired key stays so.
 const PUT_KEYS: &str = "
     INSERT INTO eth_keys AS k (public_key, block, source, target, retired)
     SELECT * FROM unnest($1::bytea[], $2::bytea[], $3::bytea[], $4::bytea[], $5::boolean[])
@@ -101,6 +113,11 @@ pub(in crate::postgres) const DROP_BLOCKS: &str = "
 pub(in crate::postgres) const DROP_ATTESTATIONS: &str = "
     DELETE FROM eth_attestations a USING unnest($1::bytea[], $2::bytea[], $3::bytea[]) AS w (public_key, target, source)
     WHERE a.public_key = w.public_key AND a.target = w.target AND a.source = w.source";
+/// Refuses what lies below to every key, whether anything is known of it or not.
+pub(in crate::postgres) const RAISE_FLOOR: &str = "
+    INSERT INTO eth_floor AS f (block, source, target) VALUES ($1, $2, $3)
+    ON CONFLICT (only_row) DO UPDATE SET block = GREATEST(f.block, EXCLUDED.block),
+        source = GREATEST(f.source, EXCLUDED.source), target = GREATEST(f.target, EXCLUDED.target)";
 /// Every key that anything is known of.
 pub(in crate::postgres) const PUBLIC_KEYS: &str = "SELECT public_key FROM eth_keys ORDER BY public_key";
 

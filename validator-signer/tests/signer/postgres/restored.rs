@@ -125,6 +125,13 @@ async fn a_restored_backup_with_ethereum_keys_is_accepted_once_it_is_told_what_t
             assert!(matches!(ask(duty).await, Ok(EthSafe::New(_))));
         }
     }
+    // A key whose first duty was lost with the old server is bound too.
+    let stranger = EthPublicKey::repeat_byte(0xa3);
+    for duty in [block(9), vote(8, 8), vote(6, 9)] {
+        let refused = store.reserve_eth(stranger, duty, digest(2)).await;
+        assert!(matches!(refused, Err(SignerError::EthNotSafe(_))), "{refused:?}");
+    }
+    assert!(matches!(store.reserve_eth(stranger, block(10), digest(2)).await, Ok(EthSafe::New(_))));
     let lost = store.reserve(attestation(0, 150), digest(2)).await;
     assert!(matches!(lost, Err(SignerError::NotSafe(NotSafe::BelowLow { .. }))), "{lost:?}");
     store.close().await;
