@@ -317,15 +317,14 @@ async fn next_proposal(
 
 /// How the checkpoint of `slot` ended at its proposer: with so many attestations on L1, or not there.
 fn outcome(event: &SequencerEvent, slot: Slot) -> Option<Option<usize>> {
-    match event {
-        SequencerEvent::CheckpointPublished { slot: of, landed } if *of == slot => Some(Some(landed.attestations)),
-        SequencerEvent::CheckpointPublishFailed { slot: of, .. }
-        | SequencerEvent::CheckpointDiscarded { slot: of, .. }
-        | SequencerEvent::SlotMissed { slot: of, .. }
-            if *of == slot =>
-        {
-            Some(None)
-        }
-        _ => None,
+    if let SequencerEvent::CheckpointPublished { slot: of, landed } = event {
+        return (*of == slot).then_some(Some(landed.attestations));
     }
+    let (SequencerEvent::CheckpointPublishFailed { slot: of, .. }
+    | SequencerEvent::CheckpointDiscarded { slot: of, .. }
+    | SequencerEvent::SlotMissed { slot: of, .. }) = event
+    else {
+        return None;
+    };
+    (*of == slot).then_some(None)
 }
