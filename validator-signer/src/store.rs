@@ -9,6 +9,7 @@
 
 mod anchor;
 mod asking;
+mod data_file;
 mod environment;
 mod eth;
 mod eth_ledger;

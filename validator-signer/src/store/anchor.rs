@@ -12,7 +12,7 @@ use alloy::primitives::{Address, FixedBytes};
 use fermata_primitives::Slot;
 use serde::{Deserialize, Serialize};
 
-use super::environment::sync_parent;
+use super::filesystem::sync_parent;
 use super::scan::StoreSurvey;
 use crate::eth::history::marks_after;
 use crate::{EthDuty, EthMarks, EthPolicy, EthPublicKey, SignerError};

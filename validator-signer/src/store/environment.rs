@@ -1,17 +1,17 @@
 //! The LMDB environment of a store: made once, opened only when it is whole and the one it should be.
 
 use std::fs::File;
-use std::io::ErrorKind;
-use std::os::unix::fs::{FileExt, MetadataExt};
-use std::path::{Path, PathBuf};
+use std::path::Path;
 
 use alloy::primitives::FixedBytes;
 use fermata_primitives::Slot;
 use heed::types::Bytes;
 use heed::{CompactionOption, Database, Env, EnvOpenOptions, RoTxn};
 
+use super::data_file::DataFile;
 use super::eth_tables::{self, EthTables};
 use super::failure::Failure;
+use super::filesystem::sync_dir;
 use super::identity::Identity;
 use super::manifest::Manifest;
 use crate::interchange::Rewritten;
@@ -20,10 +20,6 @@ use crate::{EthMarks, SignerError};
 pub(super) const DATA_FILE: &str = "data.mdb";
 /// Map sizes are whole multiples of this, which every page size divides.
 const MAP_GRAIN: usize = 64 * 1024;
-/// Room written ahead of LMDB's pages when less than half of it is left.
-const HEADROOM: u64 = 4 << 20;
-/// With less of it than this no transaction is committed: the largest must fit in, so that LMDB itself never meets a full disk.
-const LEAST_HEADROOM: u64 = 1 << 20;
 
 /// More than there are.
 const MAX_TABLES: u32 = 16;
@@ -55,8 +51,7 @@ pub(super) struct Environment {
     pub(super) eth: EthTables,
     /// Made with it.
     pub(super) store_id: FixedBytes<16>,
-    data: File,
-    path: PathBuf,
+    data: DataFile,
 }
 
 impl Environment {
@@ -89,7 +84,7 @@ impl Environment {
     /// # Errors
     /// [`SignerError::Damaged`] names what is wrong; [`SignerError::Database`], [`SignerError::Io`].
     pub(super) fn open(dir: &Path, manifest: &Manifest, map_bytes: usize) -> Result<Self, SignerError> {
-        let data = open_data_file(dir)?;
+        let data = DataFile::open(dir)?;
         let env = open_env(dir, map_bytes).map_err(|error| unreadable(dir, error))?;
         check_length(dir, &env, &data)?;
         let txn = env.read_txn().map_err(|error| unreadable(dir, error))?;
@@ -112,8 +107,7 @@ impl Environment {
         };
         // The handles above last only if the transaction that opened them ends well.
         txn.commit().map_err(|error| unreadable(dir, error))?;
-        let path = dir.join(DATA_FILE);
-        Ok(Self { env, identity, floor, duties, marks, keys, payloads, eth, store_id: manifest.store_id, data, path })
+        Ok(Self { env, identity, floor, duties, marks, keys, payloads, eth, store_id: manifest.store_id, data })
     }
 
     /// Transactions that were ever committed. LMDB counts them in the page that makes each of them durable.
@@ -173,56 +167,21 @@ impl Environment {
     }
 
     /// # Errors
-    /// The file is no longer where it was opened: what is written to it now would be gone with this process.
+    /// As [`DataFile::expect_in_place`].
     pub(super) fn expect_in_place(&self) -> std::io::Result<()> {
-        let (ours, there) = (self.data.metadata()?, std::fs::metadata(&self.path)?);
-        if (ours.dev(), ours.ino()) == (there.dev(), there.ino()) {
-            Ok(())
-        } else {
-            Err(std::io::Error::new(ErrorKind::StaleNetworkFileHandle, "another file has taken its place"))
-        }
+        self.data.expect_in_place()
     }
 
-    /// Keeps the file longer than LMDB's pages reach, written in advance: a commit then changes no file length, a full
-    /// disk shows before a transaction is committed, and a file shorter than its pages was cut.
-    ///
     /// # Errors
-    /// What the disk said; nothing of the store has changed.
+    /// As [`DataFile::keep_headroom`].
     pub(super) fn keep_headroom(&self) -> std::io::Result<()> {
-        let used = self.used_bytes();
-        if self.data.metadata()?.len() >= used + HEADROOM / 2 {
-            return Ok(());
-        }
-        match self.write_ahead(used + HEADROOM) {
-            Err(error) if is_no_room(&error) && self.data.metadata()?.len() >= used + LEAST_HEADROOM => Ok(()),
-            outcome => outcome,
-        }
-    }
-
-    fn write_ahead(&self, end: u64) -> std::io::Result<()> {
-        let zeros = vec![0; 64 * 1024];
-        let mut at = self.data.metadata()?.len();
-        while at < end {
-            let piece = usize::try_from(end - at).unwrap_or(zeros.len()).min(zeros.len());
-            self.data.write_all_at(&zeros[..piece], at)?;
-            at += piece as u64;
-        }
-        self.data.sync_all()
+        self.data.keep_headroom(used_bytes(&self.env))
     }
 
     /// Closes the environment and waits until it is closed; nobody else holds a clone.
     pub(super) fn close(self) {
         self.env.prepare_for_closing().wait();
     }
-
-    fn used_bytes(&self) -> u64 {
-        used_bytes(&self.env)
-    }
-}
-
-/// Whether an error says that there was no room, and nothing else: what was to be written is not there.
-pub(super) fn is_no_room(error: &std::io::Error) -> bool {
-    matches!(error.kind(), ErrorKind::StorageFull | ErrorKind::QuotaExceeded | ErrorKind::FileTooLarge)
 }
 
 /// How far the pages reach; the file may be longer.
@@ -240,26 +199,10 @@ fn open_env(dir: &Path, map_bytes: usize) -> Result<Env, heed::Error> {
     unsafe { options.open(dir) }
 }
 
-/// LMDB would take an empty file for a new store, and make a missing one.
-fn open_data_file(dir: &Path) -> Result<File, SignerError> {
-    let path = dir.join(DATA_FILE);
-    match File::options().read(true).write(true).open(&path) {
-        Ok(file) if file.metadata().is_ok_and(|data| data.len() == 0) => {
-            Err(damaged(dir, "it is empty, and STORE.json says that it was not"))
-        }
-        Ok(file) => Ok(file),
-        Err(error) if error.kind() == ErrorKind::NotFound => {
-            Err(damaged(dir, "it is missing, and STORE.json says that it was there"))
-        }
-        Err(source) => Err(SignerError::Io { action: "open", path, source }),
-    }
-}
-
 /// LMDB would read past the end of a cut file and die of it.
-fn check_length(dir: &Path, env: &Env, data: &File) -> Result<(), SignerError> {
+fn check_length(dir: &Path, env: &Env, data: &DataFile) -> Result<(), SignerError> {
     let io = |source| SignerError::Io { action: "measure", path: dir.join(DATA_FILE), source };
-    let length = data.metadata().map_err(io)?.len();
-    if length < used_bytes(env) {
+    if data.len().map_err(io)? < used_bytes(env) {
         return Err(damaged(dir, "it is shorter than its pages: it was cut"));
     }
     Ok(())
@@ -286,25 +229,5 @@ pub(super) fn unreadable(dir: &Path, source: heed::Error) -> SignerError {
         | heed::Error::Encoding(_)
         | heed::Error::Decoding(_)
         | heed::Error::EnvAlreadyOpened => SignerError::Database { path: dir.join(DATA_FILE), source },
-    }
-}
-
-/// Makes the names in `dir` durable; LMDB does not.
-///
-/// # Errors
-/// [`SignerError::Io`].
-pub(super) fn sync_dir(dir: &Path) -> Result<(), SignerError> {
-    let io = |source| SignerError::Io { action: "sync", path: dir.to_owned(), source };
-    File::open(dir).map_err(io)?.sync_all().map_err(io)
-}
-
-/// Makes the name `path` durable in its directory.
-///
-/// # Errors
-/// [`SignerError::Io`].
-pub(super) fn sync_parent(path: &Path) -> Result<(), SignerError> {
-    match path.parent() {
-        Some(parent) if !parent.as_os_str().is_empty() => sync_dir(parent),
-        Some(_) | None => sync_dir(Path::new(".")),
     }
 }

@@ -3,7 +3,7 @@
 use std::path::Path;
 use std::sync::Arc;
 
-use super::environment::is_no_room;
+use super::data_file::is_no_room;
 use crate::SignerError;
 
 /// Why a transaction did not happen.

@@ -1,5 +1,6 @@
 //! What the file system under a store must give.
 
+use std::fs::File;
 use std::path::Path;
 
 use crate::SignerError;
@@ -51,6 +52,26 @@ fn network_kind(number: u32) -> Option<&'static str> {
 pub(super) fn room(dir: &Path) -> std::io::Result<u64> {
     let found = rustix::fs::statvfs(dir)?;
     Ok(found.f_bavail.saturating_mul(found.f_frsize))
+}
+
+/// Makes the names in `dir` durable; LMDB does not.
+///
+/// # Errors
+/// [`SignerError::Io`].
+pub(super) fn sync_dir(dir: &Path) -> Result<(), SignerError> {
+    let io = |source| SignerError::Io { action: "sync", path: dir.to_owned(), source };
+    File::open(dir).map_err(io)?.sync_all().map_err(io)
+}
+
+/// Makes the name `path` durable in its directory.
+///
+/// # Errors
+/// [`SignerError::Io`].
+pub(super) fn sync_parent(path: &Path) -> Result<(), SignerError> {
+    match path.parent() {
+        Some(parent) if !parent.as_os_str().is_empty() => sync_dir(parent),
+        Some(_) | None => sync_dir(Path::new(".")),
+    }
 }
 
 #[cfg(test)]

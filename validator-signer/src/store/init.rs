@@ -7,7 +7,8 @@ use alloy::primitives::FixedBytes;
 use alloy::signers::k256::elliptic_curve::rand_core::{OsRng, RngCore};
 use fermata_primitives::crash_point;
 
-use super::environment::{Environment, sync_dir, sync_parent};
+use super::environment::Environment;
+use super::filesystem::{sync_dir, sync_parent};
 use super::manifest::{Manifest, SCHEMA};
 use crate::{Domain, SignerError};
 
