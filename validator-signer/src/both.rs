@@ -220,6 +220,14 @@ impl Protection for Both {
         Box::pin(in_both(self.local.listen_only_until(slot), self.shared.listen_only_until(slot)))
     }
 
+    /// The shared one first: it may be away, and then the local one still owes it when both are opened next.
+    fn listen_when_new(&self, slot: Slot) -> BoxFuture<'_, Result<Option<Slot>, SignerError>> {
+        Box::pin(async move {
+            let shared = self.shared.listen_when_new(slot).await?;
+            Ok(shared.max(self.local.listen_when_new(slot).await?))
+        })
+    }
+
     fn hand_over(&self, validator: Address, from: Slot) -> BoxFuture<'_, Result<(), SignerError>> {
         Box::pin(self.hand_over_now(validator, from))
     }

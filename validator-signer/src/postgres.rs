@@ -76,6 +76,7 @@ pub struct PostgresProtection {
     busy_patience: Duration,
     queue: mpsc::Sender<Request>,
     keys: watch::Receiver<BTreeMap<Address, KeyState>>,
+    listens_until: watch::Receiver<Option<Slot>>,
     /// Ends when the connection has ended.
     closed: watch::Receiver<()>,
     /// Holds the task that owns the connection.
@@ -117,8 +118,8 @@ impl PostgresProtection {
         link.memory.save().await?;
         let (queue, requests) = mpsc::channel(options.queue.max(1));
         let (closing, closed) = watch::channel(());
-        let (name, keys) = (link.name.clone(), link.keys.subscribe());
-        link.tell_of_keys();
+        let (name, keys, listens_until) = (link.name.clone(), link.keys.subscribe(), link.listens_until.subscribe());
+        link.tell();
         let owner = Owner {
             link,
             asker: Asker { node: options.node, takeover_after: options.takeover_after },
@@ -147,6 +148,7 @@ impl PostgresProtection {
             busy_patience,
             queue,
             keys,
+            listens_until,
             closed,
             _tasks: tasks,
         })
@@ -167,7 +169,7 @@ impl PostgresProtection {
     }
 
     /// Accepts the server as it is, after it was restored or replaced: refuses every slot up to `refuse_through` to
-    /// everybody from now on, and forgets what was remembered of the server before. Slots that may have been signed and
+    /// everybody from now on, and forgets what was remembered of the server before; the store listens before it signs. Slots that may have been signed and
     /// lost must lie at or below it. Ethereum's keys count slots of another chain: where any is on record, `ethereum` tells
     /// what they may have signed last, and every Ethereum key refuses that from then on, also one whose first duty was lost
     /// with the old server. Gives the number of those on record.

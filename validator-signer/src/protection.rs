@@ -137,6 +137,19 @@ pub trait Protection: Send + Sync + fmt::Debug + 'static {
     /// Dropped: it may be said all the same.
     fn listen_only_until(&self, slot: Slot) -> BoxFuture<'_, Result<(), SignerError>>;
 
+    /// Listens before it signs, where it was made, restored or imported into since it last did: signs nothing before
+    /// `slot` then, as [`listen_only_until`](Self::listen_only_until). Nothing changes where it was not. Gives the first
+    /// slot that is signed, whenever that was said, and by whichever node.
+    ///
+    /// What such a store does not know may have been signed elsewhere, and whoever has signed it may still be at it.
+    ///
+    /// # Errors
+    /// [`SignerError::next_step`] tells what to do about each; it may be said all the same.
+    ///
+    /// # Cancel safety
+    /// Dropped: it may be said all the same.
+    fn listen_when_new(&self, slot: Slot) -> BoxFuture<'_, Result<Option<Slot>, SignerError>>;
+
     /// Leaves `from` and all later slots to another store and the nodes that sign with it, for every kind. They
     /// [take over](Self::take_over) from the same slot on; no slot is both's.
     ///
@@ -177,9 +190,7 @@ pub trait Protection: Send + Sync + fmt::Debug + 'static {
 
     /// The first slot that is signed, where the store only listens yet, or did at first, for another node that signs with
     /// its keys; as far as this process knows.
-    fn listens_until(&self) -> Option<Slot> {
-        None
-    }
+    fn listens_until(&self) -> Option<Slot>;
 
     /// As [`reserve`](Self::reserve), for a duty that was [`SignerError::Busy`]: waits a while for the node that holds it,
     /// and takes over from one that does not come to an end; not once the store's clock has reached `by`.

@@ -93,7 +93,8 @@ pub enum ProtectionCommand {
         fermata protection import lighthouse.json --minify --genesis-validators-root 0x4b…95\n\n\
         Afterwards the store refuses whatever it or the file refused; nothing is ever lowered or dropped. The file is taken\n\
         whole or not at all. Where file and store know different payloads of one duty, it is refused to both, and told.\n\
-        The node that uses the store must be stopped. With --shared nodes may run: they wait until the file is in.\n\n\
+        The node that uses the store must be stopped. With --shared nodes may run: they wait until the file is in.\n\
+        The next node to open the store listens before it signs; where it is shared, all its nodes do then.\n\n\
         Exit codes: 31 a process has the store open, 43 the file was refused.")]
     Import(ImportArgs),
     /// Write what keys signed into an interchange file, for another store.

@@ -32,12 +32,24 @@ pub(super) struct Stores<'a> {
 }
 
 impl Stores<'_> {
-    /// The node's own store and, where nodes share one, that as well: then both must agree.
+    /// The node's own store and, where nodes share one, that as well: then both must agree. Whichever of them is new listens
+    /// before it signs.
     ///
     /// # Errors
     /// What is wrong with one of them.
     pub(super) async fn open(self) -> Result<Arc<dyn Protection>, SignerError> {
-        let local = self.own().await?;
+        let store = self.all().await?;
+        match self.listen_first(&*store).await {
+            Ok(()) => Ok(store),
+            Err(error) => {
+                store.close().await;
+                Err(error)
+            }
+        }
+    }
+
+    async fn all(&self) -> Result<Arc<dyn Protection>, SignerError> {
+        let local = self.own()?;
         let Some(shared) = &self.config.shared else { return Ok(local) };
         match self.shared(shared).await {
             Ok(shared) => Ok(Arc::new(Both::new(local, shared)?)),
@@ -51,7 +63,7 @@ impl Stores<'_> {
 
     /// The node's own store. It is made with the data directory and never again: one that has vanished since is refused,
     /// since an empty one would sign again what was signed before.
-    async fn own(&self) -> Result<Arc<dyn Protection>, SignerError> {
+    fn own(&self) -> Result<Arc<dyn Protection>, SignerError> {
         let dir = self.data_dir.signer();
         if self.is_new {
             match SlashingProtection::init(&dir, self.domain) {
@@ -69,13 +81,12 @@ impl Stores<'_> {
             holder: self.holder.clone(),
             ..StoreOptions::default()
         };
-        let store = SlashingProtection::open(&dir, self.domain, options)?;
-        self.listen_first(&store).await?;
-        Ok(Arc::new(store))
+        Ok(Arc::new(SlashingProtection::open(&dir, self.domain, options)?))
     }
 
-    /// A store that is new, restored or imported into listens for whole slots: the one under way has begun already.
-    async fn listen_first(&self, store: &SlashingProtection) -> Result<(), SignerError> {
+    /// A store that is new, restored or imported into listens for whole slots: the one under way has begun already. With a
+    /// shared one all its nodes do, once: the first that opens it names the slot.
+    async fn listen_first(&self, store: &dyn Protection) -> Result<(), SignerError> {
         let slots = self.config.listen_only_slots;
         if slots == 0 {
             return Ok(());
@@ -85,7 +96,7 @@ impl Stores<'_> {
         if let Some(until) = until.filter(|until| *until > current) {
             tracing::warn!(
                 until = until.0,
-                "the signing store is new, restored or imported: nothing is signed before this slot"
+                "a signing store is new, restored or imported: nothing is signed before this slot"
             );
         }
         Ok(())

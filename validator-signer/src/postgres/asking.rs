@@ -215,6 +215,14 @@ impl Protection for PostgresProtection {
         Box::pin(self.once(move |settling| Box::pin(settling.listen_only_until(slot))))
     }
 
+    fn listen_when_new(&self, slot: Slot) -> BoxFuture<'_, Result<Option<Slot>, SignerError>> {
+        Box::pin(self.once(move |settling| Box::pin(settling.listen_when_new(slot))))
+    }
+
+    fn listens_until(&self) -> Option<Slot> {
+        *self.listens_until.borrow()
+    }
+
     fn hand_over(&self, validator: Address, from: Slot) -> BoxFuture<'_, Result<(), SignerError>> {
         Box::pin(self.hand_over_now(validator, from))
     }

@@ -19,15 +19,16 @@ pub(super) async fn load_book(session: &Session) -> Result<MarkBook, ServerError
     let bytes = |at| row.try_get::<_, Option<Vec<&[u8]>>>(at).map(Option::unwrap_or_default);
     let slots = |at| row.try_get::<_, Option<Vec<Option<&[u8]>>>>(at).map(Option::unwrap_or_default);
     let one = |at| row.try_get::<_, Option<&[u8]>>(at);
-    let mut book = MarkBook { version: row.try_get(0)?, strict: kinds(row.try_get(3)?)?, ..MarkBook::default() };
+    let mut book = MarkBook { version: row.try_get(0)?, strict: kinds(row.try_get(4)?)?, ..MarkBook::default() };
     (book.floor, book.listen_only_until) = (slot(one(1)?)?, slot(one(2)?)?);
-    let (lows, highs, tops) = (slots(5)?, slots(6)?, slots(7)?);
-    for (at, room) in bytes(4)?.into_iter().enumerate() {
+    book.owes_listening = row.try_get(3)?;
+    let (lows, highs, tops) = (slots(6)?, slots(7)?, slots(8)?);
+    for (at, room) in bytes(5)?.into_iter().enumerate() {
         let room = Room::try_from(room).map_err(|_| damage("a mark has a key of no room"))?;
         let marks = Marks { low: slot(lows[at])?, high: slot(highs[at])?, max_signed: slot(tops[at])? };
         book.marks.insert(room, marks);
     }
-    for (validator, state) in bytes(8)?.into_iter().zip(bytes(9)?) {
+    for (validator, state) in bytes(9)?.into_iter().zip(bytes(10)?) {
         let state = KeyState::decode(validator, state).map_err(damage)?;
         let validator = Address::try_from(validator).map_err(|_| damage("a key has no address"))?;
         book.keys.insert(validator, state);

@@ -9,7 +9,7 @@ use super::judge::{Room, room, room_of};
 use super::ledger::{Settling, record_of};
 use super::session::{ServerError, Session, damage};
 use super::statements::ROLLBACK;
-use super::statements::exchange::{BIND_CHAIN, LOCK_ETH_KEYS, OF_STORE, PUT_RECORDS, RECORDS};
+use super::statements::exchange::{BIND_CHAIN, LOCK_ETH_KEYS, OF_STORE, OWE_LISTENING, PUT_RECORDS, RECORDS};
 use crate::interchange::{Contents, ImportReport, InterchangeError, Merged, OnRecord};
 use crate::permit::Attempt;
 use crate::rules::Record;
@@ -39,6 +39,9 @@ impl Settling<'_> {
             }
         };
         self.write_merged(&merged).await?;
+        if !contents.signers.is_empty() {
+            self.session.client.batch_execute(OWE_LISTENING).await?;
+        }
         *self.book = commit_moved(self.session).await?;
         let flushed = self.session.client.query_one(&self.session.statements.flushed, &[]).await?;
         self.memory.advance(flushed.try_get(0)?);

@@ -83,6 +83,8 @@ pub(super) struct MarkBook {
     pub(super) floor: Option<Slot>,
     /// First slot that is signed.
     pub(super) listen_only_until: Option<Slot>,
+    /// It is new, restored or imported into, and no node has settled since from when on it signs.
+    pub(super) owes_listening: bool,
     /// Kinds that only go forward.
     pub(super) strict: BTreeSet<DutyKind>,
     /// By room. In a strict one every pin raises the highest pinned slot, which the version does not count: it may be

@@ -2,6 +2,7 @@
 
 use alloy::primitives::Address;
 use fermata_primitives::Slot;
+use tokio_postgres::Statement;
 
 use super::book::{begin_moving, commit_moved, load_book, put_marks, slot};
 use super::judge::room;
@@ -63,9 +64,26 @@ impl Settling<'_> {
     /// # Errors
     /// [`ServerError`]; it may be said.
     pub(super) async fn listen_only_until(&mut self, slot: Slot) -> Result<(), ServerError> {
+        self.listen(slot, &self.session.statements.marks.listen).await
+    }
+
+    /// The same where the store owes it, and then it does no more. Gives the first slot that is signed, whichever node
+    /// said it.
+    ///
+    /// # Errors
+    /// [`ServerError`]; it may be said.
+    pub(super) async fn listen_when_new(&mut self, slot: Slot) -> Result<Option<Slot>, ServerError> {
+        *self.book = load_book(self.session).await?;
+        if self.book.owes_listening {
+            self.listen(slot, &self.session.statements.marks.listen_when_new).await?;
+        }
+        Ok(self.book.listen_only_until)
+    }
+
+    async fn listen(&mut self, slot: Slot, statement: &Statement) -> Result<(), ServerError> {
         *self.book = begin_moving(self.session).await?;
         let until = slot.0.to_be_bytes().to_vec();
-        self.session.client.execute(&self.session.statements.marks.listen, &[&until]).await?;
+        self.session.client.execute(statement, &[&until]).await?;
         *self.book = commit_moved(self.session).await?;
         Ok(())
     }

@@ -3,6 +3,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use alloy::primitives::{Address, FixedBytes};
+use fermata_primitives::Slot;
 use tokio::sync::watch;
 use tokio_postgres::Client;
 
@@ -62,6 +63,8 @@ pub(super) struct Link {
     pub(super) book: MarkBook,
     /// What is said of keys, for those who do not wait for the server.
     pub(super) keys: watch::Sender<BTreeMap<Address, KeyState>>,
+    /// First slot that is signed, for the same.
+    pub(super) listens_until: watch::Sender<Option<Slot>>,
     connector: Connector,
     schema: String,
     domain: Domain,
@@ -79,8 +82,8 @@ impl Link {
         let connector =
             Connector::new(url, options).map_err(|what| SignerError::BadServer { server: name.clone(), what })?;
         let (schema, strict) = (options.schema.clone(), options.strict.iter().map(|kind| kind.marked()).collect());
-        let (book, keys) = (MarkBook::default(), watch::Sender::default());
-        Ok(Self { name, memory, book, keys, connector, schema, domain, strict, session: None })
+        let (book, keys, listens_until) = (MarkBook::default(), watch::Sender::default(), watch::Sender::default());
+        Ok(Self { name, memory, book, keys, listens_until, connector, schema, domain, strict, session: None })
     }
 
     /// The open session, or a new one.
@@ -132,15 +135,10 @@ impl Link {
         check_store(client, &self.schema, (self.domain, on)).await.map_err(misfit)
     }
 
-    /// Lets what was learnt of keys be known.
-    pub(super) fn tell_of_keys(&self) {
-        self.keys.send_if_modified(|told| {
-            let is_news = *told != self.book.keys;
-            if is_news {
-                told.clone_from(&self.book.keys);
-            }
-            is_news
-        });
+    /// Lets what was learnt of keys, and of the first slot that is signed, be known.
+    pub(super) fn tell(&self) {
+        tell_if_new(&self.keys, &self.book.keys);
+        tell_if_new(&self.listens_until, &self.book.listen_only_until);
     }
 
     /// The next use connects anew. Whatever was under way on the old connection may or may not happen.
@@ -153,6 +151,16 @@ impl Link {
         self.drop_session();
         self.connector.close().await;
     }
+}
+
+fn tell_if_new<T: Clone + PartialEq>(told: &watch::Sender<T>, known: &T) {
+    told.send_if_modified(|told| {
+        let is_news = told != known;
+        if is_news {
+            told.clone_from(known);
+        }
+        is_news
+    });
 }
 
 pub(super) fn trouble(error: ServerError) -> Trouble {

@@ -67,7 +67,7 @@ impl Owner {
                 errand(&mut self).await;
             }
             self.prune_a_piece().await;
-            self.link.tell_of_keys();
+            self.link.tell();
             self.remember(REMEMBER_EVERY).await;
         }
         if !self.unwritten.is_empty() {
@@ -112,7 +112,7 @@ impl Owner {
         Ok(Settling { session, book, memory, asker: &self.asker })
     }
 
-    /// Does something on its own, once, and lets what was learnt of keys be known.
+    /// Does something on its own, once, and lets what was learnt meanwhile be known.
     ///
     /// # Errors
     /// [`Trouble`]; it may be done.
@@ -120,7 +120,7 @@ impl Owner {
         let mut settling = self.settling().await?;
         let outcome = timeout(patience, work(&mut settling)).await;
         let outcome = self.outcome(outcome);
-        self.link.tell_of_keys();
+        self.link.tell();
         outcome
     }
 

@@ -27,7 +27,7 @@ pub(super) use payloads::PayloadStatements;
 use tokio_postgres::{Client, Error, Statement};
 
 /// Version of the tables below.
-pub(super) const SCHEMA_VERSION: i32 = 1;
+pub(super) const SCHEMA_VERSION: i32 = 2;
 
 /// Makes the tables of a new store in the schema `name`, all within one transaction.
 pub(super) fn create(name: &str) -> String {
@@ -44,6 +44,7 @@ pub(super) fn create(name: &str) -> String {
             marks_version bigint NOT NULL DEFAULT 1,
             floor bytea CHECK (octet_length(floor) = 8),
             listen_only_until bytea CHECK (octet_length(listen_only_until) = 8),
+            listening_owed boolean NOT NULL DEFAULT true,
             strict bytea NOT NULL DEFAULT '',
             genesis_validators_root bytea CHECK (octet_length(genesis_validators_root) = 32),
             created_at timestamptz NOT NULL DEFAULT clock_timestamp()
@@ -140,9 +141,10 @@ const CANCEL: &str = "
     unkept AS (DELETE FROM payloads p USING gone WHERE p.key = gone.key)
     SELECT count(*) FROM gone";
 
-/// Takes this server for the store's own, and refuses every slot up to $1 to everybody. GREATEST passes over a null.
+/// Takes this server for the store's own, and refuses every slot up to $1 to everybody; it listens before it signs. GREATEST
+/// passes over a null.
 pub(super) const ACCEPT_SERVER: &str = concat!(
-    "UPDATE store SET floor = GREATEST(floor, $1::bytea), marks_version = marks_version + 1,
+    "UPDATE store SET floor = GREATEST(floor, $1::bytea), listening_owed = true, marks_version = marks_version + 1,
     system_identifier = (SELECT system_identifier FROM pg_control_system()), timeline = ",
     timeline!()
 );

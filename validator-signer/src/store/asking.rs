@@ -170,6 +170,10 @@ impl Protection for SlashingProtection {
         Box::pin(self.listen_only_until(slot))
     }
 
+    fn listen_when_new(&self, slot: Slot) -> BoxFuture<'_, Result<Option<Slot>, SignerError>> {
+        Box::pin(self.listen_when_new(slot))
+    }
+
     fn hand_over(&self, validator: Address, from: Slot) -> BoxFuture<'_, Result<(), SignerError>> {
         Box::pin(self.hand_over(validator, from))
     }

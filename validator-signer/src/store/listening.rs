@@ -20,11 +20,7 @@ impl SlashingProtection {
         self.on_ledger(move |ledger| ledger.listen_only_until(slot)).await
     }
 
-    /// Listens before it signs, where it was made, restored or imported into since it last did: signs nothing before
-    /// `slot` then, as [`listen_only_until`](Self::listen_only_until). Nothing changes where it was not. Gives the first
-    /// slot that is signed, whenever that was said.
-    ///
-    /// What such a store does not know may have been signed elsewhere, and whoever has signed it may still be at it.
+    /// As [`Protection::listen_when_new`](crate::Protection::listen_when_new).
     ///
     /// # Errors
     /// As [`listen_only_until`](Self::listen_only_until).

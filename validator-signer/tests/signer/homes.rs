@@ -4,7 +4,7 @@ use std::collections::BTreeSet;
 use std::sync::Arc;
 use std::time::Duration;
 
-use fermata_primitives::{SharedClock, SystemClock};
+use fermata_primitives::{SharedClock, Slot, SystemClock};
 use fermata_validator_signer::{
     Both, DutyKind, EthOptions, EthProtection, EthSurvey, FarFutureGuard, PostgresOptions, PostgresProtection,
     Protection, Sentinel, SlashingProtection, StoreOptions, ValidatorSigner,
@@ -100,8 +100,27 @@ impl Home {
     /// Puts the shared store, which nobody has open, back to where it was when it was made.
     pub(crate) fn set_back(&self) {
         let forget = "TRUNCATE duties, marks, keys, payloads;
-            UPDATE store SET marks_version = 1, listen_only_until = NULL, strict = ''";
+            UPDATE store SET marks_version = 1, listen_only_until = NULL, strict = '', listening_owed = true";
         self.shared.as_ref().unwrap().sql(forget);
+    }
+
+    /// Whether the next node to open the store, which nobody has open, is to listen first.
+    pub(crate) fn owes_listening(&self) -> bool {
+        match &self.shared {
+            Some(shared) => shared.sql("SELECT listening_owed FROM store") == "t",
+            None => SlashingProtection::verify(&self.places[0].store, &Sentinel::default()).unwrap().owes_listening,
+        }
+    }
+
+    /// Goes on with a store that was restored, and refuses all slots through `low`.
+    pub(crate) async fn accept_restored(&self, low: Slot) {
+        if let Some(shared) = &self.shared {
+            let options = shared.options("node-0");
+            PostgresProtection::accept_restored(&shared.url, DOMAIN, &options, low, None).await.unwrap();
+        } else {
+            let (place, sentinel) = (&self.places[0], Sentinel::default());
+            assert!(SlashingProtection::accept_restored(&place.store, &sentinel, low, None).unwrap().owes_listening);
+        }
     }
 
     /// The keeper of the records itself.

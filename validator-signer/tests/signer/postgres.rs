@@ -5,6 +5,7 @@ mod deaths;
 mod ethereum;
 mod exchange;
 mod faults;
+mod listening;
 mod marks;
 mod marks_model;
 mod model;

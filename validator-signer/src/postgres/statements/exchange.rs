@@ -10,6 +10,9 @@ pub(in crate::postgres) const BEGIN_EXPORT: &str = "BEGIN ISOLATION LEVEL REPEAT
 pub(in crate::postgres) const OF_STORE: &str =
     concat!("SELECT timeline = ", timeline!(), ", store_id, genesis_validators_root FROM store");
 
+/// What the keys sign elsewhere may not be on record.
+pub(in crate::postgres) const OWE_LISTENING: &str = "UPDATE store SET listening_owed = true";
+
 pub(in crate::postgres) const BIND_CHAIN: &str = "UPDATE store SET genesis_validators_root = $1";
 
 /// The records of some duties.

@@ -3,7 +3,7 @@
 use tokio_postgres::{Client, Error, Statement};
 
 /// All that the marks' version counts, in one row: of one moment.
-const BOOK: &str = "SELECT marks_version, floor, listen_only_until, strict,
+const BOOK: &str = "SELECT marks_version, floor, listen_only_until, listening_owed, strict,
     (SELECT array_agg(room ORDER BY room) FROM marks),
     (SELECT array_agg(low ORDER BY room) FROM marks),
     (SELECT array_agg(high ORDER BY room) FROM marks),
@@ -40,6 +40,10 @@ const DECLARE: &str = "UPDATE store SET strict = $1";
 
 const LISTEN: &str = "UPDATE store SET listen_only_until = GREATEST(listen_only_until, $1::bytea)";
 
+/// Settles what is owed, unless another node was faster.
+const LISTEN_WHEN_NEW: &str = "
+    UPDATE store SET listen_only_until = GREATEST(listen_only_until, $1::bytea), listening_owed = false WHERE listening_owed";
+
 /// The last slot from $1 on that the key $2 has a record in.
 const LAST_OF_KEY: &str = "SELECT substring(key FOR 8) FROM duties WHERE key >= $1 AND substring(key FROM 12) = $2
     ORDER BY key DESC LIMIT 1";
@@ -58,6 +62,7 @@ pub(in super::super) struct MarkStatements {
     pub(in super::super) bring_up: Statement,
     pub(in super::super) declare: Statement,
     pub(in super::super) listen: Statement,
+    pub(in super::super) listen_when_new: Statement,
     pub(in super::super) last_of_key: Statement,
     pub(in super::super) last_of_room: Statement,
 }
@@ -74,6 +79,7 @@ impl MarkStatements {
             bring_up: client.prepare(BRING_UP).await?,
             declare: client.prepare(DECLARE).await?,
             listen: client.prepare(LISTEN).await?,
+            listen_when_new: client.prepare(LISTEN_WHEN_NEW).await?,
             last_of_key: client.prepare(LAST_OF_KEY).await?,
             last_of_room: client.prepare(LAST_OF_ROOM).await?,
         })

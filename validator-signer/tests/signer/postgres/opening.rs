@@ -40,13 +40,13 @@ async fn a_store_is_made_once_and_not_over_anything() {
 #[tokio::test]
 async fn an_older_and_a_newer_schema_are_refused() {
     let place = SharedPlace::new().await;
-    place.sql("UPDATE store SET schema_version = 2");
+    place.sql("UPDATE store SET schema_version = 3");
     let newer = refused(&place, DOMAIN).await;
-    assert!(matches!(newer, SignerError::NewerSchema { found: 2, known: 1, .. }), "{newer}");
+    assert!(matches!(newer, SignerError::NewerSchema { found: 3, known: 2, .. }), "{newer}");
     // Another version need not have the same columns.
-    place.sql("UPDATE store SET schema_version = 0; ALTER TABLE store DROP COLUMN store_id");
+    place.sql("UPDATE store SET schema_version = 1; ALTER TABLE store DROP COLUMN store_id");
     let older = refused(&place, DOMAIN).await;
-    assert!(matches!(older, SignerError::OlderSchema { found: 0, known: 1, .. }), "{older}");
+    assert!(matches!(older, SignerError::OlderSchema { found: 1, known: 2, .. }), "{older}");
     place.sql("DELETE FROM store");
     assert!(matches!(refused(&place, DOMAIN).await, SignerError::Damaged { .. }));
 }

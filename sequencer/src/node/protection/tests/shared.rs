@@ -51,6 +51,48 @@ async fn a_node_with_a_database_asks_it_and_its_own_store() {
 }
 
 #[tokio::test]
+async fn with_a_new_shared_store_all_nodes_listen_once_until_the_slot_that_the_first_of_them_names() {
+    let server = Server::start();
+    let [one, other] = ["one", "other"].map(|name| {
+        let ground = node(name, &server.url());
+        Ground { config: ProtectionConfig { listen_only_slots: 2, ..ground.config.clone() }, ..ground }
+    });
+    init(&one).await;
+    let at_one = one.open_first().await.expect("both");
+    other.clock.set(times().start_of(Slot(42)).into());
+    let at_other = other.open_first().await.expect("both");
+    assert_eq!((at_one.listens_until(), at_other.listens_until()), (Some(Slot(43)), Some(Slot(45))), "its own is new");
+    at_other.close().await;
+    let at_other = other.open_again().await.expect("both");
+    assert_eq!(at_other.listens_until(), Some(Slot(45)));
+    let early = refusal(at_one.reserve(attestation(42), digest(1)).await);
+    assert!(matches!(early, NotSafe::ListenOnly { until: Slot(43), .. }), "{early}");
+    one.clock.set(times().start_of(Slot(43)).into());
+    assert!(matches!(at_one.reserve(attestation(43), digest(1)).await, Ok(Safe::Granted(_))));
+    at_one.close().await;
+    at_other.close().await;
+}
+
+#[tokio::test]
+async fn a_node_whose_database_is_down_has_not_listened_meanwhile() {
+    let mut server = Server::start();
+    let ground = node("one", &server.url());
+    init(&ground).await;
+    let ground = Ground { config: ProtectionConfig { listen_only_slots: 2, ..ground.config.clone() }, ..ground };
+    server.down();
+    assert!(matches!(ground.open_first().await, Err(SignerError::Unavailable { .. })));
+    server.up("");
+    ground.clock.set(times().start_of(Slot(90)).into());
+    let store = ground.open_again().await.expect("it is back");
+    assert_eq!(store.listens_until(), Some(Slot(93)));
+    store.close().await;
+    let alone = Ground { config: ProtectionConfig { shared: None, ..ground.config.clone() }, ..ground };
+    let alone = alone.open_again().await.expect("its own");
+    assert_eq!(alone.listens_until(), Some(Slot(93)), "its own store owed it still");
+    alone.close().await;
+}
+
+#[tokio::test]
 async fn a_node_whose_database_is_down_does_not_open_and_holds_nothing_afterwards() {
     let mut server = Server::start();
     let ground = node("one", &server.url());
