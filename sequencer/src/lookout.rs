@@ -1,5 +1,6 @@
 //! Looks through all that is said on the network for what was signed with the node's own keys, elsewhere.
 
+use fermata_primitives::SharedClock;
 use fermata_validator_signer::Domain;
 use tokio_util::sync::CancellationToken;
 
@@ -14,24 +15,32 @@ pub(crate) struct Lookout {
     checkpoints: Inbox<Signed<ProposedCheckpoint>>,
     attestations: Inbox<Signed<Attestation>>,
     look: Look,
+    clock: SharedClock,
 }
 
 impl Lookout {
     /// Hears what is said on `network` from now on.
-    pub(crate) fn new(network: &dyn Network, own_keys: OwnKeys, domain: Domain) -> Self {
+    pub(crate) fn new(network: &dyn Network, own_keys: OwnKeys, domain: Domain, clock: SharedClock) -> Self {
         Self {
             blocks: network.block_proposals(),
             checkpoints: network.checkpoint_proposals(),
             attestations: network.attestations(),
             look: Look { own_keys, domain },
+            clock,
         }
     }
 
-    /// Looks until `ended` is cancelled, or the node has left the network.
+    /// Looks until `ended` is cancelled, and sees to it that what anybody has seen is looked up when the store answers.
     pub(crate) async fn run(self, ended: CancellationToken) {
-        let Self { blocks, checkpoints, attestations, look } = self;
-        let all = async { futures::join!(look.through(blocks), look.through(checkpoints), look.through(attestations)) };
+        let Self { blocks, checkpoints, attestations, look, clock } = self;
+        let heard =
+            async { futures::join!(look.through(blocks), look.through(checkpoints), look.through(attestations)) };
+        let all = futures::future::join(heard, look.own_keys.catch_up(&*clock));
         let _ = ended.run_until_cancelled(all).await;
+        let left = look.own_keys.unjudged().waiting;
+        if left > 0 {
+            tracing::warn!(left, "signatures of own keys were never looked up: the signing store did not answer");
+        }
     }
 }
 

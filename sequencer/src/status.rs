@@ -25,6 +25,7 @@ use crate::requests_tracker::{LiveRequest, RequestKind};
 use crate::roles::Roles;
 use crate::verbs::{Head, LandedCheckpoint, StopAt};
 
+pub use crate::own_keys::UnjudgedStatus;
 pub use crate::pruning::PruningStatus;
 pub use health::{Health, HealthStatus};
 pub use network::NetworkStatus;

@@ -47,7 +47,7 @@ impl Heard {
         let (bench, hub) = (Bench::new(), Hub::new(1, Arc::new(SystemClock)));
         let [here, other] = ["here", "other"].map(|name| hub.join(NodeId::new(name)).expect("its name is free"));
         let (ended, tasks) = (CancellationToken::new(), TaskTracker::new());
-        let lookout = Lookout::new(here.as_ref(), bench.own_keys.clone(), DOMAIN);
+        let lookout = Lookout::new(here.as_ref(), bench.own_keys.clone(), DOMAIN, Arc::new(SystemClock));
         tasks.spawn(lookout.run(ended.clone()));
         Self { bench, _way: (hub, here), other, ended, tasks }
     }

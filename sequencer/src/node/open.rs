@@ -354,7 +354,7 @@ fn begin_background(monitor: HeadMonitor, workshop: &Arc<Workshop>, head: HeadRe
     background.tasks.spawn(follower.run(background.ended.clone()));
     background.tasks.spawn(watch);
     let peers = &workshop.peers;
-    let lookout = Lookout::new(peers.network.as_ref(), workshop.own_keys.clone(), peers.domain);
+    let lookout = Lookout::new(peers.network.as_ref(), workshop.own_keys.clone(), peers.domain, workshop.clock.clone());
     background.tasks.spawn(lookout.run(background.ended.clone()));
     background
 }

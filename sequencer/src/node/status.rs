@@ -154,6 +154,7 @@ impl NodeStatusSource {
         }
         reasons.extend(status.prover.as_ref().and_then(ProverStatus::amiss));
         reasons.extend(status.signer.keys.iter().filter_map(KeyStatus::amiss));
+        reasons.extend(status.signer.unjudged.amiss());
         reasons.extend(status.signer.pruning.amiss());
         reasons
     }
@@ -187,6 +188,7 @@ pub(super) fn signer(node: &Node) -> SignerStatus {
         keys: workshop.signer.addresses().into_iter().map(key).collect(),
         started: workshop.signer.is_started(),
         listens_until: protection.listens_until().filter(|until| target < *until),
+        unjudged: workshop.own_keys.unjudged(),
         pruning: node.inner.pruner.status().borrow().clone(),
     }
 }

@@ -2,11 +2,13 @@ use alloy::signers::SignerSync as _;
 use alloy::signers::local::PrivateKeySigner;
 use fermata_primitives::Slot;
 use fermata_rollup::signing_hash;
-use fermata_validator_signer::{Domain, DutyKind, KeyChange, LocalKeys, SlashingProtection, StoreOptions};
+use fermata_validator_signer::{Domain, DutyKind, KeyChange, LocalKeys, Protection, SlashingProtection, StoreOptions};
 use tokio::sync::broadcast::Receiver;
 
 use super::*;
 use crate::network::{Signable, Signed};
+
+mod away;
 
 pub(crate) const DOMAIN: Domain = Domain { l1_chain_id: 7, rollup: Address::repeat_byte(0xbb) };
 
@@ -23,12 +25,14 @@ pub(crate) struct Bench {
 impl Bench {
     pub(crate) fn new() -> Self {
         let dir = tempfile::tempdir().expect("a directory");
-        let store = dir.path().join("signer");
-        SlashingProtection::init(&store, DOMAIN).expect("a fresh store");
-        let store = SlashingProtection::open(&store, DOMAIN, StoreOptions::default()).expect("it opens");
+        let store = Arc::new(on_disk(dir.path()));
+        Self::over(dir, store)
+    }
+
+    fn over(dir: tempfile::TempDir, store: Arc<dyn Protection>) -> Self {
         let [key, stranger] = [1, 2].map(|byte| PrivateKeySigner::from_slice(&[byte; 32]).expect("a key"));
         let keys = LocalKeys::from_signers([key.clone()]).expect("one key");
-        let signer = Arc::new(ValidatorSigner::owning(Arc::new(store), Arc::new(keys)));
+        let signer = Arc::new(ValidatorSigner::owning(store, Arc::new(keys)));
         let events = Events::default();
         let (heard, own_keys) = (events.subscribe(), OwnKeys::new(Arc::clone(&signer), events));
         Self { _dir: dir, key, stranger, signer, own_keys, heard }
@@ -52,6 +56,12 @@ impl Bench {
     fn halts(&mut self) -> usize {
         std::iter::from_fn(|| self.heard.try_recv().ok()).count()
     }
+}
+
+fn on_disk(dir: &std::path::Path) -> SlashingProtection {
+    let store = dir.join("signer");
+    SlashingProtection::init(&store, DOMAIN).expect("a fresh store");
+    SlashingProtection::open(&store, DOMAIN, StoreOptions::default()).expect("it opens")
 }
 
 fn sign(key: &PrivateKeySigner, digest: B256) -> L1Signature {

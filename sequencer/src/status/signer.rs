@@ -5,6 +5,7 @@ use fermata_primitives::Slot;
 use fermata_validator_signer::{Halt, KeyState};
 use serde::{Deserialize, Serialize};
 
+use crate::own_keys::UnjudgedStatus;
 use crate::pruning::PruningStatus;
 
 /// The signer.
@@ -17,6 +18,8 @@ pub struct SignerStatus {
     pub started: bool,
     /// The first slot that is signed, while the signing store only listens for another node that signs with its keys.
     pub listens_until: Option<Slot>,
+    /// What was seen of these keys that the signing store could not be asked about yet.
+    pub unjudged: UnjudgedStatus,
     /// How the signing store is pruned.
     pub pruning: PruningStatus,
 }
