@@ -1,11 +1,12 @@
 //! `fermata protection hand-over|take-over`: keys that move to another node at a slot that was agreed on.
 
 use std::collections::BTreeMap;
+use std::fmt::Write as _;
 
 use alloy::primitives::Address;
 use clap::Args;
 use fermata_primitives::Slot;
-use fermata_validator_signer::{Scan, StoreSurvey};
+use fermata_validator_signer::{DutyKind, EthProtection, Scan, SignerError, StoreSurvey};
 use serde_json::json;
 
 use super::working::EitherArgs;
@@ -45,18 +46,27 @@ impl HandOverArgs {
     pub(super) async fn run(&self, console: &mut Console, scan: &Scan) -> Result<(), Failure> {
         let MoveArgs { keys, from_slot } = &self.moving;
         let handing_over = self.at.with_store(scan, async |store| {
+            let mut unknown = Vec::new();
             for key in keys {
+                if is_unknown(store, *key).await? {
+                    unknown.push(*key);
+                }
                 store.hand_over(*key, Slot(*from_slot)).await?;
             }
-            Ok(())
+            Ok(unknown)
         });
-        handing_over.await?;
-        tell(console, self.at.form(), &json!({ "keys": keys, "handed_over_from": from_slot }), |_| {
-            format!(
+        let unknown = handing_over.await?;
+        let done = json!({ "keys": keys, "handed_over_from": from_slot, "without_records": unknown });
+        tell(console, self.at.form(), &done, |_| {
+            let mut told = format!(
                 "{} keys are refused slot {from_slot} and all later ones here\nnow, and not before, at the node that takes them: \
                  `fermata protection take-over --from-slot {from_slot}` with the same keys",
                 keys.len()
-            )
+            );
+            for key in &unknown {
+                let _ = write!(told, "\nnothing that {key} has signed is on record here: see that it is the right key");
+            }
+            told
         })
     }
 }
@@ -79,6 +89,17 @@ impl TakeOverArgs {
             )
         })
     }
+}
+
+/// Whether nothing tells that the key ever signed here: a slip in an address would hand nothing over.
+async fn is_unknown(store: &dyn EthProtection, key: Address) -> Result<bool, SignerError> {
+    for kind in DutyKind::MARKED {
+        let marks = store.marks(key, kind).await?;
+        if marks.low.is_some() || marks.max_signed.is_some() {
+            return Ok(false);
+        }
+    }
+    Ok(true)
 }
 
 /// The keys that another node signs with by plan, each with the first slot it does so in.

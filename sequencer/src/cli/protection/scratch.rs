@@ -2,6 +2,7 @@
 
 use std::io::ErrorKind;
 use std::path::{Path, PathBuf};
+use std::sync::atomic::{AtomicU32, Ordering};
 
 use crate::catalogue::Reason;
 use crate::cli::Failure;
@@ -13,7 +14,9 @@ impl Scratch {
     /// # Errors
     /// The system's directory for such things cannot be written.
     pub(super) fn make(what_for: &str) -> Result<Self, Failure> {
-        let path = std::env::temp_dir().join(format!("fermata-{what_for}-{}", std::process::id()));
+        static NEXT: AtomicU32 = AtomicU32::new(0);
+        let (process, number) = (std::process::id(), NEXT.fetch_add(1, Ordering::Relaxed));
+        let path = std::env::temp_dir().join(format!("fermata-{what_for}-{process}-{number}"));
         std::fs::create_dir(&path).map_err(|source| unusable("make", &path, &source))?;
         Ok(Self(path))
     }

@@ -50,9 +50,12 @@ fn a_key_that_is_handed_over_and_taken_over_signs_each_slot_at_one_node() {
     assert_eq!(old.signs(1..5), [1, 2, 3, 4]);
     let (exit, told) = old.told(&["hand-over", "--key", &key, "--from-slot", "4"]);
     assert!(exit != 0 && told.contains("slot 4"), "{exit}: {told}");
+    let other = Address::repeat_byte(0x22).to_string();
+    let (exit, told) = old.told(&["hand-over", "--key", &other, "--from-slot", "8"]);
+    assert!(exit == 0 && told.contains(&format!("nothing that {other} has signed")), "{exit}: {told}");
     for _ in 0..2 {
         let (exit, told) = old.told(&["hand-over", "--key", &key, "--from-slot", "8"]);
-        assert!(exit == 0 && told.contains("take-over --from-slot 8"), "{exit}: {told}");
+        assert!(exit == 0 && told.contains("take-over --from-slot 8") && !told.contains("nothing"), "{exit}: {told}");
         let (exit, told) = new.told(&["take-over", "--key", &key, "--from-slot", "8"]);
         assert!(exit == 0 && told.contains("from slot 8 on"), "{exit}: {told}");
     }

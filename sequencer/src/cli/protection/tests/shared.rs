@@ -1,5 +1,7 @@
 //! The store that nodes share, made and accepted from the command line.
 
+mod moving;
+
 use super::*;
 use crate::postgres_server::Server;
 
