@@ -74,8 +74,9 @@ pub enum ProtectionCommand {
         fermata protection lift-halt 0x70…c8 --config fermata.toml\n\n\
         Stop the other node first, and see to it that it never starts again with this key: what it has signed is not known \
         here.\n\
-        The node that uses the store must be stopped as well. Where nodes share a store, the key is halted there too: lift \
-        it there once, with --shared, and in the own store of each node that has seen it.")]
+        The node whose store it is must be stopped as well. Where the configuration names a shared store, the key is halted \
+        there too, and it is lifted in both. Run it at each node that has seen the other one. --shared lifts it in the shared \
+        store alone, --store in the one that it names.")]
     LiftHalt(LiftHaltArgs),
     /// Go on with a signing store that is an older copy of itself, or whose anchor is lost.
     #[command(after_help = "Example:\n  \
@@ -114,8 +115,9 @@ pub enum ProtectionCommand {
     /// Refuse keys everything from now on: they move to another store, or leave.
     #[command(after_help = "Example:\n  \
         fermata protection retire 0x70…c8 --config fermata.toml\n\n\
-        To hand a key over, `export --retire` does both in the right order. With --shared it is refused at all nodes that\n\
-        share the store, with the next duty that each asks for.")]
+        To hand a key over, `export --retire` does both in the right order. Where the configuration names a shared store, the\n\
+        key is retired there too: it is refused at all nodes that share it, with the next duty that each asks for. --shared\n\
+        retires it in the shared store alone, --store in the one that it names.")]
     Retire(RetireArgs),
     /// Leave a key to another node from a slot on; this one signs with it until then. First of two steps, at the old node.
     #[command(after_help = "Example, for a key that moves at slot 120000:\n  \
@@ -284,6 +286,11 @@ impl StoreArgs {
         Ok(Place { store, data_dir, anchor: self.anchor.clone().or(anchor) })
     }
 
+    /// Whether the store is named by itself or by its data directory, and no configuration with it.
+    pub(super) const fn names_a_store(&self) -> bool {
+        self.store.is_some() || (self.node.data_dir.is_some() && self.node.config.is_none())
+    }
+
     /// # Errors
     /// What is wrong with the configuration.
     pub(super) fn config(&self) -> Result<NodeConfig, Failure> {
@@ -353,16 +360,25 @@ fn configured_domain(config: &NodeConfig, l1_chain_id: Option<u64>) -> Result<Do
 impl LiftHaltArgs {
     async fn run(&self, console: &mut Console, scan: &Scan) -> Result<(), Failure> {
         let validator = self.validator;
-        let lifting = self.at.with_store(scan, async |store| {
+        let lifting = self.at.with_each_store(scan, async |store| {
             let halt = store.key_states().get(&validator).and_then(|state| state.halt);
             store.change_key(validator, KeyChange::LiftHalt).await?;
-            Ok(halt)
+            Ok(halt.map(|halt| halt.to_string()))
         });
-        let halt = lifting.await?;
-        let seen = halt.map(|halt| halt.to_string());
-        tell(console, self.at.form(), &json!({ "validator": validator, "lifted": seen }), |_| match &seen {
-            Some(seen) => format!("{validator} may sign again ({seen})"),
-            None => format!("{validator} was not halted"),
+        let stores = lifting.await?;
+        let each: Vec<_> = stores.iter().map(|(store, seen)| json!({ "store": store, "lifted": seen })).collect();
+        let seen = stores.iter().find_map(|(_, seen)| seen.as_ref());
+        let done = json!({ "validator": validator, "lifted": seen, "stores": each });
+        tell(console, self.at.form(), &done, |_| {
+            let mut told = match seen {
+                Some(seen) => format!("{validator} may sign again ({seen})"),
+                None => format!("{validator} was not halted"),
+            };
+            for (store, seen) in stores.iter().filter(|_| stores.len() > 1) {
+                let _ =
+                    write!(told, "\n  {store}: {}", if seen.is_some() { "lifted" } else { "it was not halted there" });
+            }
+            told
         })
     }
 }

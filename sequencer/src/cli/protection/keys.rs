@@ -79,15 +79,17 @@ pub struct PruneArgs {
 impl RetireArgs {
     pub(super) async fn run(&self, console: &mut Console, scan: &Scan) -> Result<(), Failure> {
         let (signers, public_keys) = split(&self.keys);
-        let retiring = self.at.with_store(scan, async |store| {
+        let retiring = self.at.with_each_store(scan, async |store| {
             for signer in &signers {
                 store.change_key(*signer, KeyChange::Retire).await?;
             }
             store.retire_eth(&public_keys).await
         });
-        retiring.await?;
-        tell(console, self.at.form(), &json!({ "signers": signers, "public_keys": public_keys }), |_| {
-            format!("{} keys are refused everything from now on", self.keys.len())
+        let stores: Vec<_> = retiring.await?.into_iter().map(|(store, ())| store).collect();
+        let done = json!({ "signers": signers, "public_keys": public_keys, "stores": stores });
+        tell(console, self.at.form(), &done, |_| {
+            let stores: Vec<_> = stores.iter().map(ToString::to_string).collect();
+            format!("{} keys are refused everything from now on, by {}", self.keys.len(), stores.join(" and by "))
         })
     }
 }

@@ -76,7 +76,12 @@ impl Shared {
     /// # Errors
     /// There is none, or nothing tells which rollup it is for.
     pub(super) fn of(config: &NodeConfig, l1_chain_id: Option<u64>) -> Result<Self, Failure> {
-        let domain = configured_domain(config, l1_chain_id)?;
+        Self::for_rollup(config, configured_domain(config, l1_chain_id)?)
+    }
+
+    /// # Errors
+    /// There is none.
+    pub(super) fn for_rollup(config: &NodeConfig, domain: Domain) -> Result<Self, Failure> {
         let store = config.protection.shared.clone().ok_or_else(|| Failure {
             reason: Reason::ConfigInvalid,
             message: "no database is configured; set validator.protection.postgres".to_owned(),

@@ -1,9 +1,12 @@
-//! A store that a command works with, and closes again.
+//! The stores that a command works with, and closes again.
+
+use std::fmt;
 
 use clap::Args;
 use fermata_validator_signer::{
-    EthProtection, PostgresOptions, PostgresProtection, Scan, SignerError, SlashingProtection, StoreOptions,
+    Domain, EthProtection, PostgresOptions, PostgresProtection, Scan, SignerError, SlashingProtection, StoreOptions,
 };
+use serde::Serialize;
 
 use super::scratch::Scratch;
 use super::shared::Shared;
@@ -22,6 +25,31 @@ pub(super) struct EitherArgs {
     /// Chain id of the L1 that the shared store is for, instead of the configured one.
     #[arg(long, value_name = "ID", requires = "shared")]
     l1_chain_id: Option<u64>,
+}
+
+/// A store that a node asks before it signs.
+#[derive(Clone, Copy, PartialEq, Eq, Debug, Serialize)]
+#[serde(rename_all = "snake_case")]
+pub(super) enum Which {
+    Own,
+    Shared,
+}
+
+impl fmt::Display for Which {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            Self::Own => "the node's own store",
+            Self::Shared => "the shared store",
+        })
+    }
+}
+
+/// A store that is open.
+struct Opened {
+    which: Which,
+    store: Box<dyn EthProtection>,
+    /// Where its server is remembered meanwhile.
+    _scratch: Option<Scratch>,
 }
 
 impl Place {
@@ -61,32 +89,102 @@ impl EitherArgs {
         scan: &Scan,
         work: impl AsyncFnOnce(&dyn EthProtection) -> Result<T, SignerError>,
     ) -> Result<T, Failure> {
-        if self.shared {
-            return self.with_shared(keep_slots, work).await;
-        }
-        let store = self.at.place()?.open(scan, keep_slots)?;
-        finish(&store, work).await
+        let opened = if self.shared {
+            self.open_shared(keep_slots, None).await?
+        } else {
+            Opened::own(self.at.place()?.open(scan, keep_slots)?)
+        };
+        let done = work(&*opened.store).await;
+        opened.store.close().await;
+        done.map_err(failure)
     }
 
-    async fn with_shared<T>(
+    /// Says something of keys wherever the node asks before it signs: in its own store and, where the configuration names
+    /// one, in the store that it shares. `--shared`, `--store`, and `--data-dir` without a configuration, choose one alone.
+    /// Both are open before anything is said in the first, its own.
+    ///
+    /// # Errors
+    /// What a store says, with where it is said and where not; what is wrong with the configuration.
+    pub(super) async fn with_each_store<T>(
         &self,
-        keep_slots: u64,
-        work: impl AsyncFnOnce(&dyn EthProtection) -> Result<T, SignerError>,
-    ) -> Result<T, Failure> {
-        let Shared { anchor, store, domain } = Shared::of(&self.at.config()?, self.l1_chain_id)?;
+        scan: &Scan,
+        work: impl AsyncFn(&dyn EthProtection) -> Result<T, SignerError>,
+    ) -> Result<Vec<(Which, T)>, Failure> {
+        let stores = self.open_each(scan).await?;
+        let told = in_turn(&stores, work).await;
+        for opened in &stores {
+            opened.store.close().await;
+        }
+        told
+    }
+
+    async fn open_each(&self, scan: &Scan) -> Result<Vec<Opened>, Failure> {
+        let keep_slots = StoreOptions::default().keep_slots;
+        if self.shared {
+            return Ok(vec![self.open_shared(keep_slots, None).await?]);
+        }
+        let is_shared_too = !self.at.names_a_store() && self.at.config()?.protection.shared.is_some();
+        let own = self.at.place()?.open(scan, keep_slots)?;
+        if !is_shared_too {
+            return Ok(vec![Opened::own(own)]);
+        }
+        match self.open_shared(keep_slots, Some(own.domain())).await {
+            Ok(shared) => Ok(vec![Opened::own(own), shared]),
+            Err(failure) => {
+                own.close().await;
+                let (message, dir) = (failure.message, own.dir().display());
+                let message = format!(
+                    "{message}; nothing is changed in the node's own store either: for that one alone, name it with --store {dir}"
+                );
+                Err(Failure { message, ..failure })
+            }
+        }
+    }
+
+    /// Opens the store that the node shares, for the rollup of the store `beside` it or for the configured one.
+    async fn open_shared(&self, keep_slots: u64, beside: Option<Domain>) -> Result<Opened, Failure> {
+        let config = self.at.config()?;
+        let Shared { anchor, store, domain } = match beside {
+            Some(domain) => Shared::for_rollup(&config, domain)?,
+            None => Shared::of(&config, self.l1_chain_id)?,
+        };
         let scratch = Scratch::make("anchor")?;
         let options = PostgresOptions { keep_slots, ..store.options(scratch.copy_of(&anchor)?) };
         let store = PostgresProtection::open(&store.database, domain, options).await.map_err(failure)?;
-        finish(&store, work).await
+        Ok(Opened { which: Which::Shared, store: Box::new(store), _scratch: Some(scratch) })
     }
 }
 
-/// Works with a store, and closes it.
-async fn finish<T>(
-    store: &dyn EthProtection,
-    work: impl AsyncFnOnce(&dyn EthProtection) -> Result<T, SignerError>,
-) -> Result<T, Failure> {
-    let done = work(store).await;
-    store.close().await;
-    done.map_err(failure)
+impl Opened {
+    fn own(store: SlashingProtection) -> Self {
+        Self { which: Which::Own, store: Box::new(store), _scratch: None }
+    }
+}
+
+/// Works with one store after the other, up to the first that fails.
+async fn in_turn<T>(
+    stores: &[Opened],
+    work: impl AsyncFn(&dyn EthProtection) -> Result<T, SignerError>,
+) -> Result<Vec<(Which, T)>, Failure> {
+    let mut told = Vec::new();
+    for Opened { which, store, .. } in stores {
+        match work(&**store).await {
+            Ok(answer) => told.push((*which, answer)),
+            Err(error) if stores.len() > 1 => return Err(half_done(failure(error), *which)),
+            Err(error) => return Err(failure(error)),
+        }
+    }
+    Ok(told)
+}
+
+/// One of two stores failed: what is done, and what is to be run again.
+fn half_done(failure: Failure, at: Which) -> Failure {
+    let (message, how) = (&failure.message, "run the same again");
+    let message = match at {
+        Which::Own => format!("{message}; nothing is changed in the shared store; see to this and {how}"),
+        Which::Shared => format!(
+            "{message}; it is done in the node's own store, and may not be in the shared one; see to this and {how}, with --shared"
+        ),
+    };
+    Failure { message, ..failure }
 }

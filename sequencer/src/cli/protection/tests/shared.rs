@@ -1,5 +1,6 @@
 //! The store that nodes share, made and accepted from the command line.
 
+mod both;
 mod moving;
 
 use super::*;
