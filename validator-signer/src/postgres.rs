@@ -28,6 +28,7 @@ mod eth_serving;
 mod exchange;
 mod exporting;
 mod importing;
+mod insisting;
 mod judge;
 mod key_marks;
 mod layout;

@@ -10,6 +10,7 @@ use futures::future::BoxFuture;
 use tokio::sync::oneshot;
 use tokio::time::timeout;
 
+use super::insisting::TriedChange;
 use super::judge::{FIRST_FENCE, Verdict, Wanted};
 use super::ledger::Signed;
 use super::owner::SettlingWork;
@@ -55,7 +56,7 @@ impl PostgresProtection {
     }
 
     async fn hand_over_now(&self, validator: Address, from: Slot) -> Result<(), SignerError> {
-        let outcome = self.once(move |settling| Box::pin(settling.hand_over(validator, from))).await?;
+        let outcome = self.insist(move |settling| Box::pin(settling.hand_over(validator, from))).await?;
         outcome.map_err(|pinned| SignerError::HandOverTooEarly { validator, from, pinned })
     }
 
@@ -204,7 +205,10 @@ impl Protection for PostgresProtection {
     }
 
     fn change_key(&self, validator: Address, change: KeyChange) -> BoxFuture<'_, Result<(), SignerError>> {
-        Box::pin(self.once(move |settling| Box::pin(settling.change_key(validator, move |state| change.apply(state)))))
+        let change = TriedChange::new(change);
+        Box::pin(
+            self.insist(move |settling| Box::pin(settling.change_key(validator, move |state| change.apply(state)))),
+        )
     }
 
     fn key_states(&self) -> BTreeMap<Address, KeyState> {
@@ -212,11 +216,11 @@ impl Protection for PostgresProtection {
     }
 
     fn listen_only_until(&self, slot: Slot) -> BoxFuture<'_, Result<(), SignerError>> {
-        Box::pin(self.once(move |settling| Box::pin(settling.listen_only_until(slot))))
+        Box::pin(self.insist(move |settling| Box::pin(settling.listen_only_until(slot))))
     }
 
     fn listen_when_new(&self, slot: Slot) -> BoxFuture<'_, Result<Option<Slot>, SignerError>> {
-        Box::pin(self.once(move |settling| Box::pin(settling.listen_when_new(slot))))
+        Box::pin(self.insist(move |settling| Box::pin(settling.listen_when_new(slot))))
     }
 
     fn listens_until(&self) -> Option<Slot> {
@@ -228,11 +232,11 @@ impl Protection for PostgresProtection {
     }
 
     fn take_over(&self, validator: Address, from: Slot) -> BoxFuture<'_, Result<(), SignerError>> {
-        Box::pin(self.once(move |settling| Box::pin(settling.take_over_key(validator, from))))
+        Box::pin(self.insist(move |settling| Box::pin(settling.take_over_key(validator, from))))
     }
 
     fn add_marks(&self, validator: Address, marks: Vec<(DutyKind, Marks)>) -> BoxFuture<'_, Result<(), SignerError>> {
-        Box::pin(self.once(move |settling| Box::pin(async move { settling.add_marks(validator, &marks).await })))
+        Box::pin(self.insist(move |settling| Box::pin(async move { settling.add_marks(validator, &marks).await })))
     }
 
     fn marks(&self, validator: Address, kind: DutyKind) -> BoxFuture<'_, Result<Marks, SignerError>> {

@@ -88,7 +88,7 @@ impl PostgresProtection {
     /// Dropped: the keys are retired all the same.
     pub async fn retire_eth(&self, public_keys: &[EthPublicKey]) -> Result<(), SignerError> {
         let public_keys = public_keys.to_vec();
-        self.once(move |settling| Box::pin(settling.retire_eth(public_keys))).await
+        self.insist(move |settling| Box::pin(settling.retire_eth(public_keys))).await
     }
 
     async fn judge_eth(&self, wanted: Vec<EthWanted>) -> Result<Vec<EthJudgement>, Unjudged> {

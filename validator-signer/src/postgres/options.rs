@@ -109,7 +109,8 @@ pub struct PostgresOptions {
     pub eth: EthOptions,
     /// Tells whether a deadline has passed.
     pub clock: SharedClock,
-    /// Longest wait for one answer of the server, with all that is tried anew meanwhile.
+    /// Longest wait for one answer of the server, with all that is tried anew meanwhile. What moves marks, or is said of keys,
+    /// is not tried anew after it.
     pub patience: Duration,
     /// Age at which a pin of another node, not signed yet, is taken over. By the database's clock.
     pub takeover_after: Duration,

@@ -29,7 +29,7 @@ pub(super) enum Request {
     Close,
 }
 
-/// Work that answers for itself. It is tried once.
+/// Work that answers for itself. The task tries it once.
 pub(super) type Errand = Box<dyn for<'a> FnOnce(&'a mut Owner) -> BoxFuture<'a, ()> + Send>;
 
 /// Why a request has no verdicts.

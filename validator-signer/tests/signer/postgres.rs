@@ -9,6 +9,7 @@ mod listening;
 mod marks;
 mod marks_model;
 mod model;
+mod movers;
 mod nodes;
 mod opening;
 mod proxy;

@@ -8,6 +8,7 @@ use fermata_validator_signer::{
 };
 use futures::future::join_all;
 
+use super::faults::patient;
 use super::proxy::{Cut, Proxy};
 use super::server::running::url;
 use super::server::{SharedPlace, shared};
@@ -24,21 +25,11 @@ fn strict(place: &SharedPlace, node: &str) -> PostgresOptions {
 }
 
 async fn nodes(place: &SharedPlace, count: u8) -> Vec<PostgresProtection> {
-    join_all((0..count).map(|node| async move { place.open(&format!("node-{node}")).await })).await
+    join_all((0..count).map(|node| async move { place.open_with(patient(place, &format!("node-{node}"))).await })).await
 }
 
 async fn close(nodes: &[PostgresProtection]) {
     join_all(nodes.iter().map(Protection::close)).await;
-}
-
-/// A mover gives up soon, since those who sign wait behind it.
-async fn insist(ask: impl AsyncFn() -> Result<(), SignerError>) -> Result<(), SignerError> {
-    loop {
-        match ask().await {
-            Err(SignerError::Unavailable { .. }) => {}
-            answer => return answer,
-        }
-    }
 }
 
 fn vote(slot: u64) -> Duty {
@@ -69,7 +60,7 @@ async fn nodes_that_race_in_a_strict_kind_pin_each_slot_above_all_before() {
         });
         // Marks move meanwhile, and neither side waits for the other in a ring.
         let (mover, key) = (&nodes[round as usize % 4], attestation(1, 0).validator);
-        let (answers, moved) = tokio::join!(join_all(asks), insist(async || mover.take_over(key, Slot(round)).await));
+        let (answers, moved) = tokio::join!(join_all(asks), mover.take_over(key, Slot(round)));
         moved.unwrap();
         for answer in answers.into_iter().flatten() {
             match answer {
@@ -191,7 +182,7 @@ async fn a_hand_over_that_races_with_pins_is_refused_or_precedes_none_of_them() 
             for _ in 0..round % 4 {
                 nodes[0].marks(validator, DutyKind::Attestation).await.unwrap();
             }
-            insist(async || nodes[0].hand_over(validator, Slot(from)).await).await
+            nodes[0].hand_over(validator, Slot(from)).await
         };
         let (ones, handed, twos) = tokio::join!(pins(1), hand_over, pins(2));
         let pinned: BTreeSet<_> =
@@ -207,7 +198,7 @@ async fn a_hand_over_that_races_with_pins_is_refused_or_precedes_none_of_them() 
             }
             Err(error) => panic!("{error}"),
         }
-        insist(async || nodes[0].take_over(validator, Slot(from)).await).await.unwrap();
+        nodes[0].take_over(validator, Slot(from)).await.unwrap();
     }
     assert!(done > 0 && refused > 0, "{done} done, {refused} refused");
     close(&nodes).await;
@@ -240,25 +231,6 @@ async fn a_payload_that_a_node_has_pinned_is_found_by_another() {
     assert_eq!(payload.as_deref(), Some(&b"what it would have signed"[..]));
     assert!(matches!(alive.reserve(proposal, digest(1)).await, Ok(Safe::Resume(_))));
     alive.close().await;
-}
-
-#[tokio::test]
-async fn a_hand_over_whose_answer_is_lost_holds_and_is_answered_when_asked_again() {
-    let place = SharedPlace::new().await;
-    let proxy = Proxy::start(shared().port()).await;
-    let store = PostgresProtection::open(&url(proxy.port), DOMAIN, place.options("a")).await.unwrap();
-    let validator = attestation(0, 0).validator;
-    for (from, cut, holds) in [(9, Cut::BeforeCommit, false), (8, Cut::AfterCommit, true)] {
-        proxy.cut(cut, 1);
-        let lost = store.hand_over(validator, Slot(from)).await;
-        assert!(matches!(lost, Err(SignerError::Unavailable { ambiguous: true, .. })), "{lost:?}");
-        let high = store.marks(validator, DutyKind::Attestation).await.unwrap().high;
-        assert_eq!(high.is_some(), holds, "{high:?}");
-    }
-    store.hand_over(validator, Slot(8)).await.unwrap();
-    let refused = store.reserve(attestation(0, 8), digest(1)).await;
-    assert!(matches!(refused, Err(SignerError::NotSafe(NotSafe::AtOrAboveHigh { high: Slot(8), .. }))), "{refused:?}");
-    store.close().await;
 }
 
 #[tokio::test]
