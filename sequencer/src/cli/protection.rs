@@ -127,8 +127,8 @@ pub enum ProtectionCommand {
         4. start the new node:        it signs from slot 120000 on\n\n\
         In this order, and with the same slot: then no slot is signed by both, and none is left out. Choose a slot that is some\n\
         minutes ahead. It is refused if the key has signed in that slot or a later one. `fermata keys list` shows it. Nodes\n\
-        that share a store are told once, with --shared, and need not be stopped.\n\n\
-        Exit codes: 31 a process has the store open.")]
+        that share a store are told once, with --shared, and need not be stopped; none of them moves a key alone.\n\n\
+        Exit codes: 30 the node shares a store, and --shared was not given, 31 a process has the store open.")]
     HandOver(HandOverArgs),
     /// Sign with a key from a slot on that another node has handed over. Second of two steps, at the new node.
     #[command(after_help = "Example:\n  \

@@ -45,6 +45,7 @@ pub struct TakeOverArgs {
 impl HandOverArgs {
     pub(super) async fn run(&self, console: &mut Console, scan: &Scan) -> Result<(), Failure> {
         let MoveArgs { keys, from_slot } = &self.moving;
+        self.at.expect_all_are_told()?;
         let handing_over = self.at.with_store(scan, async |store| {
             let mut unknown = Vec::new();
             for key in keys {
@@ -74,6 +75,7 @@ impl HandOverArgs {
 impl TakeOverArgs {
     pub(super) async fn run(&self, console: &mut Console, scan: &Scan) -> Result<(), Failure> {
         let MoveArgs { keys, from_slot } = &self.moving;
+        self.at.expect_all_are_told()?;
         let taking_over = self.at.with_store(scan, async |store| {
             for key in keys {
                 store.take_over(*key, Slot(*from_slot)).await?;

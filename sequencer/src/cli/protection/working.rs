@@ -11,6 +11,7 @@ use serde::Serialize;
 use super::scratch::Scratch;
 use super::shared::Shared;
 use super::{Place, StoreArgs, failure};
+use crate::catalogue::Reason;
 use crate::cli::Failure;
 use crate::cli::failure::Form;
 
@@ -118,12 +119,35 @@ impl EitherArgs {
         told
     }
 
+    /// What is agreed on with other nodes must hold at all that sign with the keys: where the node shares a store, its own
+    /// alone is not meant unless it is named.
+    ///
+    /// # Errors
+    /// The configuration names a shared store, and neither it nor another one was chosen.
+    pub(super) fn expect_all_are_told(&self) -> Result<(), Failure> {
+        if self.shared || !self.is_shared_too()? {
+            return Ok(());
+        }
+        Err(Failure {
+            reason: Reason::ConfigInvalid,
+            message: "this node shares a store, and the others that do would not be told; tell them all with --shared, or name \
+                      the store that is meant with --store"
+                .to_owned(),
+            hint: None,
+        })
+    }
+
+    /// Whether the node shares a store, and its own is not named by itself.
+    fn is_shared_too(&self) -> Result<bool, Failure> {
+        Ok(!self.at.names_a_store() && self.at.config()?.protection.shared.is_some())
+    }
+
     async fn open_each(&self, scan: &Scan) -> Result<Vec<Opened>, Failure> {
         let keep_slots = StoreOptions::default().keep_slots;
         if self.shared {
             return Ok(vec![self.open_shared(keep_slots, None).await?]);
         }
-        let is_shared_too = !self.at.names_a_store() && self.at.config()?.protection.shared.is_some();
+        let is_shared_too = self.is_shared_too()?;
         let own = self.at.place()?.open(scan, keep_slots)?;
         if !is_shared_too {
             return Ok(vec![Opened::own(own)]);

@@ -92,3 +92,17 @@ fn a_hand_over_of_slots_that_any_node_has_signed_changes_nothing_and_one_of_an_u
     let no_address = Cli::try_parse_from(["protection", "hand-over", "--key", slip, "--from-slot", "7", "--shared"]);
     assert!(no_address.expect_err("a digit is missing").to_string().contains(slip));
 }
+
+#[test]
+fn a_node_that_shares_a_store_neither_hands_over_nor_takes_over_alone_unless_its_own_store_is_named() {
+    let (group, key) = (Group::new(), KEY.to_string());
+    assert_eq!(run(&["init", "--config", text(&group.file)]).0, 0);
+    let own = signer_dir(&group.file.with_file_name("data"));
+    for name in ["hand-over", "take-over"] {
+        let moving = [name, "--key", &key, "--from-slot", "8", "--config", text(&group.file)];
+        let (exit, told) = run(&moving);
+        assert!(exit == 30 && told.contains("--shared") && told.contains("--store"), "{exit}: {told}");
+        assert_eq!(run(&[&moving[..], &["--store", text(&own)]].concat()).0, 0);
+    }
+    assert_eq!(group.signs(7..9), [7, 8], "nobody else was told");
+}
