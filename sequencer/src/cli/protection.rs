@@ -2,8 +2,12 @@
 
 mod eth_last;
 mod exchange;
+mod halt;
 mod hand_over;
+mod init;
 mod keys;
+mod place;
+mod restored;
 mod scratch;
 mod shared;
 mod survey;
@@ -12,33 +16,24 @@ mod tests;
 mod vectors;
 mod working;
 
-use std::fmt::Write as _;
-use std::path::PathBuf;
-
-use alloy::primitives::Address;
-use clap::{Args, Subcommand};
-use fermata_primitives::Slot;
-use fermata_rollup::L1Addresses;
-use fermata_validator_signer::{Domain, KeyChange, Scan, Sentinel, SignerError, SlashingProtection, answer_scan};
-use serde_json::json;
+use clap::Subcommand;
+use fermata_validator_signer::{Scan, SignerError, answer_scan};
 
 use super::failure::Form;
-use super::verbs::tell;
-use super::{Console, Failure, NodeArgs};
+use super::{Console, Failure};
+use crate::catalogue::Reason;
+use crate::error::SequencerError;
 pub use exchange::{ExportArgs, ImportArgs};
+use halt::LiftHaltArgs;
+use hand_over::{HandOverArgs, TakeOverArgs};
 pub(super) use hand_over::{handed_over, refused_through};
+pub use init::InitArgs;
 pub use keys::{Key, PruneArgs, RetireArgs};
+pub use place::StoreArgs;
+pub use restored::AcceptRestoredArgs;
+use shared::{AcceptSharedArgs, InitSharedArgs};
 pub use survey::VerifyArgs;
 pub use vectors::VectorsArgs;
-
-use crate::catalogue::Reason;
-use crate::config::{NodeConfig, RollupLocation};
-use crate::data_dir::{DataDir, signer_anchor, signer_dir};
-use crate::error::SequencerError;
-use eth_last::EthLastArgs;
-use hand_over::{HandOverArgs, TakeOverArgs};
-use shared::{AcceptSharedArgs, InitSharedArgs};
-use working::EitherArgs;
 
 /// What to do with a signing store.
 #[derive(Subcommand, Clone, Debug)]
@@ -148,57 +143,6 @@ pub enum ProtectionCommand {
     Vectors(VectorsArgs),
 }
 
-/// Which signing store.
-#[derive(Args, Clone, Default, Debug)]
-pub struct StoreArgs {
-    /// The store's directory, instead of the one in the node's data directory.
-    #[arg(long, value_name = "DIR")]
-    store: Option<PathBuf>,
-    /// The store's anchor, instead of the configured one; with --store there is none unless it is named.
-    #[arg(long, value_name = "FILE")]
-    anchor: Option<PathBuf>,
-    #[command(flatten)]
-    node: NodeArgs,
-    /// Print JSON.
-    #[arg(long)]
-    json: bool,
-}
-
-/// Which signing store to make, and for which rollup.
-#[derive(Args, Clone, Default, Debug)]
-pub struct InitArgs {
-    #[command(flatten)]
-    at: StoreArgs,
-    /// Chain id of the L1, instead of the configured one.
-    #[arg(long, value_name = "ID")]
-    l1_chain_id: Option<u64>,
-    /// Address of the rollup contract, instead of the configured one.
-    #[arg(long, value_name = "ADDRESS")]
-    rollup: Option<Address>,
-}
-
-/// Which signing store to go on with.
-#[derive(Args, Clone, Debug)]
-pub struct AcceptRestoredArgs {
-    #[command(flatten)]
-    at: StoreArgs,
-    /// The highest slot that is refused from then on, to every key.
-    #[arg(long, value_name = "SLOT")]
-    raise_low_to: u64,
-    #[command(flatten)]
-    ethereum: EthLastArgs,
-}
-
-/// Which key may sign again.
-#[derive(Args, Clone, Debug)]
-pub struct LiftHaltArgs {
-    /// The key.
-    #[arg(value_name = "ADDRESS")]
-    validator: Address,
-    #[command(flatten)]
-    at: EitherArgs,
-}
-
 impl ProtectionCommand {
     /// Does it, the store read as `scan` says, and gives the exit code.
     ///
@@ -241,158 +185,6 @@ impl ProtectionCommand {
             Self::TakeOver(args) => args.at.form(),
             Self::Vectors(args) => args.form(),
         }
-    }
-}
-
-/// Where a signing store is.
-pub(super) struct Place {
-    /// Its directory.
-    pub(super) store: PathBuf,
-    /// The data directory it is in, unless it was named by itself.
-    data_dir: Option<PathBuf>,
-    /// Its anchor, where one is kept.
-    anchor: Option<PathBuf>,
-}
-
-impl Place {
-    /// What is done against damage and restored copies when the store is used.
-    pub(super) fn sentinel(&self, scan: &Scan) -> Sentinel {
-        Sentinel { scan: scan.clone(), anchor: self.anchor.clone() }
-    }
-}
-
-impl StoreArgs {
-    pub(super) const fn form(&self) -> Form {
-        if self.json { Form::Json } else { Form::Human }
-    }
-
-    /// Where the store and its anchor are. The configuration is asked only where neither the store nor a data directory is
-    /// named, or where it is named itself.
-    ///
-    /// # Errors
-    /// What is wrong with the configuration.
-    pub(super) fn place(&self) -> Result<Place, Failure> {
-        let (store, data_dir, anchor) = match (&self.store, &self.node.data_dir, &self.node.config) {
-            (Some(store), _, _) => (store.clone(), None, None),
-            (None, Some(data_dir), None) => {
-                let data_dir = PathBuf::from(data_dir);
-                (signer_dir(&data_dir), Some(data_dir.clone()), Some(signer_anchor(&data_dir)))
-            }
-            (None, _, _) => {
-                let config = self.config()?;
-                (signer_dir(&config.data_dir), Some(config.data_dir.clone()), Some(config.protection.anchor.clone()))
-            }
-        };
-        Ok(Place { store, data_dir, anchor: self.anchor.clone().or(anchor) })
-    }
-
-    /// Whether the store is named by itself or by its data directory, and no configuration with it.
-    pub(super) const fn names_a_store(&self) -> bool {
-        self.store.is_some() || (self.node.data_dir.is_some() && self.node.config.is_none())
-    }
-
-    /// # Errors
-    /// What is wrong with the configuration.
-    pub(super) fn config(&self) -> Result<NodeConfig, Failure> {
-        Ok(NodeConfig::load(&self.node.sources())?)
-    }
-}
-
-impl InitArgs {
-    fn run(&self, console: &mut Console) -> Result<(), Failure> {
-        let (place, domain) = (self.at.place()?, self.domain()?);
-        // A data directory is made as a node makes it, and is nobody else's meanwhile.
-        let _held = place.data_dir.as_deref().map(DataDir::open).transpose()?;
-        let dir = &place.store;
-        SlashingProtection::init(dir, domain).map_err(failure)?;
-        let made = json!({ "store": dir, "domain": domain });
-        let of_another = place.anchor.filter(|anchor| anchor.exists());
-        tell(console, self.at.form(), &made, |_| {
-            let mut told = format!(
-                "made {} for {domain}\nit is empty and refuses nothing: a key that has signed on this rollup, here or elsewhere, must \
-                 not be used with it",
-                dir.display()
-            );
-            if let Some(anchor) = of_another {
-                let _ = write!(
-                    told,
-                    "\n{} is the anchor of the store that was here: no node opens this one before `fermata protection \
-                     accept-restored`",
-                    anchor.display()
-                );
-            }
-            told
-        })
-    }
-
-    fn domain(&self) -> Result<Domain, Failure> {
-        if let (Some(l1_chain_id), Some(rollup)) = (self.l1_chain_id, self.rollup) {
-            return Ok(Domain { l1_chain_id, rollup });
-        }
-        let configured = configured_domain(&self.at.config()?, self.l1_chain_id)?;
-        Ok(Domain { rollup: self.rollup.unwrap_or(configured.rollup), ..configured })
-    }
-}
-
-/// The configured rollup, on the L1 of `l1_chain_id` where that is given.
-///
-/// # Errors
-/// The addresses file cannot be read, or nothing tells the chain id.
-fn configured_domain(config: &NodeConfig, l1_chain_id: Option<u64>) -> Result<Domain, Failure> {
-    let (rollup, chain) = match &config.l1.rollup {
-        RollupLocation::Rollup(address) => (*address, None),
-        RollupLocation::AddressesFile(path) => {
-            let addresses = L1Addresses::load(path).map_err(|error| {
-                let error = SequencerError::from(error);
-                Failure::new(error.reason(), &error)
-            })?;
-            (addresses.rollup, Some(addresses.l1_chain_id))
-        }
-    };
-    let l1_chain_id = l1_chain_id.or(config.l1.chain_id).or(chain).ok_or_else(|| Failure {
-        reason: Reason::ConfigInvalid,
-        message: "the chain id of the L1 is not known; give it with --l1-chain-id, or set l1.chain_id".to_owned(),
-        hint: None,
-    })?;
-    Ok(Domain { l1_chain_id, rollup })
-}
-
-impl LiftHaltArgs {
-    async fn run(&self, console: &mut Console, scan: &Scan) -> Result<(), Failure> {
-        let validator = self.validator;
-        let lifting = self.at.with_each_store(scan, async |store| {
-            let halt = store.key_states().get(&validator).and_then(|state| state.halt);
-            store.change_key(validator, KeyChange::LiftHalt).await?;
-            Ok(halt.map(|halt| halt.to_string()))
-        });
-        let stores = lifting.await?;
-        let each: Vec<_> = stores.iter().map(|(store, seen)| json!({ "store": store, "lifted": seen })).collect();
-        let seen = stores.iter().find_map(|(_, seen)| seen.as_ref());
-        let done = json!({ "validator": validator, "lifted": seen, "stores": each });
-        tell(console, self.at.form(), &done, |_| {
-            let mut told = match seen {
-                Some(seen) => format!("{validator} may sign again ({seen})"),
-                None => format!("{validator} was not halted"),
-            };
-            for (store, seen) in stores.iter().filter(|_| stores.len() > 1) {
-                let _ =
-                    write!(told, "\n  {store}: {}", if seen.is_some() { "lifted" } else { "it was not halted there" });
-            }
-            told
-        })
-    }
-}
-
-impl AcceptRestoredArgs {
-    fn run(&self, console: &mut Console, scan: &Scan) -> Result<(), Failure> {
-        let (place, low) = (self.at.place()?, Slot(self.raise_low_to));
-        let last = self.ethereum.last();
-        let accepted = SlashingProtection::accept_restored(&place.store, &place.sentinel(scan), low, last);
-        let survey = accepted.map_err(failure)?;
-        tell(console, self.at.form(), &survey, |survey| {
-            let (floor, told) = (survey.floor.unwrap_or(low), self.ethereum.told(survey.ethereum.public_keys));
-            format!("store {} is gone on with; slots up to {floor} are refused to every key{told}", survey.store_id)
-        })
     }
 }
 

@@ -7,7 +7,9 @@ use fermata_primitives::Slot;
 use fermata_validator_signer::{Domain, PostgresOptions, PostgresProtection};
 use serde_json::json;
 
-use super::{EthLastArgs, configured_domain, failure};
+use super::eth_last::EthLastArgs;
+use super::failure;
+use super::place::configured_domain;
 use crate::catalogue::Reason;
 use crate::cli::failure::Form;
 use crate::cli::verbs::tell;

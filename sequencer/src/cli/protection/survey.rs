@@ -6,8 +6,9 @@ use clap::Args;
 use fermata_primitives::{Epoch, Slot};
 use fermata_validator_signer::{EthMarks, EthSurvey, Halt, Scan, SlashingProtection, StoreSurvey};
 
+use super::failure;
 use super::hand_over::handed_over;
-use super::{StoreArgs, failure};
+use super::place::StoreArgs;
 use crate::cli::verbs::tell;
 use crate::cli::{Console, Failure};
 

@@ -4,16 +4,20 @@ mod exchange;
 mod hand_over;
 mod shared;
 
-use std::path::Path;
+use std::path::{Path, PathBuf};
 
-use alloy::primitives::{B256, Signature};
+use alloy::primitives::{Address, B256, Signature};
 use clap::Parser;
-use fermata_primitives::Epoch;
-use fermata_validator_signer::{Duty, DutyKind, EthAttestation, EthDuty, EthPublicKey, Halt, StoreOptions};
+use fermata_primitives::{Epoch, Slot};
+use fermata_validator_signer::{
+    Domain, Duty, DutyKind, EthAttestation, EthDuty, EthPublicKey, Halt, Sentinel, SlashingProtection, StoreOptions,
+};
 use serde_json::Value;
 
 use super::*;
 use crate::cli::tests::Captured;
+use crate::config::NodeConfig;
+use crate::data_dir::{DataDir, signer_anchor, signer_dir};
 
 const ROLLUP: &str = "0x00000000000000000000000000000000000000bb";
 

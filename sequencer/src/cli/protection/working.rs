@@ -8,9 +8,10 @@ use fermata_validator_signer::{
 };
 use serde::Serialize;
 
+use super::failure;
+use super::place::{Place, StoreArgs};
 use super::scratch::Scratch;
 use super::shared::Shared;
-use super::{Place, StoreArgs, failure};
 use crate::catalogue::Reason;
 use crate::cli::Failure;
 use crate::cli::failure::Form;

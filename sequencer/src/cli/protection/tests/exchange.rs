@@ -2,10 +2,7 @@
 
 use std::fs;
 use std::os::unix::fs::PermissionsExt as _;
-use std::path::PathBuf;
 
-use alloy::primitives::B256;
-use fermata_primitives::Slot;
 use fermata_validator_signer::{Duty, DutyKind, NotSafe};
 use tempfile::TempDir;
 
