@@ -166,11 +166,12 @@ impl Protection for Both {
         duty: Duty,
         digest: B256,
         payload: &'a [u8],
+        by: Option<UnixTime>,
     ) -> BoxFuture<'a, Result<Safe, SignerError>> {
         Box::pin(async move {
             let asked = join(
-                self.local.reserve_with_payload(duty, digest, payload),
-                self.shared.reserve_with_payload(duty, digest, payload),
+                self.local.reserve_with_payload(duty, digest, payload, by),
+                self.shared.reserve_with_payload(duty, digest, payload, by),
             );
             let (local, shared) = asked.await;
             self.agree(local, shared).await

@@ -59,11 +59,12 @@ pub trait Protection: Send + Sync + fmt::Debug + 'static {
         Box::pin(async move { only(self.reserve_many(&[(duty, digest)], Some(by)).await) })
     }
 
-    /// As [`reserve`](Self::reserve), and keeps `payload` beside the pin if this makes it, so that after a crash
-    /// [`payload`](Self::payload) gives what was pinned, to be signed instead of lost.
+    /// As [`reserve`](Self::reserve), unless the store's clock reaches `by` first, and keeps `payload` beside the pin if
+    /// this makes it, so that after a crash [`payload`](Self::payload) gives what was pinned, to be signed instead of lost.
     ///
     /// # Errors
-    /// As [`reserve`](Self::reserve), and [`SignerError::PayloadTooLarge`] beyond [`PAYLOAD_LIMIT`](crate::PAYLOAD_LIMIT).
+    /// As [`reserve_by`](Self::reserve_by), and [`SignerError::PayloadTooLarge`] beyond
+    /// [`PAYLOAD_LIMIT`](crate::PAYLOAD_LIMIT).
     ///
     /// # Cancel safety
     /// As [`reserve_many`](Self::reserve_many): pin and payload are one.
@@ -72,6 +73,7 @@ pub trait Protection: Send + Sync + fmt::Debug + 'static {
         duty: Duty,
         digest: B256,
         payload: &'a [u8],
+        by: Option<UnixTime>,
     ) -> BoxFuture<'a, Result<Safe, SignerError>>;
 
     /// The payload that `duty` is pinned to, where [`reserve_with_payload`](Self::reserve_with_payload) kept it. Those of

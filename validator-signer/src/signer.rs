@@ -1,5 +1,6 @@
 //! Signing a duty: recorded, then signed, then checked, then kept.
 
+mod leave;
 mod with_key;
 
 use std::sync::Arc;
@@ -9,12 +10,13 @@ use alloy::dyn_abi::TypedData;
 use alloy::primitives::{Address, B256, Signature};
 use fermata_primitives::UnixTime;
 use futures::future::join_all;
-use tracing::warn;
+use tracing::debug;
 
-use self::with_key::{recovered, sign_and_keep, typed_digest};
-use crate::gate::{Gate, Pass};
+use self::leave::Along;
+use self::with_key::{recovered, typed_digest};
+use crate::gate::Gate;
 use crate::in_key::InKey;
-use crate::{Duty, Halt, Keystore, Protection, Safe, Sighting, SignerError, SigningPermit};
+use crate::{Duty, Halt, Keystore, PAYLOAD_LIMIT, Protection, Sighting, SignerError};
 
 /// How long a stop or a close waits for a key that was asked before it.
 const KEY_PATIENCE: Duration = Duration::from_secs(2);
@@ -128,7 +130,7 @@ impl ValidatorSigner {
     /// Dropped before the record: nothing has happened. After it: the duty is pinned to `digest`, which may be signed
     /// again, and no other. Those who joined this signing wait on.
     pub async fn sign(&self, duty: Duty, digest: B256) -> Result<Signature, SignerError> {
-        self.sign_one((duty, digest), None, None).await
+        self.sign_one((duty, digest), Along::default()).await
     }
 
     /// Signs typed data for a vote, as [`sign`](Self::sign) does its EIP-712 hash. A remote key shows and hashes the typed
@@ -140,7 +142,7 @@ impl ValidatorSigner {
     /// # Cancel safety
     /// As [`sign`](Self::sign).
     pub async fn sign_typed(&self, duty: Duty, typed: &TypedData) -> Result<Signature, SignerError> {
-        self.sign_one((duty, typed_digest(duty, typed)?), Some(typed), None).await
+        self.sign_one((duty, typed_digest(duty, typed)?), Along { typed: Some(typed), ..Along::default() }).await
     }
 
     /// As [`sign_typed`](Self::sign_typed), unless the store's clock reaches `by` before the duty is recorded: then it is
@@ -152,7 +154,8 @@ impl ValidatorSigner {
     /// # Cancel safety
     /// As [`sign`](Self::sign).
     pub async fn sign_typed_by(&self, duty: Duty, typed: &TypedData, by: UnixTime) -> Result<Signature, SignerError> {
-        self.sign_one((duty, typed_digest(duty, typed)?), Some(typed), Some(by)).await
+        let along = Along { typed: Some(typed), by: Some(by), ..Along::default() };
+        self.sign_one((duty, typed_digest(duty, typed)?), along).await
     }
 
     /// As [`sign`](Self::sign), unless the store's clock reaches `by` before the duty is recorded: then it is not spent.
@@ -163,7 +166,43 @@ impl ValidatorSigner {
     /// # Cancel safety
     /// As [`sign`](Self::sign).
     pub async fn sign_by(&self, duty: Duty, digest: B256, by: UnixTime) -> Result<Signature, SignerError> {
-        self.sign_one((duty, digest), None, Some(by)).await
+        self.sign_one((duty, digest), Along { by: Some(by), ..Along::default() }).await
+    }
+
+    /// As [`sign_by`](Self::sign_by), and keeps `payload` beside the pin if this makes it, so that after a crash
+    /// [`payload`](Self::payload) gives what was pinned, to be signed instead of lost. One that is larger than
+    /// [`PAYLOAD_LIMIT`] is signed and not kept.
+    ///
+    /// # Errors
+    /// As [`sign_by`](Self::sign_by).
+    ///
+    /// # Cancel safety
+    /// As [`sign`](Self::sign): pin and payload are one.
+    pub async fn sign_with_payload_by(
+        &self,
+        duty: Duty,
+        digest: B256,
+        payload: &[u8],
+        by: UnixTime,
+    ) -> Result<Signature, SignerError> {
+        let is_kept = payload.len() <= PAYLOAD_LIMIT;
+        if !is_kept {
+            debug!(%duty, bytes = payload.len(), "too large to be kept beside its pin: a crash loses what is signed");
+        }
+        let along = Along { payload: is_kept.then_some(payload), by: Some(by), ..Along::default() };
+        self.sign_one((duty, digest), along).await
+    }
+
+    /// The payload that `duty` is pinned to, stopped or started, where one was kept: see
+    /// [`sign_with_payload_by`](Self::sign_with_payload_by). Those of the last 32 slots are kept.
+    ///
+    /// # Errors
+    /// [`SignerError::next_step`] tells what to do about each.
+    ///
+    /// # Cancel safety
+    /// Dropped: nothing has happened.
+    pub async fn payload(&self, duty: Duty) -> Result<Option<Vec<u8>>, SignerError> {
+        self.protection.payload(duty).await
     }
 
     /// Signs many duties, recorded in one durable transaction. Each has its own outcome, in the order asked: a refused
@@ -229,75 +268,5 @@ impl ValidatorSigner {
         } else {
             Err(SignerError::UnknownKey { validator: duty.validator })
         }
-    }
-
-    async fn sign_one(
-        &self,
-        (duty, digest): (Duty, B256),
-        typed: Option<&TypedData>,
-        by: Option<UnixTime>,
-    ) -> Result<Signature, SignerError> {
-        let pass = self.gate.enter()?;
-        self.check_key(duty)?;
-        let safe = match by {
-            Some(by) => self.protection.reserve_by(duty, digest, by).await,
-            None => self.protection.reserve(duty, digest).await,
-        };
-        self.sign_when_free((duty, digest), safe, by, (typed, &pass)).await
-    }
-
-    /// A duty that another node holds is waited for, each on its own: nodes that each hold what the other waits for would
-    /// else wait in a ring.
-    async fn sign_when_free(
-        &self,
-        (duty, digest): (Duty, B256),
-        safe: Result<Safe, SignerError>,
-        by: Option<UnixTime>,
-        (typed, pass): (Option<&TypedData>, &Pass<'_>),
-    ) -> Result<Signature, SignerError> {
-        let safe = match safe {
-            Err(SignerError::Busy { .. }) => {
-                pass.unless_cut(self.protection.reserve_after_peer(duty, digest, by)).await?
-            }
-            answered => answered,
-        };
-        self.sign_when_safe(safe, typed, pass).await
-    }
-
-    async fn sign_when_safe(
-        &self,
-        safe: Result<Safe, SignerError>,
-        typed: Option<&TypedData>,
-        pass: &Pass<'_>,
-    ) -> Result<Signature, SignerError> {
-        match safe {
-            // Nobody has asked its key: what was stopped before that spends no duty.
-            Ok(Safe::Granted(reservation)) => match pass.cut() {
-                Ok(()) => self.sign_permitted(reservation.into_permit(), typed, pass).await,
-                Err(shut) => {
-                    self.protection.cancel(reservation).await?;
-                    Err(shut.into())
-                }
-            },
-            Ok(Safe::Resume(permit)) => self.sign_permitted(permit, typed, pass).await,
-            Ok(Safe::Done(signature)) => Ok(signature),
-            Err(error) => {
-                if let SignerError::NotSafe(refusal) = &error {
-                    warn!(%refusal, "refused to sign");
-                }
-                Err(error)
-            }
-        }
-    }
-
-    async fn sign_permitted(
-        &self,
-        permit: SigningPermit,
-        typed: Option<&TypedData>,
-        pass: &Pass<'_>,
-    ) -> Result<Signature, SignerError> {
-        let (keys, protection, typed) = (Arc::clone(&self.keys), Arc::clone(&self.protection), typed.cloned());
-        let ask = |permit| sign_and_keep(permit, typed, keys, protection);
-        pass.unless_cut(self.in_key.answer(permit, pass.token(), ask)).await?
     }
 }

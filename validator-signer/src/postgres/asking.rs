@@ -48,11 +48,16 @@ impl PostgresProtection {
         checked.into_iter().map(answer).collect()
     }
 
-    async fn reserve_keeping(&self, duty: Duty, digest: B256, payload: &[u8]) -> Result<Safe, SignerError> {
+    async fn reserve_keeping(
+        &self,
+        duty: Duty,
+        digest: B256,
+        payload: &[u8],
+        by: Option<UnixTime>,
+    ) -> Result<Safe, SignerError> {
         check_payload(duty, payload)?;
         let wanted = Wanted { payload: Some(payload.into()), ..wanted(duty, digest) };
-        let answers = self.reserve_all(vec![wanted], None).await;
-        answers.into_iter().next().expect("each duty that is asked for has an answer")
+        only(self.reserve_all(vec![wanted], by).await)
     }
 
     async fn hand_over_now(&self, validator: Address, from: Slot) -> Result<(), SignerError> {
@@ -183,8 +188,9 @@ impl Protection for PostgresProtection {
         duty: Duty,
         digest: B256,
         payload: &'a [u8],
+        by: Option<UnixTime>,
     ) -> BoxFuture<'a, Result<Safe, SignerError>> {
-        Box::pin(self.reserve_keeping(duty, digest, payload))
+        Box::pin(self.reserve_keeping(duty, digest, payload, by))
     }
 
     fn payload(&self, duty: Duty) -> BoxFuture<'_, Result<Option<Vec<u8>>, SignerError>> {

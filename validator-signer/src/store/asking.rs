@@ -31,20 +31,26 @@ impl SlashingProtection {
     /// # Cancel safety
     /// Dropped before its transaction begins: nothing is recorded. After that: the duty is pinned to `digest`.
     pub async fn reserve(&self, duty: Duty, digest: B256) -> Result<Safe, SignerError> {
-        self.reserve_one(Wanted { duty, digest, payload: None }).await
+        self.reserve_one(Wanted { duty, digest, payload: None }, None).await
     }
 
-    /// As [`reserve`](Self::reserve), and keeps `payload` beside the pin if this makes it, so that after a crash
-    /// [`payload`](Self::payload) gives what was pinned, to be signed instead of lost.
+    /// As [`reserve`](Self::reserve), unless the store's clock reaches `by` first, and keeps `payload` beside the pin if
+    /// this makes it, so that after a crash [`payload`](Self::payload) gives what was pinned, to be signed instead of lost.
     ///
     /// # Errors
-    /// As [`reserve`](Self::reserve), and [`SignerError::PayloadTooLarge`].
+    /// As [`reserve`](Self::reserve), [`SignerError::DeadlinePassed`], and [`SignerError::PayloadTooLarge`].
     ///
     /// # Cancel safety
     /// As [`reserve`](Self::reserve): pin and payload are one.
-    pub async fn reserve_with_payload(&self, duty: Duty, digest: B256, payload: &[u8]) -> Result<Safe, SignerError> {
+    pub async fn reserve_with_payload(
+        &self,
+        duty: Duty,
+        digest: B256,
+        payload: &[u8],
+        by: Option<UnixTime>,
+    ) -> Result<Safe, SignerError> {
         check_payload(duty, payload)?;
-        self.reserve_one(Wanted { duty, digest, payload: Some(payload.into()) }).await
+        self.reserve_one(Wanted { duty, digest, payload: Some(payload.into()) }, by).await
     }
 
     /// Records many duties in one durable transaction (in several, if there are more than a thousand). Each gets an
@@ -113,9 +119,9 @@ impl SlashingProtection {
         self.on_ledger(move |ledger| ledger.payload(duty)).await
     }
 
-    async fn reserve_one(&self, wanted: Wanted) -> Result<Safe, SignerError> {
+    async fn reserve_one(&self, wanted: Wanted, by: Option<UnixTime>) -> Result<Safe, SignerError> {
         self.check(wanted.duty, wanted.digest)?;
-        let answers = self.queue_up(vec![wanted], None).await?;
+        let answers = self.queue_up(vec![wanted], by).await?;
         answers.into_iter().next().unwrap_or_else(|| Err(self.thread_ended()))
     }
 }
@@ -138,8 +144,9 @@ impl Protection for SlashingProtection {
         duty: Duty,
         digest: B256,
         payload: &'a [u8],
+        by: Option<UnixTime>,
     ) -> BoxFuture<'a, Result<Safe, SignerError>> {
-        Box::pin(self.reserve_with_payload(duty, digest, payload))
+        Box::pin(self.reserve_with_payload(duty, digest, payload, by))
     }
 
     fn payload(&self, duty: Duty) -> BoxFuture<'_, Result<Option<Vec<u8>>, SignerError>> {

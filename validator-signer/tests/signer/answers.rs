@@ -150,10 +150,10 @@ async fn a_payload_outlives_a_restart_beside_its_pin_and_leaves_with_it() {
         let home = Home::new(make).await;
         let store = home.open().await;
         let proposal = |slot| duty(0, slot, DutyKind::CheckpointProposal);
-        let _ = granted(store.reserve_with_payload(proposal(1), digest(1), b"one").await);
-        assert!(is_resumed(&store.reserve_with_payload(proposal(1), digest(1), b"another").await));
-        assert!(is_conflict(&store.reserve_with_payload(proposal(1), digest(2), b"two").await));
-        let cancelled = granted(store.reserve_with_payload(proposal(2), digest(1), b"two").await);
+        let _ = granted(store.reserve_with_payload(proposal(1), digest(1), b"one", None).await);
+        assert!(is_resumed(&store.reserve_with_payload(proposal(1), digest(1), b"another", None).await));
+        assert!(is_conflict(&store.reserve_with_payload(proposal(1), digest(2), b"two", None).await));
+        let cancelled = granted(store.reserve_with_payload(proposal(2), digest(1), b"two", None).await);
         assert!(store.cancel(cancelled).await.unwrap());
         store.close().await;
         let store = home.open().await;
@@ -173,13 +173,13 @@ async fn payloads_are_bounded_in_length_and_in_number() {
         let store = home.open().await;
         let proposal = |slot| duty(0, slot, DutyKind::CheckpointProposal);
         let large = vec![7; PAYLOAD_LIMIT];
-        let _ = granted(store.reserve_with_payload(proposal(1), digest(1), &large).await);
+        let _ = granted(store.reserve_with_payload(proposal(1), digest(1), &large, None).await);
         assert_eq!(store.payload(proposal(1)).await.unwrap(), Some(large.clone()));
-        let refused = store.reserve_with_payload(proposal(2), digest(1), &[large, vec![7]].concat()).await;
+        let refused = store.reserve_with_payload(proposal(2), digest(1), &[large, vec![7]].concat(), None).await;
         assert!(matches!(refused, Err(SignerError::PayloadTooLarge { limit: PAYLOAD_LIMIT, .. })));
         let _ = granted(store.reserve(proposal(2), digest(2)).await);
         for slot in 3..40 {
-            let _ = granted(store.reserve_with_payload(proposal(slot), digest(1), b"small").await);
+            let _ = granted(store.reserve_with_payload(proposal(slot), digest(1), b"small", None).await);
         }
         assert_eq!(store.payload(proposal(1)).await.unwrap(), None, "payloads of long ago are dropped");
         assert!(is_conflict(&store.reserve(proposal(1), digest(2)).await), "their pins are not");
@@ -187,6 +187,33 @@ async fn payloads_are_bounded_in_length_and_in_number() {
             assert!(store.payload(proposal(slot)).await.unwrap().is_some(), "slot {slot}");
         }
         store.close().await;
+    }
+}
+
+#[tokio::test]
+async fn a_signer_keeps_the_payload_of_what_it_signs_and_one_that_is_too_large_costs_no_duty() {
+    for make in Make::ALL {
+        let home = Home::new(make).await;
+        let store = home.open().await;
+        let keys = RecordingKeys::new();
+        let signer = fermata_validator_signer::ValidatorSigner::sharing(store.clone(), keys.clone());
+        signer.start().unwrap();
+        let proposal = |slot| duty(0, slot, DutyKind::CheckpointProposal);
+        let (in_time, too_late) = (UnixTime::from_millis(4_000_000_000_000), UnixTime::from_millis(1));
+        let late = signer.sign_with_payload_by(proposal(1), digest(1), b"late", too_late).await;
+        assert!(matches!(late, Err(SignerError::DeadlinePassed { .. })), "{late:?}");
+        assert_eq!(signer.payload(proposal(1)).await.unwrap(), None);
+        let first = signer.sign_with_payload_by(proposal(1), digest(2), b"one", in_time).await.unwrap();
+        assert_eq!(signer.payload(proposal(1)).await.unwrap().as_deref(), Some(&b"one"[..]));
+        assert_eq!(signer.sign(proposal(1), digest(2)).await.unwrap(), first);
+        let too_large = vec![7; PAYLOAD_LIMIT + 1];
+        signer.sign_with_payload_by(proposal(2), digest(1), &too_large, in_time).await.unwrap();
+        assert_eq!(signer.payload(proposal(2)).await.unwrap(), None);
+        signer.stop().await;
+        assert_eq!(signer.payload(proposal(1)).await.unwrap().as_deref(), Some(&b"one"[..]));
+        store.close().await;
+        assert!(matches!(signer.payload(proposal(1)).await, Err(SignerError::Closed)));
+        keys.assert_never_twice();
     }
 }
 

@@ -223,7 +223,7 @@ async fn a_payload_that_a_node_has_pinned_is_found_by_another() {
     let place = SharedPlace::new().await;
     let dead = place.open("dead").await;
     let proposal = duty(0, 1, DutyKind::CheckpointProposal);
-    let _ = dead.reserve_with_payload(proposal, digest(1), b"what it would have signed").await.unwrap();
+    let _ = dead.reserve_with_payload(proposal, digest(1), b"what it would have signed", None).await.unwrap();
     drop(dead);
     let greedy = PostgresOptions { takeover_after: std::time::Duration::ZERO, ..place.options("alive") };
     let alive = place.open_with(greedy).await;
@@ -241,9 +241,9 @@ async fn a_payload_is_kept_with_a_pin_whose_commit_is_not_answered_and_with_none
     // In a strict room and in one that is not.
     for duty in [vote(1), attestation(0, 1)] {
         proxy.cut(Cut::AfterCommit, 1);
-        let granted = store.reserve_with_payload(duty, digest(1), b"one").await;
+        let granted = store.reserve_with_payload(duty, digest(1), b"one", None).await;
         assert!(matches!(granted, Ok(Safe::Granted(_))), "{granted:?}");
-        assert!(store.reserve_with_payload(duty, digest(2), b"two").await.is_err());
+        assert!(store.reserve_with_payload(duty, digest(2), b"two", None).await.is_err());
         assert_eq!(store.payload(duty).await.unwrap().as_deref(), Some(&b"one"[..]));
     }
     assert_eq!(place.sql("SELECT count(*) FROM payloads"), "2");
