@@ -6,6 +6,7 @@ use alloy::primitives::{Address, B256};
 use fermata_primitives::CheckpointNumber;
 
 use crate::drain::Head;
+use crate::pinned::NotResumed;
 use crate::pipeline::NoPlace;
 
 /// A source error of whatever kind.
@@ -101,6 +102,9 @@ pub enum SequencerError {
     /// Skip the slot: the checkpoint has no place in the chain.
     #[error(transparent)]
     NoPlace(#[from] NoPlace),
+    /// Skip the slot: nothing else may be signed for it than what was.
+    #[error(transparent)]
+    NotResumed(#[from] NotResumed),
     /// Do not attest: another node's proposal is not what executing it gives.
     #[error("the proposal is not valid: {0}")]
     BadProposal(String),

@@ -21,6 +21,15 @@ pub enum SequencerEvent {
         /// Whose turn it is.
         proposer: Address,
     },
+    /// The slot is ours, and goes on with what was signed for it before a stop or a crash.
+    SlotResumed {
+        /// The slot.
+        slot: Slot,
+        /// The checkpoint it will be.
+        checkpoint: CheckpointNumber,
+        /// Blocks that were signed before.
+        blocks: usize,
+    },
     /// A slot of ours is busy with something else.
     PhaseEntered {
         /// The slot.
@@ -294,6 +303,7 @@ impl SequencerEvent {
     pub const fn name(&self) -> &'static str {
         match self {
             Self::PreparingCheckpoint { .. } => "preparing-checkpoint",
+            Self::SlotResumed { .. } => "slot-resumed",
             Self::PhaseEntered { .. } => "phase-entered",
             Self::CheckpointLeftOut { .. } => "checkpoint-left-out",
             Self::BlockBuilt { .. } => "block-built",
@@ -326,6 +336,7 @@ impl SequencerEvent {
     pub const fn slot(&self) -> Option<Slot> {
         match self {
             Self::PreparingCheckpoint { slot, .. }
+            | Self::SlotResumed { slot, .. }
             | Self::PhaseEntered { slot, .. }
             | Self::CheckpointLeftOut { slot, .. }
             | Self::BlockBuilt { slot, .. }
@@ -365,6 +376,7 @@ impl SequencerEvent {
             | Self::CheckpointDiscarded { .. }
             | Self::EpochProofFailed { .. } => true,
             Self::PreparingCheckpoint { .. }
+            | Self::SlotResumed { .. }
             | Self::PhaseEntered { .. }
             | Self::CheckpointLeftOut { .. }
             | Self::BlockBuilt { .. }

@@ -46,6 +46,7 @@ pub mod offences;
 mod own_keys;
 pub mod peers;
 pub mod phases;
+pub mod pinned;
 pub mod pipeline;
 pub mod poll_loop;
 #[cfg(test)]

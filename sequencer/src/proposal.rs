@@ -10,12 +10,14 @@ use fermata_rollup::{
     pack_blobs,
 };
 
-use crate::checkpoint::{self, payload_block, prev_randao};
+use crate::checkpoint::{self, check_block, payload_block, prev_randao};
 use crate::drain::Head;
 use crate::error::{Result, SequencerError, Source};
 use crate::events::SequencerEvent;
 use crate::limit::Limit;
 use crate::network::{ProposedBlock, ProposedCheckpoint, Recipient, Signable, Signed};
+use crate::peers::execute;
+use crate::pinned::NotResumed;
 use crate::slot::ProposerTurn;
 use crate::timetable::SubSlot;
 use crate::workshop::Workshop;
@@ -25,6 +27,13 @@ use crate::workshop::Workshop;
 pub struct BuiltBlocks {
     blocks: Vec<Block>,
     payload: PayloadEncoder,
+}
+
+impl BuiltBlocks {
+    /// What the next block is built on.
+    fn head(&self, turn: &ProposerTurn) -> B256 {
+        self.blocks.last().map_or(turn.place.base, Block::hash)
+    }
 }
 
 /// A checkpoint as its proposer proposes it.
@@ -57,28 +66,59 @@ impl CheckpointProposal {
     }
 }
 
-/// Builds a block in each sub-slot that is left, up to `limit`; one with too few transactions is left out, they wait for
-/// the next. A block that cannot be built is reported, and ends the building: the checkpoint then has the blocks before it.
+/// Takes up the blocks that were signed for the slot before, and builds one in each sub-slot that is left, up to `limit`;
+/// one with too few transactions is left out, they wait for the next. A block that fails is reported, and ends the
+/// building: the checkpoint then has the blocks before it.
 pub(crate) async fn build_blocks(workshop: &Workshop, turn: &ProposerTurn, limit: &Limit) -> Result<BuiltBlocks> {
     let mut built = BuiltBlocks { blocks: Vec::new(), payload: PayloadEncoder::new(MAX_BLOBS_PER_CHECKPOINT)? };
+    if let Err(error) = fill(workshop, turn, limit, &mut built).await {
+        if built.blocks.is_empty() || matches!(error, SequencerError::NoPlace(_)) {
+            return Err(error);
+        }
+        let reason = crate::poll_loop::chain(&error);
+        workshop.events.emit(SequencerEvent::BlockBuildFailed { slot: turn.slot, reason });
+    }
+    if built.blocks.is_empty() { Err(SequencerError::NothingToBuild) } else { Ok(built) }
+}
+
+async fn fill(workshop: &Workshop, turn: &ProposerTurn, limit: &Limit, built: &mut BuiltBlocks) -> Result<()> {
+    if let Some(pinned) = &turn.pinned {
+        for block in pinned.blocks() {
+            take_up_block(workshop, turn, block, built).await?;
+        }
+        if pinned.is_complete() {
+            return Ok(());
+        }
+    }
     while let Some(sub_slot) = workshop.timetable.next_sub_slot(turn.slot, workshop.clock.now()) {
         if is_at_limit(workshop, limit).await? {
             break;
         }
         workshop.clock.sleep_until(workshop.timetable.seal_time(turn.slot, sub_slot.index)).await;
-        if let Err(error) = build_block(workshop, turn, sub_slot, &mut built).await {
-            if built.blocks.is_empty() || matches!(error, SequencerError::NoPlace(_)) {
-                return Err(error);
-            }
-            let reason = crate::poll_loop::chain(&error);
-            workshop.events.emit(SequencerEvent::BlockBuildFailed { slot: turn.slot, reason });
-            break;
-        }
+        build_block(workshop, turn, sub_slot, built).await?;
         if sub_slot.is_last {
             break;
         }
     }
-    if built.blocks.is_empty() { Err(SequencerError::NothingToBuild) } else { Ok(built) }
+    Ok(())
+}
+
+/// A block that was signed before goes through what another proposer's would have to, and is signed again: with the same
+/// signature, since it is the same block. Nobody may have heard of it.
+async fn take_up_block(workshop: &Workshop, turn: &ProposerTurn, block: &Block, built: &mut BuiltBlocks) -> Result<()> {
+    let (signed, head) = (block.header().parent_hash, built.head(turn));
+    if signed != head {
+        return Err(NotResumed::OtherParent { signed, head }.into());
+    }
+    let is_right = check_block(&workshop.view, &turn.committee, turn.slot, (built.blocks.len(), block));
+    let valid = match is_right {
+        Ok(()) => execute(workshop.execution.as_ref(), std::slice::from_ref(block)).await,
+        wrong => wrong,
+    };
+    valid.map_err(|refusal| NotResumed::Invalid(Box::new(refusal)))?;
+    let proposed = propose_block(workshop, turn, block.clone(), built).await?;
+    tell(workshop, proposed).await;
+    Ok(())
 }
 
 /// Whether the next block lies beyond the block of a planned stop.
@@ -93,14 +133,29 @@ async fn build_block(
     sub_slot: SubSlot,
     built: &mut BuiltBlocks,
 ) -> Result<()> {
-    let parent = built.blocks.last().map_or(turn.place.base, Block::hash);
     let attributes = attributes(workshop, turn, sub_slot, built);
-    let job = workshop.execution.begin(parent, attributes).await?;
+    let job = workshop.execution.begin(built.head(turn), attributes).await?;
     let block = workshop.execution.seal(job).await?;
     if block.transactions().len() < turn.settings.min_transactions {
         return Ok(());
     }
-    built.payload.push(&payload_block(&block))?;
+    let proposed = propose_block(workshop, turn, block, built).await?;
+    // The last one travels with the checkpoint.
+    if !sub_slot.is_last {
+        tell(workshop, proposed).await;
+    }
+    Ok(())
+}
+
+/// Signs the block, and makes it the head and the checkpoint's newest.
+async fn propose_block(
+    workshop: &Workshop,
+    turn: &ProposerTurn,
+    block: Block,
+    built: &mut BuiltBlocks,
+) -> Result<Signed<ProposedBlock>> {
+    let in_blobs = payload_block(&block);
+    built.payload.check(&in_blobs)?;
     let index = u16::try_from(built.blocks.len()).unwrap_or(u16::MAX);
     let (slot, number, hash) = (turn.slot, block.header().number, block.hash());
     let (transactions, gas_used) = (block.transactions().len(), block.header().gas_used);
@@ -110,13 +165,15 @@ async fn build_block(
     crash_point!("sequencer.after_block_proposal");
     workshop.chain.extend(slot, &block).await?;
     workshop.events.emit(SequencerEvent::BlockProposed { slot, index, number, hash });
+    // Last: a block that failed before leaves nothing of itself in the blobs.
+    built.payload.push(&in_blobs)?;
     built.blocks.push(block);
-    // The last one travels with the checkpoint.
-    if !sub_slot.is_last {
-        let deadline = workshop.timetable.attestation_deadline(slot);
-        workshop.peers.send(Recipient::Everyone, proposed, deadline).await;
-    }
-    Ok(())
+    Ok(proposed)
+}
+
+async fn tell(workshop: &Workshop, proposed: Signed<ProposedBlock>) {
+    let deadline = workshop.timetable.attestation_deadline(proposed.content().slot());
+    workshop.peers.send(Recipient::Everyone, proposed, deadline).await;
 }
 
 fn attributes(workshop: &Workshop, turn: &ProposerTurn, sub_slot: SubSlot, built: &BuiltBlocks) -> BlockAttributes {
@@ -165,6 +222,9 @@ pub(crate) async fn assemble(
         l1: inputs,
     };
     let header = checkpoint::header(&workshop.view, &parts);
+    if let Some(pinned) = &turn.pinned {
+        pinned.check_header(&header)?;
+    }
     Ok(CheckpointProposal { blocks, header, archive, payload_bytes, blobs })
 }
 

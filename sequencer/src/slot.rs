@@ -5,6 +5,7 @@
 //! and landing go on in a tracked request.
 
 mod beside;
+mod due;
 
 use std::sync::{Arc, Mutex, PoisonError};
 
@@ -15,7 +16,8 @@ use futures::FutureExt;
 use futures::future::BoxFuture;
 use tokio_util::sync::{CancellationToken, DropGuard};
 
-use self::beside::{obstacle_here, obstacle_on_l1, send_beside};
+use self::beside::{obstacle_on_l1, send_beside};
+use self::due::Due;
 use crate::actions::L1Action;
 use crate::attestations::collect;
 use crate::drain::{DrainedWork, Ending, WorkKind};
@@ -24,12 +26,12 @@ use crate::events::{PublishedCheckpoint, SequencerEvent};
 use crate::l1::unless_interrupted;
 use crate::landing::{Landing, land};
 use crate::phases::{Phase, SlotPhase};
+use crate::pinned::Pinned;
 use crate::pipeline::{NoPlace, Place};
 use crate::poll_loop::{Tick, TickContext, TickError, chain as error_chain};
 use crate::proposal::{CheckpointProposal, assemble, build_blocks, sign};
 use crate::publishing::Publishing;
 use crate::requests_tracker::RequestKind;
-use crate::roles::Role;
 use crate::slot_bundle::until_window;
 use crate::telling::Told;
 use crate::workshop::{ProposerSettings, Workshop, before_it_ends};
@@ -47,6 +49,8 @@ pub struct ProposerTurn {
     pub place: Place,
     /// The proposer's own choices.
     pub settings: ProposerSettings,
+    /// What was signed for the slot before this run; it is gone on with.
+    pub pinned: Option<Pinned>,
     /// What it is busy with.
     pub phase: SlotPhase,
     /// Gives the place up when the turn is dropped before its checkpoint has landed, as by a panic.
@@ -91,12 +95,13 @@ impl SlotTick {
         if self.is_at_limit(slot, &context).await? {
             return Ok(());
         }
-        let Some(turn) = self.proposer_turn(slot, &context).await? else { return Ok(()) };
+        let Some(due) = self.due(slot, &context).await? else { return Ok(()) };
+        let Some(turn) = self.proposer_turn(due, &context).await? else { return Ok(()) };
         let proposed = self.propose(&turn, &context).await;
         match proposed {
             Ok(proposed) => self.track(turn, proposed, &context),
             Err(error) => {
-                self.give_up(slot, &error, &context).await?;
+                self.give_up(&turn, &error, &context).await?;
                 self.send_without_checkpoint(slot, turn.proposer, &context);
             }
         }
@@ -118,22 +123,9 @@ impl SlotTick {
         Ok(at_limit)
     }
 
-    async fn proposer_turn(&self, slot: Slot, context: &TickContext) -> Result<Option<ProposerTurn>> {
-        let is_sequencer = self.workshop.roles.has(Role::Sequencer);
-        if !is_sequencer || self.is_attempted(slot) || context.interrupt.is_cancelled() {
-            return Ok(None);
-        }
-        let workshop = &self.workshop;
-        let committee = unless_interrupted(&context.interrupt, workshop.committees.of_slot(slot)).await?;
-        let Some(proposer) = our_proposer(&committee, slot, &workshop.signer.addresses()) else {
-            self.mark_attempted(slot);
-            self.send_as_bystander(slot, context);
-            return Ok(None);
-        };
-        if let Some(obstacle) = obstacle_here(workshop, slot, &committee) {
-            self.leave_out(slot, proposer, obstacle, context);
-            return Ok(None);
-        }
+    /// Takes a place in the chain for the slot's checkpoint.
+    async fn proposer_turn(&self, due: Due, context: &TickContext) -> Result<Option<ProposerTurn>> {
+        let (workshop, slot, proposer) = (&self.workshop, due.slot, due.proposer);
         if workshop.publishing() == Publishing::Off && workshop.chain.ends_in_ours().await {
             // Nothing is built on what is withheld; the next tick knows.
             return Ok(None);
@@ -157,10 +149,21 @@ impl SlotTick {
             self.leave_out(slot, proposer, obstacle, context);
             return Ok(None);
         }
+        Ok(Some(self.begin_turn(due, place, hold)))
+    }
+
+    fn begin_turn(&self, due: Due, place: Place, hold: DropGuard) -> ProposerTurn {
+        let (workshop, Due { slot, proposer, committee, pinned }) = (&self.workshop, due);
         let (checkpoint, phase) = (place.number, workshop.phases.begin(slot));
         workshop.events.emit(SequencerEvent::PreparingCheckpoint { slot, checkpoint, proposer });
-        let settings = *workshop.settings.borrow();
-        Ok(Some(ProposerTurn { slot, proposer, committee, place, settings, phase, hold }))
+        let mut settings = *workshop.settings.borrow();
+        if let Some(pinned) = &pinned {
+            settings.coinbase = Some(pinned.coinbase());
+            let (blocks, is_complete) = (pinned.blocks().len(), pinned.is_complete());
+            tracing::info!(slot = slot.0, blocks, is_complete, "goes on with what was signed before");
+            workshop.events.emit(SequencerEvent::SlotResumed { slot, checkpoint, blocks });
+        }
+        ProposerTurn { slot, proposer, committee, place, settings, pinned, phase, hold }
     }
 
     async fn propose(&self, turn: &ProposerTurn, context: &TickContext) -> Result<Proposed> {
@@ -204,9 +207,12 @@ impl SlotTick {
         });
     }
 
-    async fn give_up(&self, slot: Slot, error: &SequencerError, context: &TickContext) -> Result<()> {
+    async fn give_up(&self, turn: &ProposerTurn, error: &SequencerError, context: &TickContext) -> Result<()> {
+        let slot = turn.slot;
         // A place that is lost is told where it is.
-        if !matches!(error, SequencerError::NoPlace(_) | SequencerError::Interrupted | SequencerError::NothingToBuild) {
+        let is_told =
+            matches!(error, SequencerError::NoPlace(_) | SequencerError::Interrupted | SequencerError::NothingToBuild);
+        if !is_told && (self.saw_begin(slot) || turn.pinned.is_some()) {
             self.miss(slot, &error_chain(error));
         }
         let ending = Ending::of(error);
@@ -228,12 +234,15 @@ impl SlotTick {
         }
     }
 
-    /// A slot that had begun before this run had is nobody's fault.
     fn miss(&self, slot: Slot, reason: &str) {
-        if self.began <= self.workshop.timetable.build_frame_start(slot) {
-            tracing::warn!(slot = slot.0, reason, "no checkpoint for our slot");
-            self.workshop.events.emit(SequencerEvent::SlotMissed { slot, reason: reason.to_owned() });
-        }
+        tracing::warn!(slot = slot.0, reason, "no checkpoint for our slot");
+        self.workshop.events.emit(SequencerEvent::SlotMissed { slot, reason: reason.to_owned() });
+    }
+
+    /// Whether the slot began in this run. That one that had begun before is missed is nobody's fault, unless something
+    /// was signed for it.
+    fn saw_begin(&self, slot: Slot) -> bool {
+        self.began <= self.workshop.timetable.build_frame_start(slot)
     }
 
     fn is_attempted(&self, slot: Slot) -> bool {
@@ -254,14 +263,6 @@ impl Tick for SlotTick {
             }
         }
         .boxed()
-    }
-}
-
-/// The slot's proposer, if it is one of ours. Without a committee anyone may propose, and our first key does.
-fn our_proposer(committee: &Committee, slot: Slot, ours: &[Address]) -> Option<Address> {
-    match committee.proposer(slot) {
-        Some(proposer) => ours.contains(&proposer).then_some(proposer),
-        None => ours.first().copied(),
     }
 }
 

@@ -10,6 +10,7 @@
 //! | sub-slot `k` must be built | frame + I + (k+1)·D |
 //! | last block built | start − E − D − 2P − A |
 //! | too late to begin | last block built − m |
+//! | what was signed before the node came back waits for its parent until | start − E − 2P − A |
 //! | ideal time to publish | start − E |
 //! | another's proposal is given up | start + E/2 |
 //! | attestation deadline | start + S − 2E |
@@ -152,8 +153,15 @@ impl Timetable {
     /// When the first block of `slot` must have been begun, else the slot cannot build.
     #[must_use]
     pub fn start_deadline(&self, slot: Slot) -> UnixTime {
-        let Budgets { block, min_block, peer, assemble, .. } = self.budgets;
-        self.ideal_publish(slot) - block - 2 * peer - assemble - min_block
+        let Budgets { block, min_block, .. } = self.budgets;
+        self.resume_deadline(slot) - block - min_block
+    }
+
+    /// Until when it is of use that what was signed for `slot` before finds its parent: the checkpoint is to be made and told.
+    #[must_use]
+    pub fn resume_deadline(&self, slot: Slot) -> UnixTime {
+        let Budgets { peer, assemble, .. } = self.budgets;
+        self.ideal_publish(slot) - 2 * peer - assemble
     }
 
     /// When the proposer of `slot`, having begun by `begun`, has built what it tells first: a block, or the checkpoint, which
@@ -239,6 +247,7 @@ mod tests {
         assert_eq!(table.build_frame_start(slot), start - secs(84.0));
         assert_eq!(table.block_deadline(slot, 0), start - secs(77.0));
         assert_eq!(table.start_deadline(slot), start - secs(25.0));
+        assert_eq!(table.resume_deadline(slot), start - secs(17.0));
         assert_eq!(table.ideal_publish(slot), start - secs(12.0));
         assert_eq!(table.attestation_deadline(slot), start + secs(48.0));
         assert_eq!(table.blocks_per_checkpoint(), 10);

@@ -4,3 +4,4 @@ mod actions;
 mod arming;
 mod evidence;
 mod kills;
+mod resuming;

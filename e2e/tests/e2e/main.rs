@@ -18,6 +18,7 @@ mod pilot;
 mod piloting;
 mod proving;
 mod recovery;
+mod resuming;
 mod starting;
 mod stopping;
 mod together;

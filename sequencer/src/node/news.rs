@@ -38,6 +38,7 @@ const fn is_of_checkpoint(event: &SequencerEvent) -> bool {
         | SequencerEvent::BlockProposed { .. }
         | SequencerEvent::BlockHeard { .. } => false,
         SequencerEvent::PreparingCheckpoint { .. }
+        | SequencerEvent::SlotResumed { .. }
         | SequencerEvent::PhaseEntered { .. }
         | SequencerEvent::BlockBuildFailed { .. }
         | SequencerEvent::CheckpointLeftOut { .. }

@@ -33,6 +33,7 @@ impl SequencerError {
             | Self::NotSynced { .. }
             | Self::BadCheckpoint { .. }
             | Self::NoPlace(_)
+            | Self::NotResumed(_)
             | Self::BadProposal(_)
             | Self::TooFewAttestations { .. }
             | Self::NotLanded(_)

@@ -4,24 +4,27 @@ use std::sync::Arc;
 
 use alloy::primitives::Address;
 use fermata_primitives::Slot;
-use fermata_rollup::Committee;
 use futures::FutureExt;
 
 use super::SlotTick;
+use super::due::Due;
 use crate::actions::L1Action;
 use crate::drain::Ending;
 use crate::error::Result;
 use crate::events::SequencerEvent;
 use crate::fallback::{FallbackInterrupts, send_fallback};
-use crate::poll_loop::TickContext;
+use crate::pinned::NotResumed;
+use crate::poll_loop::{TickContext, chain as error_chain};
 use crate::requests_tracker::RequestKind;
 use crate::workshop::Workshop;
 
 /// Why no checkpoint is built in a slot of ours.
-#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+#[derive(Debug)]
 pub(super) enum Obstacle {
     /// There is not enough time left.
     TooLate,
+    /// What was signed for it before cannot be gone on with, and nothing else may be signed.
+    NotResumed(NotResumed),
     /// The signing store only listens yet.
     Listening,
     /// Nobody else is there, and our own members are no quorum.
@@ -35,24 +38,28 @@ pub(super) enum Obstacle {
 }
 
 impl Obstacle {
-    const fn reason(self) -> &'static str {
-        match self {
+    fn reason(&self) -> String {
+        let reason = match self {
             Self::TooLate => "its build frame was too far gone",
+            Self::NotResumed(reason) => return error_chain(reason),
             Self::Listening => "the signing store only listens yet, for another node that signs with its keys",
             Self::NoPeers => "there is no other node, and our own members are no quorum",
             Self::EscapeHatch => "the escape hatch is open",
             Self::Prune => "checkpoints were not proven in time, and the contract drops them first",
             Self::Invalid => "a checkpoint on L1 has bad attestations, and is dropped first",
-        }
+        };
+        reason.to_owned()
     }
 }
 
-/// What stands against building a checkpoint in a slot of ours, as far as this node knows by itself.
-pub(super) fn obstacle_here(workshop: &Workshop, slot: Slot, committee: &Committee) -> Option<Obstacle> {
-    if workshop.clock.now() > workshop.timetable.start_deadline(slot) {
+/// What stands against building a checkpoint in a slot of ours, as far as this node knows by itself. One of which blocks
+/// were signed before needs no time to build another.
+pub(super) fn obstacle_here(workshop: &Workshop, due: &Due) -> Option<Obstacle> {
+    let Due { slot, committee, pinned, .. } = due;
+    if pinned.is_none() && workshop.clock.now() > workshop.timetable.start_deadline(*slot) {
         return Some(Obstacle::TooLate);
     }
-    if workshop.signer.protection().listens_until().is_some_and(|until| slot < until) {
+    if workshop.signer.protection().listens_until().is_some_and(|until| *slot < until) {
         return Some(Obstacle::Listening);
     }
     let ours = workshop.our_members(committee).len();
@@ -81,9 +88,11 @@ impl SlotTick {
     pub(super) fn leave_out(&self, slot: Slot, proposer: Address, obstacle: Obstacle, context: &TickContext) {
         self.mark_attempted(slot);
         match obstacle {
-            Obstacle::TooLate | Obstacle::NoPeers => self.miss(slot, obstacle.reason()),
+            Obstacle::NotResumed(_) => self.miss(slot, &obstacle.reason()),
+            Obstacle::TooLate | Obstacle::NoPeers if self.saw_begin(slot) => self.miss(slot, &obstacle.reason()),
+            Obstacle::TooLate | Obstacle::NoPeers => {}
             Obstacle::Listening | Obstacle::EscapeHatch | Obstacle::Prune | Obstacle::Invalid => {
-                let reason = obstacle.reason().to_owned();
+                let reason = obstacle.reason();
                 tracing::info!(slot = slot.0, reason, "no checkpoint in our slot");
                 self.workshop.events.emit(SequencerEvent::CheckpointLeftOut { slot, reason });
             }

@@ -62,16 +62,22 @@ impl PayloadEncoder {
         incompressible.min(MAX_PAYLOAD_BYTES - self.raw_bytes)
     }
 
+    /// Whether the block can be added.
+    ///
+    /// # Errors
+    /// [`RollupError::CheckpointTooLarge`] where it has more than [`PayloadEncoder::room`] bytes.
+    pub fn check(&self, block: &PayloadBlock) -> Result<()> {
+        let (needed, limit) = (block.raw_len(), self.room());
+        if needed > limit { Err(RollupError::CheckpointTooLarge { needed, limit }) } else { Ok(()) }
+    }
+
     /// Adds a block.
     ///
     /// # Errors
-    /// [`RollupError::CheckpointTooLarge`] where the block has more than [`PayloadEncoder::room`] bytes: nothing was
-    /// added, and the blocks so far can be finished. [`RollupError::Compression`] without memory: the encoder is spent.
+    /// As [`PayloadEncoder::check`]: nothing was added, and the blocks so far can be finished.
+    /// [`RollupError::Compression`] without memory: the encoder is spent.
     pub fn push(&mut self, block: &PayloadBlock) -> Result<()> {
-        let (needed, limit) = (block.raw_len(), self.room());
-        if needed > limit {
-            return Err(RollupError::CheckpointTooLarge { needed, limit });
-        }
+        self.check(block)?;
         self.write(block)
     }
 

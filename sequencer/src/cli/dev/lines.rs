@@ -66,6 +66,9 @@ fn line(who: &str, event: &SequencerEvent) -> Option<String> {
             let missing: Vec<_> = missing.iter().map(|member| member.to_string()[..10].to_owned()).collect();
             format!("{} ! {have} attested, missing {}", at(slot), missing.join(", "))
         }
+        SequencerEvent::SlotResumed { slot, checkpoint, blocks } => {
+            format!("{} - checkpoint {checkpoint} goes on with {blocks} blocks that were signed before", at(slot))
+        }
         SequencerEvent::BlockBuildFailed { slot, reason } => format!("{} ✗ a block was not built: {reason}", at(slot)),
         SequencerEvent::CheckpointWithheld { slot, checkpoint } => {
             format!("{} - checkpoint {checkpoint} was withheld from L1: publishing is off", at(slot))

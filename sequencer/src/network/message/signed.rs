@@ -5,6 +5,7 @@ use alloy::rlp;
 use fermata_primitives::{Slot, UnixTime};
 use fermata_rollup::{Committee, L1Signature};
 use fermata_validator_signer::{Domain, Duty, DutyKind, SignerError, ValidatorSigner};
+use tracing::debug;
 
 use super::codec::{Framed, WireForm, read_list, write_list};
 use super::{MessageKind, VERSION};
@@ -42,7 +43,8 @@ impl<T: Signable> Signed<T> {
         Self { content, signature }
     }
 
-    /// Has `validator` sign the content, where its duty allows it and is on record before `by`.
+    /// Has `validator` sign the content, where its duty allows it and is on record before `by`. The content is kept beside
+    /// the duty, as its frame, so that who comes back from a crash can go on with it.
     ///
     /// # Errors
     /// What the signer says: another content was signed for this duty, it is too late, the key is not there or does not
@@ -57,7 +59,14 @@ impl<T: Signable> Signed<T> {
         signer: &ValidatorSigner,
         domain: &Domain,
     ) -> Result<Self, SignerError> {
-        let signature = signer.sign_by(content.duty(validator), content.digest(domain), by).await?;
+        let (duty, digest) = (content.duty(validator), content.digest(domain));
+        let signature = match content.to_frame() {
+            Ok(frame) => signer.sign_with_payload_by(duty, digest, &frame, by).await?,
+            Err(unsendable) => {
+                debug!(%duty, %unsendable, "signed without being kept");
+                signer.sign_by(duty, digest, by).await?
+            }
+        };
         Ok(Self::new(content, signature.into()))
     }
 
