@@ -121,7 +121,7 @@ impl Pinned {
     }
 }
 
-/// What `signer` has kept of what `proposer` signed for a duty of `kind`.
+/// What `signer` has kept of what `proposer` signed here for a duty of `kind`.
 async fn kept<T: Signable>(
     signer: &ValidatorSigner,
     proposer: Address,
@@ -129,7 +129,7 @@ async fn kept<T: Signable>(
     kind: DutyKind,
 ) -> Result<Option<T>> {
     let duty = Duty { validator: proposer, slot, kind };
-    let Some(frame) = signer.payload(duty).await? else { return Ok(None) };
+    let Some(frame) = signer.own_payload(duty).await? else { return Ok(None) };
     let content = T::from_frame(&frame).map_err(|source| NotResumed::Unreadable { kind, source })?;
     if content.duty(proposer) == duty { Ok(Some(content)) } else { Err(NotResumed::Misplaced(kind).into()) }
 }

@@ -188,6 +188,11 @@ impl Protection for Both {
         })
     }
 
+    /// Whatever this node has pinned is in its own store.
+    fn own_payload(&self, duty: Duty) -> BoxFuture<'_, Result<Option<Vec<u8>>, SignerError>> {
+        self.local.payload(duty)
+    }
+
     fn cancel(&self, reservation: Reservation) -> BoxFuture<'_, Result<bool, SignerError>> {
         let (local, shared) = reservation.split();
         Box::pin(async move {

@@ -86,6 +86,18 @@ pub trait Protection: Send + Sync + fmt::Debug + 'static {
     /// Dropped: nothing has happened.
     fn payload(&self, duty: Duty) -> BoxFuture<'_, Result<Option<Vec<u8>>, SignerError>>;
 
+    /// As [`payload`](Self::payload), where this node pinned it: what another node has pinned, in a store that both share,
+    /// is for that one to sign while it lives.
+    ///
+    /// # Errors
+    /// As [`payload`](Self::payload).
+    ///
+    /// # Cancel safety
+    /// Dropped: nothing has happened.
+    fn own_payload(&self, duty: Duty) -> BoxFuture<'_, Result<Option<Vec<u8>>, SignerError>> {
+        self.payload(duty)
+    }
+
     /// Takes a reservation back before its key was asked, so that another payload may be pinned. Gives whether the duty
     /// is free again: it is not where somebody else was given leave for the same payload since.
     ///

@@ -170,7 +170,7 @@ impl ValidatorSigner {
     }
 
     /// As [`sign_by`](Self::sign_by), and keeps `payload` beside the pin if this makes it, so that after a crash
-    /// [`payload`](Self::payload) gives what was pinned, to be signed instead of lost. One that is larger than
+    /// [`own_payload`](Self::own_payload) gives what was pinned, to be signed instead of lost. One that is larger than
     /// [`PAYLOAD_LIMIT`] is signed and not kept.
     ///
     /// # Errors
@@ -193,7 +193,7 @@ impl ValidatorSigner {
         self.sign_one((duty, digest), along).await
     }
 
-    /// The payload that `duty` is pinned to, stopped or started, where one was kept: see
+    /// The payload that this node has pinned `duty` to, stopped or started, where one was kept: see
     /// [`sign_with_payload_by`](Self::sign_with_payload_by). Those of the last 32 slots are kept.
     ///
     /// # Errors
@@ -201,8 +201,8 @@ impl ValidatorSigner {
     ///
     /// # Cancel safety
     /// Dropped: nothing has happened.
-    pub async fn payload(&self, duty: Duty) -> Result<Option<Vec<u8>>, SignerError> {
-        self.protection.payload(duty).await
+    pub async fn own_payload(&self, duty: Duty) -> Result<Option<Vec<u8>>, SignerError> {
+        self.protection.own_payload(duty).await
     }
 
     /// Signs many duties, recorded in one durable transaction. Each has its own outcome, in the order asked: a refused

@@ -202,17 +202,17 @@ async fn a_signer_keeps_the_payload_of_what_it_signs_and_one_that_is_too_large_c
         let (in_time, too_late) = (UnixTime::from_millis(4_000_000_000_000), UnixTime::from_millis(1));
         let late = signer.sign_with_payload_by(proposal(1), digest(1), b"late", too_late).await;
         assert!(matches!(late, Err(SignerError::DeadlinePassed { .. })), "{late:?}");
-        assert_eq!(signer.payload(proposal(1)).await.unwrap(), None);
+        assert_eq!(signer.own_payload(proposal(1)).await.unwrap(), None);
         let first = signer.sign_with_payload_by(proposal(1), digest(2), b"one", in_time).await.unwrap();
-        assert_eq!(signer.payload(proposal(1)).await.unwrap().as_deref(), Some(&b"one"[..]));
+        assert_eq!(signer.own_payload(proposal(1)).await.unwrap().as_deref(), Some(&b"one"[..]));
         assert_eq!(signer.sign(proposal(1), digest(2)).await.unwrap(), first);
         let too_large = vec![7; PAYLOAD_LIMIT + 1];
         signer.sign_with_payload_by(proposal(2), digest(1), &too_large, in_time).await.unwrap();
-        assert_eq!(signer.payload(proposal(2)).await.unwrap(), None);
+        assert_eq!(signer.own_payload(proposal(2)).await.unwrap(), None);
         signer.stop().await;
-        assert_eq!(signer.payload(proposal(1)).await.unwrap().as_deref(), Some(&b"one"[..]));
+        assert_eq!(signer.own_payload(proposal(1)).await.unwrap().as_deref(), Some(&b"one"[..]));
         store.close().await;
-        assert!(matches!(signer.payload(proposal(1)).await, Err(SignerError::Closed)));
+        assert!(matches!(signer.own_payload(proposal(1)).await, Err(SignerError::Closed)));
         keys.assert_never_twice();
     }
 }

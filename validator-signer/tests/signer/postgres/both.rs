@@ -170,13 +170,15 @@ async fn a_hand_over_that_either_store_refuses_changes_neither() {
 }
 
 #[tokio::test]
-async fn a_payload_is_kept_by_both_stores_and_one_of_another_node_is_found() {
+async fn a_payload_is_kept_by_both_stores_and_one_of_another_node_is_found_and_is_not_our_own() {
     let (place, shared) = (Place::new(), SharedPlace::new().await);
     let (both, other) = (both(&place, &shared, "us").await, shared.open("other").await);
     let _ = both.reserve_with_payload(attestation(0, 1), digest(1), b"ours", None).await.unwrap();
     let _ = other.reserve_with_payload(attestation(0, 2), digest(1), b"theirs", None).await.unwrap();
     for (slot, payload) in [(1, Some(&b"ours"[..])), (2, Some(&b"theirs"[..])), (3, None)] {
         assert_eq!(both.payload(attestation(0, slot)).await.unwrap().as_deref(), payload);
+        let own = payload.filter(|payload| *payload == b"ours");
+        assert_eq!(both.own_payload(attestation(0, slot)).await.unwrap().as_deref(), own);
     }
     shared.sql("DELETE FROM payloads");
     assert_eq!(both.payload(attestation(0, 1)).await.unwrap().as_deref(), Some(&b"ours"[..]));

@@ -106,7 +106,7 @@ async fn the_signer_signs_one_content_a_duty_and_what_it_signs_is_recovered() {
     assert_eq!(block.signer(&DOMAIN), Ok(validator));
     let again = Signed::sign(proposed_block(), validator, BY, &signer, &DOMAIN).await;
     assert_eq!(again.expect("the same content").signature(), block.signature());
-    let kept = signer.payload(proposed_block().duty(validator)).await.expect("it is open").expect("it was kept");
+    let kept = signer.own_payload(proposed_block().duty(validator)).await.expect("it is open").expect("it was kept");
     assert_eq!(ProposedBlock::from_frame(&kept), Ok(proposed_block()));
     let body = Block::new(block_header(10, [[4; 32]; 4]), Vec::new());
     let other = Signed::sign(ProposedBlock { block: body, ..proposed_block() }, validator, BY, &signer, &DOMAIN).await;
