@@ -54,10 +54,15 @@ impl Users {
         let l2 = self.provider(url)?;
         for raw in &self.sent {
             let hash = keccak256(raw);
-            if l2.get_transaction_by_hash(hash).await?.is_none() {
-                let sent = l2.send_raw_transaction(raw).await;
-                drop(sent.with_context(|| format!("user transaction {hash}"))?);
+            if is_known(&l2, hash).await? {
+                continue;
             }
+            let sent = l2.send_raw_transaction(raw).await;
+            // A node that has just come back may have taken up a block with it since it was asked.
+            if sent.is_err() && is_known(&l2, hash).await? {
+                continue;
+            }
+            drop(sent.with_context(|| format!("user transaction {hash}"))?);
         }
         Ok(())
     }
@@ -67,4 +72,8 @@ impl Users {
     pub fn hashes(&self) -> Vec<B256> {
         self.sent.iter().map(keccak256).collect()
     }
+}
+
+async fn is_known(l2: &DynProvider, hash: B256) -> Result<bool> {
+    Ok(l2.get_transaction_by_hash(hash).await?.is_some())
 }
