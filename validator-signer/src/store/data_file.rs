@@ -6,12 +6,14 @@ use std::os::unix::fs::{FileExt as _, MetadataExt as _};
 use std::path::{Path, PathBuf};
 
 use super::environment::{DATA_FILE, damaged};
-use crate::SignerError;
+use crate::{PAYLOAD_LIMIT, SignerError};
 
-/// Room written ahead of LMDB's pages when less than half of it is left.
+/// Room written ahead of LMDB's pages, when less than [`AMPLE_HEADROOM`] is left.
 const HEADROOM: u64 = 4 << 20;
-/// With less of it than this no transaction is committed: the largest must fit in, so that LMDB itself never meets a full disk.
-const LEAST_HEADROOM: u64 = 1 << 20;
+const AMPLE_HEADROOM: u64 = 3 << 20;
+/// With less of it than this no transaction is committed: a full batch with the largest payload must fit in, so that LMDB
+/// itself never meets a full disk.
+const LEAST_HEADROOM: u64 = (1 << 20) + PAYLOAD_LIMIT as u64;
 
 /// The file, held open beside LMDB.
 pub(super) struct DataFile {
@@ -63,7 +65,7 @@ impl DataFile {
     /// # Errors
     /// What the disk said; nothing of the store has changed.
     pub(super) fn keep_headroom(&self, used: u64) -> Result<()> {
-        if self.len()? >= used + HEADROOM / 2 {
+        if self.len()? >= used + AMPLE_HEADROOM {
             return Ok(());
         }
         match self.write_ahead(used + HEADROOM) {

@@ -46,6 +46,8 @@ pub(crate) enum Role {
     GoOnAfterFailures,
     /// Fill the disk the store is on, and go on once there is room.
     FillTheDisk,
+    /// The same, with payloads as large as may be.
+    FillTheDiskWithPayloads,
     /// Use a store whose file system was made read-only.
     ReadOnly,
     /// Import the file beside the store, and say so, or what to do about the failure.
@@ -53,7 +55,7 @@ pub(crate) enum Role {
 }
 
 impl Role {
-    const ALL: [Self; 10] = [
+    const ALL: [Self; 11] = [
         Self::SignOnce,
         Self::SignForEver,
         Self::SignForEverShared,
@@ -62,6 +64,7 @@ impl Role {
         Self::Hold,
         Self::GoOnAfterFailures,
         Self::FillTheDisk,
+        Self::FillTheDiskWithPayloads,
         Self::ReadOnly,
         Self::Import,
     ];
@@ -179,6 +182,7 @@ async fn the_body_of_a_child() {
         }
         Role::GoOnAfterFailures => go_on_after_failures(&store).await,
         Role::FillTheDisk => crate::full_disk::fill_the_disk(&store).await,
+        Role::FillTheDiskWithPayloads => crate::full_disk::fill_the_disk_with_payloads(&store).await,
         Role::ReadOnly => crate::full_disk::open_read_only(&store),
         Role::Import => import(&store).await,
     }

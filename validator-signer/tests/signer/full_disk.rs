@@ -5,7 +5,7 @@ use std::io::Write as _;
 use std::path::Path;
 use std::process::Command;
 
-use fermata_validator_signer::{NextStep, NotSafe, Safe, SignerError, SlashingProtection};
+use fermata_validator_signer::{NextStep, NotSafe, PAYLOAD_LIMIT, Safe, SignerError, SlashingProtection};
 
 use crate::children::{Role, Started};
 use crate::support::{DOMAIN, Place, attestation, digest, open};
@@ -30,6 +30,11 @@ fn a_full_disk_records_nothing_keeps_the_rest_and_is_gone_on_with_once_there_is_
 #[test]
 fn a_disk_too_small_for_the_room_that_is_written_ahead_records_nothing() {
     on_a_small_disk(Role::FillTheDisk, 1);
+}
+
+#[test]
+fn the_largest_payload_fits_into_the_room_that_is_written_ahead_or_is_not_recorded() {
+    on_a_small_disk(Role::FillTheDiskWithPayloads, 12);
 }
 
 #[test]
@@ -70,6 +75,31 @@ pub(crate) async fn fill_the_disk(dir: &Path) {
     store.close().await;
     let store = open(dir).unwrap();
     all_are_on_record(&store, slot).await;
+    store.close().await;
+    println!("\nchild: came to the end");
+}
+
+/// What the child does on its small disk: LMDB itself never meets the end of it, however large what is kept.
+pub(crate) async fn fill_the_disk_with_payloads(dir: &Path) {
+    SlashingProtection::init(dir, DOMAIN).unwrap();
+    let store = open(dir).unwrap();
+    let (ballast, payload) = (dir.with_file_name("ballast"), vec![7; PAYLOAD_LIMIT]);
+    let pin = async |slot| store.reserve_with_payload(attestation(0, slot), digest(1), &payload, None).await;
+    assert!(matches!(pin(0).await, Ok(Safe::Granted(_))));
+    fill_up(&ballast);
+    let mut slot = 1;
+    let full = loop {
+        match pin(slot).await {
+            Ok(Safe::Granted(_)) => slot += 1,
+            other => break other,
+        }
+    };
+    assert!(matches!(full, Err(SignerError::NoSpace { .. })) && slot > 1, "slot {slot}: {full:?}");
+    fs::remove_file(&ballast).unwrap();
+    assert!(matches!(pin(slot).await, Ok(Safe::Granted(_))));
+    for kept in 0..=slot {
+        assert_eq!(store.payload(attestation(0, kept)).await.unwrap().as_ref(), Some(&payload), "slot {kept}");
+    }
     store.close().await;
     println!("\nchild: came to the end");
 }
