@@ -170,10 +170,10 @@ impl PostgresProtection {
     }
 
     /// Accepts the server as it is, after it was restored or replaced: refuses every slot up to `refuse_through` to
-    /// everybody from now on, and forgets what was remembered of the server before; the store listens before it signs. Slots that may have been signed and
-    /// lost must lie at or below it. Ethereum's keys count slots of another chain: where any is on record, `ethereum` tells
-    /// what they may have signed last, and every Ethereum key refuses that from then on, also one whose first duty was lost
-    /// with the old server. Gives the number of those on record.
+    /// everybody from now on, and forgets what was remembered of the server before; the store listens before it signs.
+    /// Slots that may have been signed and lost must lie at or below it. Ethereum's keys count slots of another chain: where
+    /// any is on record, `ethereum` tells what they may have signed last, and every Ethereum key refuses that from then on,
+    /// also one whose first duty was lost with the old server. Gives the number of those on record.
     ///
     /// # Errors
     /// [`SignerError::EthLast`]: Ethereum keys are on record, and nothing or too little was told of them; nothing has

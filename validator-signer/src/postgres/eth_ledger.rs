@@ -52,7 +52,6 @@ impl Settling<'_> {
             self.session.client.batch_execute(ROLLBACK).await?;
             return Ok(done.judgements.clone());
         }
-        let before: BTreeMap<_, _> = known.iter().map(|(&key, known)| (key, known.history.marks)).collect();
         let judge =
             |wanted: &EthWanted| known.entry(wanted.public_key).or_default().take(wanted.duty, wanted.root, policy);
         let judgements: Vec<EthJudgement> = wanted.iter().map(judge).collect();
@@ -62,11 +61,15 @@ impl Settling<'_> {
         }
         let attempt = Attempt::new();
         *tried = Some(EthTry { attempt, judgements: judgements.clone() });
-        let changed = known.iter().filter(|(key, known)| before.get(*key) != Some(&known.history.marks));
-        let standings = changed.map(|(&key, known)| (key, standing(known))).collect();
+        let recorded = recorded(wanted, &judgements);
+        // Also where its marks stay as they are: a floor gives marks to a key that has no row yet, and a key without one is
+        // in no export.
+        let keys: BTreeSet<_> = recorded.iter().map(|wanted| wanted.public_key).collect();
+        let of_recorded = known.iter().filter(|(key, _)| keys.contains(*key));
+        let standings = of_recorded.map(|(&key, known)| (key, standing(known))).collect();
         let records = match policy {
             EthPolicy::Watermark => Vec::new(),
-            EthPolicy::FullHistory => recorded(wanted, &judgements),
+            EthPolicy::FullHistory => recorded,
         };
         self.record_eth(&EthPlan { attempt, standings, records }).await?;
         Ok(judgements)

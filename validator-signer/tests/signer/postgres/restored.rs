@@ -135,6 +135,8 @@ async fn a_restored_backup_with_ethereum_keys_is_accepted_once_it_is_told_what_t
     let lost = store.reserve(attestation(0, 150), digest(2)).await;
     assert!(matches!(lost, Err(SignerError::NotSafe(NotSafe::BelowLow { .. }))), "{lost:?}");
     store.close().await;
+    // What it has signed since is on record as of any other key.
+    assert_eq!(accept(Some(EthLast { slot: Slot(10), target: Epoch(9) })).await.unwrap(), 3);
 }
 
 #[tokio::test]
